@@ -1,0 +1,27 @@
+"""Engines, transactions, column types and migrations; what a plugin's ``models.py`` builds on."""
+
+from tillhook.db.base import Base, IdMixin, TimestampMixin
+from tillhook.db.bulk import WriteBatch, insert_rows
+from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
+from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, utc_now
+
+__all__ = [
+    "Base",
+    "Database",
+    "Exact",
+    "Id",
+    "IdMixin",
+    "Instant",
+    "Json",
+    "RetryTransaction",
+    "TimestampMixin",
+    "WriteBatch",
+    "as_instant",
+    "exact_checks",
+    "format_instant",
+    "insert_rows",
+    "is_retryable",
+    "is_unavailable",
+    "retrying",
+    "utc_now",
+]

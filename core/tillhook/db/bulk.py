@@ -1,0 +1,98 @@
+"""Many rows into several tables in one round trip.
+
+On PostgreSQL a :class:`WriteBatch` is one statement of several CTEs, its rows one JSON array per table
+(a single parameter, whatever the number of rows and columns). On SQLite, where a statement costs no
+round trip, it is one ``executemany`` per table.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+class WriteBatch:
+    """Inserts that run together, in the caller's transaction.
+
+    The rows of one table all have the same keys; values are what both drivers take as they are:
+    integers, text, booleans, ``None``, instants as text, and for JSON columns a dict or list.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._inserts: list[tuple[str, Rows]] = []
+
+    def insert(self, table: str, rows: Rows) -> None:
+        """Add rows of ``table``; nothing happens before :meth:`run`."""
+        if rows:
+            self._inserts.append((table, rows))
+
+    def run(self, then: str | None = None, parameter: Any = None) -> Sequence[Row[Any]]:
+        """Insert everything.
+
+        Args:
+            then: For PostgreSQL only: a last statement with ``RETURNING`` that starts after the inserts are
+                done; it must mention ``inserted.done`` in a condition and take one ``%s``.
+            parameter: A JSON value, the one parameter of ``then``.
+
+        Returns:
+            The rows that ``then`` returns, else none.
+        """
+        if self._connection.dialect.name == "sqlite":
+            for table, rows in self._inserts:
+                columns = tuple(rows[0])
+                self._connection.exec_driver_sql(
+                    _sqlite_insert(table, columns),
+                    [tuple(_sqlite_value(value) for value in row.values()) for row in rows],
+                )
+            return ()
+        if not self._inserts and then is None:
+            return ()
+        shape = tuple((table, tuple(rows[0])) for table, rows in self._inserts)
+        parameters = [_json(rows) for _, rows in self._inserts]
+        if then is not None:
+            parameters.append(_json(parameter))
+        result = self._connection.exec_driver_sql(_postgresql_statement(shape, then), tuple(parameters))
+        return result.all() if then is not None else ()
+
+
+def insert_rows(connection: Connection, table: str, rows: Rows) -> None:
+    """Insert ``rows`` into ``table`` in one statement."""
+    batch = WriteBatch(connection)
+    batch.insert(table, rows)
+    batch.run()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _sqlite_value(value: Any) -> Any:
+    return _json(value) if isinstance(value, dict | list) else value
+
+
+@cache
+def _sqlite_insert(table: str, columns: tuple[str, ...]) -> str:
+    places = ",".join("?" * len(columns))
+    return f"INSERT INTO {table} ({','.join(columns)}) VALUES ({places})"
+
+
+@cache
+def _postgresql_statement(shape: tuple[tuple[str, tuple[str, ...]], ...], then: str | None) -> str:
+    parts, counts = [], []
+    for number, (table, columns) in enumerate(shape):
+        names = ",".join(columns)
+        parts.append(
+            f"i{number} AS (INSERT INTO {table} ({names}) SELECT {names}"
+            f" FROM json_populate_recordset(NULL::{table}, %s::json) RETURNING 1)"
+        )
+        counts.append(f"(SELECT count(*) FROM i{number})")
+    if then is None:
+        return f"WITH {', '.join(parts)} SELECT {' + '.join(counts)}"
+    # The counts make the inserts finish before the last statement takes its first lock.
+    parts.append(f"inserted AS (SELECT {' + '.join(counts) or '0'} AS done)")
+    return f"WITH {', '.join(parts)} {then}"

@@ -1,0 +1,158 @@
+"""Engines, connections and the one transaction of a request."""
+
+import contextlib
+import fcntl
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session
+
+Result = TypeVar("Result")
+
+_RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
+
+
+class RetryTransaction(Exception):
+    """The transaction met a concurrent one and is to be run again from its beginning."""
+
+
+class Database:
+    """One database, SQLite or PostgreSQL, and how transactions begin on it.
+
+    A transaction that writes to SQLite first takes an advisory lock on a file beside the database, on
+    which waiters queue, and only then ``BEGIN IMMEDIATE``: SQLite's own waiting polls and is unfair, so
+    with several processes some would wait for seconds. The lock dies with its process.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.url = make_url(url)
+        self.dialect = self.url.get_backend_name()
+        if self.dialect == "sqlite":
+            if not self.url.database or self.url.database == ":memory:":
+                raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+            self._writer_lock = _FileLock(self.url.database + ".writer")
+            self.engine = create_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                connect_args={"isolation_level": None, "timeout": 30, "check_same_thread": False},
+            )
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+        elif self.dialect == "postgresql":
+            self.url = self.url.set(drivername="postgresql+psycopg")
+            self.engine = create_engine(
+                self.url,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_use_lifo=True,
+                connect_args={
+                    "options": "-c lock_timeout=10s -c statement_timeout=60s"
+                    " -c idle_in_transaction_session_timeout=60s -c timezone=UTC -c jit=off"
+                },
+            )
+        else:
+            raise ValueError(f"TILLHOOK_DATABASE_URL: {self.dialect} is neither sqlite nor postgresql")
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self.dialect == "postgresql"
+
+    def connect(self) -> Connection:
+        """Return a connection with no transaction begun; use it as a context manager."""
+        return self.engine.connect()
+
+    @contextlib.contextmanager
+    def transaction(self, connection: Connection, *, write: bool = True) -> Iterator[Session]:
+        """Yield a session on ``connection``; commit at the end, roll back on any exception.
+
+        On PostgreSQL a transaction that reading has begun goes on. On SQLite a writer gives up its read
+        snapshot first, because a snapshot cannot be turned into a write lock.
+        """
+        with contextlib.ExitStack() as stack:
+            if write and not self.is_postgresql:
+                if connection.in_transaction():
+                    connection.rollback()
+                stack.enter_context(self._writer_lock)
+                connection.info["tillhook_write"] = True
+                stack.callback(connection.info.pop, "tillhook_write", None)
+            session = Session(
+                connection, expire_on_commit=False, join_transaction_mode="control_fully", autoflush=False
+            )
+            stack.callback(session.close)
+            try:
+                yield session
+                session.commit()
+            except BaseException:
+                session.rollback()
+                raise
+
+    @contextlib.contextmanager
+    def unit_of_work(self, *, write: bool = True) -> Iterator[Session]:
+        """Yield a session on a connection of its own; the only commit is at the end."""
+        with self.connect() as connection, self.transaction(connection, write=write) as session:
+            yield session
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Say whether running the whole transaction again may succeed."""
+    if isinstance(error, RetryTransaction):
+        return True
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRYABLE
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """Say whether the database could not be reached, or was too busy."""
+    return isinstance(error, OperationalError)
+
+
+def retrying(function: Callable[[], Result], attempts: int = 6) -> Result:
+    """Call ``function``, a whole transaction, again while it meets concurrent ones."""
+    for attempt in range(attempts):
+        try:
+            return function()
+        except Exception as error:
+            if attempt + 1 == attempts or not is_retryable(error):
+                raise
+    raise AssertionError("unreachable")
+
+
+class _FileLock:
+    """An exclusive lock between threads and processes; each thread has a file handle of its own."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._local = threading.local()
+
+    def __enter__(self) -> None:
+        handle = getattr(self._local, "handle", None)
+        if handle is None or self._local.pid != os.getpid():
+            handle = self._local.handle = open(self._path, "ab")  # noqa: SIM115 - kept for the thread's life
+            self._local.pid = os.getpid()
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._local.handle, fcntl.LOCK_UN)
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when power fails
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA cache_size = -32768")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = connection.info.get("tillhook_write")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,0 +1,121 @@
+"""The errors that a client may cause, and how they reach the client.
+
+``DomainError`` is raised by services and hooks and becomes ``application/problem+json`` (RFC 9457)::
+
+    DomainError                 400  bad-request
+    ├── ValidationFailed        422  validation-failed   (carries a list of fields)
+    ├── NotFound                404  not-found
+    ├── PermissionDenied        403  permission-denied
+    ├── Unauthenticated         401  unauthenticated
+    ├── Conflict                409  conflict
+    └── TooManyRequests         429  too-many-requests
+
+``StartupError`` is for the person who starts the server: a clash of plugins, a broken setting.
+Services raise these and never import the web framework.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class DomainError(Exception):
+    """A request that cannot be done, said in words the client can act on.
+
+    Args:
+        detail: One sentence for a person.
+        code: A stable slug for programs, ``kebab-case``; a plugin's begins with its name.
+        errors: ``[{"field": "items.0.quantity", "message": "..."}]``, dotted paths into the body or the
+            query.
+        extra: Further members of the problem document; JSON values only.
+    """
+
+    status = 400
+    code = "bad-request"
+    title = "Bad request"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        errors: Sequence[Mapping[str, str]] = (),
+        **extra: Any,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.code
+        self.errors = [dict(error) for error in errors]
+        self.extra = extra
+
+    def problem(self) -> dict[str, Any]:
+        """Return the members of the problem document, without ``instance`` and ``request_id``."""
+        body: dict[str, Any] = {
+            "type": f"urn:tillhook:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = self.errors
+        body.update(self.extra)
+        return body
+
+
+class ValidationFailed(DomainError):
+    """The body, the query or a path breaks a rule of its fields."""
+
+    status = 422
+    code = "validation-failed"
+    title = "Validation failed"
+
+    @classmethod
+    def at(cls, field: str, message: str, *, code: str | None = None, **extra: Any) -> "ValidationFailed":
+        """Return the error of one field, ``field`` a dotted path such as ``items.0.quantity``."""
+        return cls(
+            f"{field}: {message}", code=code, errors=[{"field": field, "message": message}], **extra
+        )
+
+
+class NotFound(DomainError):
+    """There is no such thing, or this actor must not know of it."""
+
+    status = 404
+    code = "not-found"
+    title = "Not found"
+
+
+class PermissionDenied(DomainError):
+    """The actor is known and may not do this."""
+
+    status = 403
+    code = "permission-denied"
+    title = "Permission denied"
+
+
+class Unauthenticated(DomainError):
+    """No valid token or key came with the request."""
+
+    status = 401
+    code = "unauthenticated"
+    title = "Authentication required"
+
+
+class Conflict(DomainError):
+    """The request is well formed and does not fit the present state."""
+
+    status = 409
+    code = "conflict"
+    title = "Conflict"
+
+
+class TooManyRequests(DomainError):
+    """Asked too often; ``retry_after_s`` says how long to wait."""
+
+    status = 429
+    code = "too-many-requests"
+    title = "Too many requests"
+
+
+class StartupError(Exception):
+    """The server refuses to start; the text says why and what to change."""

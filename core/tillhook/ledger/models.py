@@ -1,0 +1,195 @@
+"""Tables of the stock ledger: locations, lots, movements, levels, reservations, policy, alerts.
+
+``stock_movement`` and ``stock_document`` are append-only: triggers refuse UPDATE and DELETE on both engines.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from tillhook.db import Base, IdMixin, TimestampMixin, exact_checks, utc_now
+
+#: Fixed keys of the virtual locations, which hold no goods and keep the ledger's sum at zero.
+VENDOR, CUSTOMER, ADJUSTMENT, SCRAP, TRANSIT = -1, -2, -3, -4, -5
+#: The lot key of goods that are not tracked by lot.
+NO_LOT = 0
+
+
+class Location(IdMixin, TimestampMixin, Base):
+    """A place that movements go from and to: a warehouse or shop, or a virtual counterpart."""
+
+    __tablename__ = "location"
+
+    kind: Mapped[str]
+    name: Mapped[str] = mapped_column(unique=True)
+    code: Mapped[str | None] = mapped_column(unique=True)
+    address: Mapped[str] = mapped_column(default="")
+    is_active: Mapped[bool] = mapped_column(default=True)
+
+    __table_args__ = (
+        CheckConstraint("kind IN ('warehouse','vendor','customer','adjustment','scrap','transit')", name="kind"),
+        CheckConstraint("(id > 0) = (kind = 'warehouse')", name="virtual_id"),
+    )
+
+
+class Lot(IdMixin, Base):
+    """A batch of one variant with one expiry date."""
+
+    __tablename__ = "lot"
+
+    variant_id: Mapped[int] = mapped_column(ForeignKey("variant.id"))
+    batch_number: Mapped[str]
+    expiry_date: Mapped[date | None]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    __table_args__ = (UniqueConstraint("variant_id", "batch_number"),)
+
+
+class StockDocument(IdMixin, Base):
+    """Why stock moved without a sale: a receipt, an adjustment, a transfer, a set inventory."""
+
+    __tablename__ = "stock_document"
+    __append_only__ = True
+
+    kind: Mapped[str]
+    number: Mapped[str] = mapped_column(unique=True)
+    warehouse_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
+    to_warehouse_id: Mapped[int | None] = mapped_column(ForeignKey("location.id"))
+    reason: Mapped[str] = mapped_column(default="")
+    key: Mapped[str | None] = mapped_column(unique=True)
+    actor_id: Mapped[int | None]
+    request_id: Mapped[str] = mapped_column(default="")
+    occurred_at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+
+
+class StockMovement(IdMixin, Base):
+    """A positive quantity of one variant and lot that went from one location to another. Immutable."""
+
+    __tablename__ = "stock_movement"
+    __append_only__ = True
+
+    product_id: Mapped[int]
+    variant_id: Mapped[int] = mapped_column(ForeignKey("variant.id"))
+    lot_id: Mapped[int] = mapped_column(default=NO_LOT)
+    quantity: Mapped[Decimal]
+    source_id: Mapped[int]
+    destination_id: Mapped[int]
+    unit_cost: Mapped[Decimal | None]
+    occurred_at: Mapped[datetime]
+    recorded_at: Mapped[datetime]
+    channel: Mapped[str | None]
+    document_type: Mapped[str]
+    document_id: Mapped[int]
+    document_line: Mapped[int]
+    effect: Mapped[str]
+    reverses_id: Mapped[int | None]
+
+    __table_args__ = (
+        *exact_checks("quantity"),
+        CheckConstraint("quantity > 0", name="positive"),
+        CheckConstraint("source_id <> destination_id", name="moves"),
+        # One effect of a document line posts once.
+        UniqueConstraint("document_type", "document_id", "document_line", "effect", "lot_id", name="uq_stock_movement_effect"),
+        Index("ix_stock_movement_variant", "variant_id", "id"),
+        Index("ux_stock_movement_reverses", "reverses_id", unique=True, postgresql_where=text("reverses_id IS NOT NULL"), sqlite_where=text("reverses_id IS NOT NULL")),
+    )
+
+
+class StockLevel(IdMixin, Base):
+    """What a warehouse has on hand and has reserved of one variant and lot.
+
+    ``reserved`` also counts reservations that have expired and are not yet swept; readers subtract them.
+    """
+
+    __tablename__ = "stock_level"
+
+    variant_id: Mapped[int]
+    location_id: Mapped[int]
+    lot_id: Mapped[int] = mapped_column(default=NO_LOT)
+    on_hand: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    reserved: Mapped[Decimal] = mapped_column(default=Decimal(0))
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    __table_args__ = (
+        UniqueConstraint("variant_id", "location_id", "lot_id"),
+        *exact_checks("on_hand", "reserved"),
+        CheckConstraint("reserved >= 0", name="reserved_positive"),
+        Index("ix_stock_level_location", "location_id"),
+    )
+
+
+class Reservation(IdMixin, Base):
+    """Stock promised to a document until ``expires_at``; counts while not released and not expired."""
+
+    __tablename__ = "reservation"
+
+    variant_id: Mapped[int] = mapped_column(ForeignKey("variant.id"))
+    location_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
+    lot_id: Mapped[int] = mapped_column(default=NO_LOT)
+    quantity: Mapped[Decimal]
+    document_type: Mapped[str]
+    document_id: Mapped[int]
+    document_line: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime]
+    released_at: Mapped[datetime | None]
+    outcome: Mapped[str | None]
+
+    __table_args__ = (
+        *exact_checks("quantity"),
+        CheckConstraint("quantity > 0", name="positive"),
+        Index("ix_reservation_document", "document_type", "document_id"),
+        Index("ix_reservation_open", "variant_id", "location_id", postgresql_where=text("released_at IS NULL"), sqlite_where=text("released_at IS NULL")),
+    )
+
+
+class StockPolicy(IdMixin, Base):
+    """What to do when a document wants more than is available; null means any."""
+
+    __tablename__ = "stock_policy"
+
+    product_id: Mapped[int | None] = mapped_column(ForeignKey("product.id", ondelete="CASCADE"))
+    warehouse_id: Mapped[int | None] = mapped_column(ForeignKey("location.id"))
+    channel: Mapped[str | None]
+    policy: Mapped[str]
+
+    __table_args__ = (
+        CheckConstraint("policy IN ('block','allow','absorb')", name="policy"),
+        Index("ux_stock_policy_key", text("coalesce(product_id, 0)"), text("coalesce(warehouse_id, 0)"), text("coalesce(channel, '')"), unique=True),
+    )
+
+
+class StockThreshold(IdMixin, Base):
+    """A product's low-stock threshold at one warehouse, which goes before the product's own."""
+
+    __tablename__ = "stock_threshold"
+
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id", ondelete="CASCADE"))
+    warehouse_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
+    threshold: Mapped[Decimal]
+
+    __table_args__ = (UniqueConstraint("product_id", "warehouse_id"), CheckConstraint("threshold >= 0", name="positive"))
+
+
+class StockAlert(IdMixin, Base):
+    """A product is, or was, below its threshold at a warehouse; at most one is open."""
+
+    __tablename__ = "stock_alert"
+
+    product_id: Mapped[int] = mapped_column(ForeignKey("product.id", ondelete="CASCADE"))
+    variant_id: Mapped[int | None]
+    warehouse_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
+    current_stock: Mapped[Decimal]
+    threshold: Mapped[Decimal]
+    status: Mapped[str] = mapped_column(default="open")
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    resolved_at: Mapped[datetime | None]
+    resolved_by: Mapped[int | None]
+
+    __table_args__ = (
+        CheckConstraint("status IN ('open','resolved')", name="status"),
+        Index("ux_stock_alert_open", "product_id", "warehouse_id", unique=True, postgresql_where=text("status = 'open'"), sqlite_where=text("status = 'open'")),
+    )
