@@ -1,0 +1,47 @@
+"""How plugins meet the core: the manifest, the declarations, the hooks."""
+
+from tillhook.hooks.manager import HookManager
+from tillhook.hooks.plugin import (
+    AUTHENTICATED,
+    PUBLIC,
+    Authenticated,
+    Channel,
+    Consumer,
+    DemoData,
+    Difference,
+    EventType,
+    Invariant,
+    Job,
+    MigrationSource,
+    PaymentMethod,
+    Permission,
+    Plugin,
+    Public,
+    Route,
+    SettingDeclaration,
+)
+from tillhook.hooks.registry import Registry
+from tillhook.hooks.specs import hookspec
+
+__all__ = [
+    "AUTHENTICATED",
+    "PUBLIC",
+    "Authenticated",
+    "Channel",
+    "Consumer",
+    "DemoData",
+    "Difference",
+    "EventType",
+    "HookManager",
+    "Invariant",
+    "Job",
+    "MigrationSource",
+    "PaymentMethod",
+    "Permission",
+    "Plugin",
+    "Public",
+    "Registry",
+    "Route",
+    "SettingDeclaration",
+    "hookspec",
+]
