@@ -98,7 +98,7 @@ class StockMovement(IdMixin, Base):
     )
 
 
-class StockLevel(IdMixin, Base):
+class StockLevel(Base):
     """What a warehouse has on hand and has reserved of one variant and lot.
 
     ``reserved`` also counts reservations that have expired and are not yet swept; readers subtract them.
@@ -106,15 +106,14 @@ class StockLevel(IdMixin, Base):
 
     __tablename__ = "stock_level"
 
-    variant_id: Mapped[int]
-    location_id: Mapped[int]
-    lot_id: Mapped[int] = mapped_column(default=NO_LOT)
+    variant_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    location_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    lot_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=NO_LOT)
     on_hand: Mapped[Decimal] = mapped_column(default=Decimal(0))
     reserved: Mapped[Decimal] = mapped_column(default=Decimal(0))
     updated_at: Mapped[datetime] = mapped_column(default=utc_now)
 
     __table_args__ = (
-        UniqueConstraint("variant_id", "location_id", "lot_id"),
         *exact_checks("on_hand", "reserved"),
         CheckConstraint("reserved >= 0", name="reserved_positive"),
         Index("ix_stock_level_location", "location_id"),

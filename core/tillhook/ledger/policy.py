@@ -1,0 +1,54 @@
+"""The stock policy: what happens when a document wants more than is available."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from tillhook.runtime import runtime_of, snapshot_of
+
+Policy = Literal["block", "allow", "absorb"]
+#: ``channel`` of a rule that is meant for sales synced from offline devices.
+OFFLINE_SUFFIX = ":offline"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyRequest:
+    """The question that ``resolve_stock_policy`` is asked, once per line."""
+
+    product_id: int
+    warehouse_id: int
+    channel: str
+    is_offline: bool
+    default: str
+
+
+def policy_for(
+    session: Session, product_id: int, warehouse_id: int, channel: str, *, is_offline: bool, default: str
+) -> str:
+    """Return the policy of the most specific rule, product before warehouse before channel, else ``default``.
+
+    An offline sale has already happened: only rules that name ``<channel>:offline`` apply to it.
+    """
+    runtime = runtime_of(session)
+    if runtime.hooks.implemented("resolve_stock_policy"):
+        answer = runtime.hooks.hook.resolve_stock_policy(
+            session=session,
+            request=PolicyRequest(product_id, warehouse_id, channel, is_offline, default),
+        )
+        if answer is not None:
+            return str(answer)
+    rules = snapshot_of(session).policies
+    if not rules:
+        return default
+    name = channel + OFFLINE_SUFFIX if is_offline else channel
+    best, best_score = default, -1
+    for rule in rules:
+        if rule.product_id not in (None, product_id) or rule.warehouse_id not in (None, warehouse_id):
+            continue
+        if rule.channel != name and (is_offline or rule.channel is not None):
+            continue
+        score = (rule.product_id is not None) * 4 + (rule.warehouse_id is not None) * 2 + (rule.channel is not None)
+        if score > best_score:
+            best, best_score = rule.policy, score
+    return best

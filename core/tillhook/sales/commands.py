@@ -1,0 +1,117 @@
+"""What a client asks of the journal, after its schema has checked it."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from tillhook.db import format_instant
+from tillhook.quantities import ZERO, format_quantity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaleItem:
+    """A line as asked for; exactly one of ``product_id`` and ``product_data`` is given.
+
+    ``unit_price`` ``None`` asks for the server's price; ``discount_per_item`` is money per unit.
+    """
+
+    quantity: Decimal
+    product_id: int | None = None
+    product_data: dict[str, Any] | None = None
+    variant_id: int | None = None
+    unit_price: Decimal | None = None
+    discount_per_item: Decimal = ZERO
+    batch_number: str | None = None
+    expiry_date: date | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tender:
+    """A means of payment and the amount handed over; ``amount`` ``None`` is all that is due."""
+
+    method: str
+    amount: Decimal | None = None
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaleCommand:
+    """A sale to post. ``warehouse`` ``None`` is the seller's only one."""
+
+    items: tuple[SaleItem, ...]
+    channel: str = "pos"
+    warehouse: int | None = None
+    external_id: str | None = None
+    source_device: str = "web"
+    client_timestamp: datetime | None = None
+    customer_id: int | None = None
+    customer_name: str = ""
+    customer_phone: str = ""
+    customer_email: str = ""
+    payments: tuple[Tender, ...] = ()
+    discount_amount: Decimal = ZERO
+    notes: str = ""
+    #: A document whose reservation this sale uses up, (type, id).
+    reservation: tuple[str, int] | None = None
+    #: The body as it came, kept when the sale is refused.
+    payload: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnItem:
+    """A line of a sale to take back; ``restock`` ``False`` scraps the goods."""
+
+    line_id: int
+    quantity: Decimal
+    restock: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnCommand:
+    """Goods that come back; ``refund`` is the tender the money goes back by."""
+
+    lines: tuple[ReturnItem, ...]
+    reason: str = ""
+    refund: str | None = None
+    external_id: str | None = None
+    client_timestamp: datetime | None = None
+
+
+def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
+    """Return a digest of what the sale says, equal for equal content however its numbers are written."""
+    content = [
+        seller_id,
+        command.channel,
+        command.warehouse,
+        command.source_device,
+        format_instant(command.client_timestamp) if command.client_timestamp else None,
+        command.customer_id,
+        command.customer_name,
+        command.customer_phone,
+        command.customer_email,
+        _number(command.discount_amount),
+        command.notes,
+        [
+            [
+                item.product_id,
+                item.product_data,
+                item.variant_id,
+                _number(item.quantity),
+                _number(item.unit_price),
+                _number(item.discount_per_item),
+                item.batch_number,
+                item.expiry_date,
+            ]
+            for item in command.items
+        ],
+        [[tender.method, _number(tender.amount), tender.reference] for tender in command.payments],
+    ]
+    text = json.dumps(content, separators=(",", ":"), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _number(value: Decimal | None) -> str | None:
+    return None if value is None else format_quantity(value)

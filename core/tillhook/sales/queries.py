@@ -1,0 +1,86 @@
+"""Reading the journal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select, text
+from sqlalchemy.orm import Session
+
+from tillhook.access import sees_all_sales, visible_warehouses
+from tillhook.errors import NotFound
+from tillhook.runtime import actor_of, snapshot_of
+from tillhook.sales.models import Sale
+from tillhook.sales.rows import show_sale
+
+# Plain rows instead of mapped objects: they have the shape that a new sale's rows have.
+_SALES = text("SELECT * FROM sale WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
+_LINES = text(
+    "SELECT l.*, v.is_default FROM sale_line l JOIN variant v ON v.id = l.variant_id"
+    " WHERE l.sale_id IN :ids ORDER BY l.sale_id, l.line_number"
+).bindparams(bindparam("ids", expanding=True))
+_PAYMENTS = text("SELECT * FROM sale_payment WHERE sale_id IN :ids ORDER BY sale_id, id").bindparams(
+    bindparam("ids", expanding=True)
+)
+_CANCELLATIONS = text(
+    "SELECT origin_id, reason FROM sale WHERE origin_id IN :ids AND kind = 'cancellation'"
+).bindparams(bindparam("ids", expanding=True))
+_RETURNED = text(
+    "SELECT r.origin_line_id, -SUM(r.quantity) AS quantity FROM sale_line r JOIN sale s ON s.id = r.sale_id"
+    " WHERE s.origin_id IN :ids AND s.kind = 'return' GROUP BY r.origin_line_id"
+).bindparams(bindparam("ids", expanding=True))
+
+
+def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """Return the API's answers for documents of the journal, by key, in five statements however many they are."""
+    ids = sorted(set(sale_ids))
+    if not ids:
+        return {}
+    parameters = {"ids": ids}
+    sales = session.execute(_SALES, parameters).mappings().all()
+    lines = _grouped(session.execute(_LINES, parameters).mappings().all())
+    payments = _grouped(session.execute(_PAYMENTS, parameters).mappings().all())
+    cancelled = {row.origin_id: row.reason for row in session.execute(_CANCELLATIONS, parameters)}
+    returned = {row.origin_line_id: int(row.quantity) for row in session.execute(_RETURNED, parameters)}
+    snapshot = snapshot_of(session)
+    return {
+        row["id"]: show_sale(
+            row,
+            lines.get(row["id"], ()),
+            payments.get(row["id"], ()),
+            warehouse_name=snapshot.warehouses[row["warehouse_id"]].name,
+            default_variants={line["variant_id"] for line in lines.get(row["id"], ()) if line["is_default"]},
+            cancelled_reason=cancelled.get(row["id"]),
+            returned=returned,
+        )
+        for row in sales
+    }
+
+
+def visible_sales(session: Session) -> Select[tuple[Sale]]:
+    """Return the query of the documents that the actor may see: own warehouses, and own sales unless more is granted."""
+    actor = actor_of(session)
+    query = select(Sale)
+    warehouses = visible_warehouses(actor)
+    if warehouses is not None:
+        query = query.where(Sale.warehouse_id.in_(sorted(warehouses)))
+    if not sees_all_sales(actor):
+        query = query.where(Sale.seller_id == actor.user_id)
+    return query
+
+
+def get_sale(session: Session, sale_id: int) -> dict[str, Any]:
+    """Return one document.
+
+    Raises:
+        NotFound: 404: there is none, or the actor may not see it.
+    """
+    if session.scalar(visible_sales(session).where(Sale.id == sale_id).with_only_columns(Sale.id)) is None:
+        raise NotFound("There is no such sale.", code="unknown-sale")
+    return sales_by_id(session, [sale_id])[sale_id]
+
+
+def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
+    grouped: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        grouped.setdefault(row["sale_id"], []).append(row)
+    return grouped

@@ -1,0 +1,223 @@
+"""Rows of the journal as the database keeps them, and as the API shows them.
+
+A row is a dict by column name: amounts and quantities in units of 1/10,000, instants as text of the API. The same
+functions show a sale that was just posted and one read back.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from tillhook.db import as_instant, format_instant
+from tillhook.quantities import SCALE, to_units
+from tillhook.sales.drafts import SaleDraft
+
+Row = Mapping[str, Any]
+
+
+def money(units: int) -> str:
+    """Return an amount with two digits after the point, more only where they are needed."""
+    sign = "-" if units < 0 else ""
+    whole, rest = divmod(abs(units), SCALE)
+    if rest % 100 == 0:
+        return f"{sign}{whole}.{rest // 100:02d}"
+    return f"{sign}{whole}.{rest:04d}".rstrip("0")
+
+
+def quantity(units: int) -> str:
+    """Return a quantity without trailing zeros."""
+    sign = "-" if units < 0 else ""
+    whole, rest = divmod(abs(units), SCALE)
+    return f"{sign}{whole}.{rest:04d}".rstrip("0") if rest else f"{sign}{whole}"
+
+
+def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_rounding: str) -> dict[str, Any]:
+    """Return the draft's row of ``sale``."""
+    command, totals = draft.command, draft.totals
+    recorded = format_instant(draft.recorded_at)
+    return {
+        "id": draft.id,
+        "kind": "sale",
+        "origin_id": None,
+        "external_id": command.external_id,
+        "fingerprint": draft.fingerprint,
+        "sale_number": number,
+        "channel": command.channel,
+        "warehouse_id": draft.warehouse_id,
+        "seller_id": draft.seller_id,
+        "seller_name": draft.seller_name,
+        "customer_id": command.customer_id,
+        "customer_name": command.customer_name,
+        "customer_phone": command.customer_phone,
+        "customer_email": command.customer_email,
+        "source_device": command.source_device,
+        "is_offline": draft.is_offline,
+        "client_timestamp": format_instant(command.client_timestamp) if command.client_timestamp else None,
+        "clock_suspect": draft.clock_suspect,
+        "sale_date": format_instant(draft.sale_date),
+        "created_at": recorded,
+        "synced_at": recorded if draft.is_offline else None,
+        "currency": currency,
+        "tax_rounding": tax_rounding,
+        "subtotal": to_units(totals.subtotal),
+        "tax_amount": to_units(totals.tax_amount),
+        "discount_amount": to_units(totals.discount_amount),
+        "total_amount": to_units(totals.total_amount),
+        "change_due": to_units(draft.change_due),
+        "reason": "",
+        "notes": command.notes,
+        "request_id": request_id,
+    }
+
+
+def line_rows(draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]]) -> list[dict[str, Any]]:
+    """Return the draft's rows of ``sale_line``; ``lots`` says batch and expiry by line number."""
+    rows = []
+    for line, total, line_id in zip(draft.lines, draft.totals.lines, line_ids, strict=True):
+        asked = line.asked
+        batch, expiry = lots.get(line.number, (asked.batch_number, asked.expiry_date and asked.expiry_date.isoformat()))
+        rows.append(
+            {
+                "id": line_id,
+                "sale_id": draft.id,
+                "line_number": line.number,
+                "origin_line_id": None,
+                "product_id": line.item.product_id,
+                "variant_id": line.item.variant_id,
+                "product_name": line.item.product_name,
+                "variant_details": line.item.variant_name,
+                "quantity": to_units(line.quantity),
+                "unit_price": to_units(line.unit_price),
+                "catalogue_price": None if line.catalogue_price is None else to_units(line.catalogue_price),
+                "discount_per_item": to_units(line.discount_per_item),
+                "discount_share": to_units(total.discount_share),
+                "tax_id": line.tax_id,
+                "tax_rate": to_units(line.tax_rate),
+                "tax_inclusive": line.tax_inclusive,
+                "tax_amount": to_units(total.tax_amount),
+                "total_price": to_units(total.total_price),
+                "batch_number": batch,
+                "expiry_date": expiry,
+                "restock": None,
+                "flags": line.flags or None,
+            }
+        )
+    return rows
+
+
+def payment_rows(draft: SaleDraft) -> list[dict[str, Any]]:
+    """Return the draft's rows of ``sale_payment``."""
+    return [
+        {
+            "sale_id": draft.id,
+            "method": payment["method"],
+            "amount": to_units(payment["amount"]),
+            "change": to_units(payment["change"]),
+            "reference": payment["reference"],
+        }
+        for payment in draft.payments
+    ]
+
+
+def show_sale(
+    row: Row,
+    lines: Iterable[Row],
+    payments: Iterable[Row],
+    *,
+    warehouse_name: str,
+    default_variants: frozenset[int] | set[int],
+    cancelled_reason: str | None = None,
+    returned: Mapping[int, int] | None = None,
+) -> dict[str, Any]:
+    """Return the answer of the API for one document.
+
+    Args:
+        default_variants: Variants that the API does not show, because they stand for the product itself.
+        cancelled_reason: ``None`` for a sale that stands.
+        returned: Returned units by line key.
+    """
+    tenders = list(payments)
+    return {
+        "id": row["id"],
+        "kind": row["kind"],
+        "origin": row["origin_id"],
+        "external_id": row["external_id"],
+        "sale_number": row["sale_number"],
+        "channel": row["channel"],
+        "seller": row["seller_id"],
+        "seller_name": row["seller_name"],
+        "warehouse": row["warehouse_id"],
+        "warehouse_name": warehouse_name,
+        "customer_id": row["customer_id"],
+        "customer_name": row["customer_name"],
+        "customer_phone": row["customer_phone"],
+        "customer_email": row["customer_email"],
+        "currency": row["currency"],
+        "subtotal": money(row["subtotal"]),
+        "tax_amount": money(row["tax_amount"]),
+        "discount_amount": money(row["discount_amount"]),
+        "total_amount": money(row["total_amount"]),
+        "payment_method": _method(tenders),
+        "payment_reference": tenders[0]["reference"] if len(tenders) == 1 else "",
+        "payments": [
+            {
+                "method": tender["method"],
+                "amount": money(tender["amount"]),
+                "change": money(tender["change"]),
+                "reference": tender["reference"],
+            }
+            for tender in tenders
+        ],
+        "change_due": money(row["change_due"]),
+        "source_device": row["source_device"],
+        "is_offline": bool(row["is_offline"]),
+        "clock_suspect": bool(row["clock_suspect"]),
+        "client_timestamp": _instant(row["client_timestamp"]),
+        "sale_date": _instant(row["sale_date"]),
+        "created_at": _instant(row["created_at"]),
+        "synced_at": _instant(row["synced_at"]),
+        "notes": row["notes"],
+        "reason": row["reason"],
+        "is_cancelled": cancelled_reason is not None,
+        "cancelled_reason": cancelled_reason,
+        "items": [_show_line(line, default_variants, returned or {}) for line in lines],
+    }
+
+
+def _show_line(line: Row, default_variants: frozenset[int] | set[int], returned: Mapping[int, int]) -> dict[str, Any]:
+    variant_id = line["variant_id"]
+    expiry = line["expiry_date"]
+    return {
+        "id": line["id"],
+        "product": line["product_id"],
+        "product_name": line["product_name"],
+        "variant": None if variant_id in default_variants else variant_id,
+        "variant_details": line["variant_details"],
+        "quantity": quantity(line["quantity"]),
+        "unit_price": money(line["unit_price"]),
+        "discount_per_item": money(line["discount_per_item"]),
+        "discount_share": money(line["discount_share"]),
+        "tax_rate": quantity(line["tax_rate"]),
+        "tax_inclusive": bool(line["tax_inclusive"]),
+        "tax_amount": money(line["tax_amount"]),
+        "total_price": money(line["total_price"]),
+        "batch_number": line["batch_number"],
+        "expiry_date": expiry.isoformat() if isinstance(expiry, date) else expiry,
+        "returned_quantity": quantity(returned.get(line["id"], 0)),
+        "origin_line": line["origin_line_id"],
+        "restock": line["restock"],
+        "flags": line["flags"] or [],
+    }
+
+
+def _method(tenders: Sequence[Row]) -> str | None:
+    methods = {tender["method"] for tender in tenders}
+    if not methods:
+        return None
+    return methods.pop() if len(methods) == 1 else "split"
+
+
+def _instant(value: datetime | str | None) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return format_instant(as_instant(value))
