@@ -1,0 +1,174 @@
+"""The pytest plugin: one fresh, migrated database per test, on both engines.
+
+``--engine sqlite`` runs the tests of one engine only. A test that needs one engine says
+``@pytest.mark.parametrize("engine_name", ["postgresql"])``. A distribution's ``conftest.py`` may override
+``modules``, the names of the plugins that are enabled.
+
+Everything of the application is imported when the first test needs it, so that coverage sees it.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tillhook.testing.databases import ENGINES, SECRET, Databases
+from tillhook.testing.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from tillhook.config import Settings
+    from tillhook.runtime import Runtime
+    from tillhook.testing.client import Client
+    from tillhook.testing.factories import Factory
+    from tillhook.testing.people import Tokens
+    from tillhook.testing.server import RunningServer
+
+_FOLDER = pytest.StashKey[Path]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.getgroup("tillhook").addoption(
+        "--engine", choices=ENGINES, help="run the tests on this engine only (default: on both)"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once per engine, unless it names its engines itself."""
+    if "engine_name" not in metafunc.fixturenames:
+        return
+    for marker in metafunc.definition.iter_markers("parametrize"):
+        if "engine_name" in str(marker.args[0] if marker.args else marker.kwargs.get("argnames")):
+            return
+    chosen = metafunc.config.getoption("engine")
+    metafunc.parametrize("engine_name", [chosen] if chosen else ENGINES, scope="session")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what names only another engine than the chosen one."""
+    chosen = config.getoption("engine")
+    if not chosen:
+        return
+    other = [item for item in items if _engine_of(item) not in (None, chosen)]
+    if other:
+        config.hook.pytest_deselected(items=other)
+        items[:] = [item for item in items if _engine_of(item) in (None, chosen)]
+
+
+def _engine_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("engine_name") if callspec else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a process of pytest-xdist which folder, and so which PostgreSQL, all of them share."""
+    node.workerinput["tillhook_folder"] = str(_shared_folder(node.config))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # Only the process that made the folder has it in its stash.
+    if _FOLDER in config.stash:
+        PostgresServer(config.stash[_FOLDER]).stop()
+
+
+def _shared_folder(config: pytest.Config) -> Path:
+    worker_input = getattr(config, "workerinput", None)
+    if worker_input is not None:
+        return Path(worker_input["tillhook_folder"])
+    if _FOLDER not in config.stash:
+        config.stash[_FOLDER] = PostgresServer.make_folder()
+    return config.stash[_FOLDER]
+
+
+@pytest.fixture(scope="session")
+def databases(pytestconfig: pytest.Config) -> Databases:
+    """The session's templates and copies of them; also ``databases.empty(engine)``."""
+    from tillhook.testing.plugins import install_counter
+    from tillhook.testing.template import fill
+
+    folder = _shared_folder(pytestconfig)
+    postgres = PostgresServer(folder)
+    with postgres.lock():
+        install_counter(folder / "plugins")
+    return Databases(folder, postgres, fill)
+
+
+@pytest.fixture
+def modules(databases: Databases) -> tuple[str, ...]:
+    """The enabled plugins: every installed one, and the channel ``counter`` of the tests."""
+    from importlib.metadata import entry_points
+
+    return tuple(sorted(set(entry_points(group="tillhook.plugins").names)))
+
+
+@pytest.fixture
+def database_url(databases: Databases, engine_name: str, modules: tuple[str, ...]) -> Iterator[str]:
+    """A database with the template's people and warehouses, of this test alone."""
+    with databases.copy(engine_name, modules) as url:
+        yield url
+
+
+@pytest.fixture
+def settings(database_url: str, modules: tuple[str, ...], tmp_path: Path) -> "Settings":
+    from tillhook.config import Settings
+
+    return Settings(
+        data_dir=tmp_path / "data", database_url=database_url, secret=SECRET, modules=modules, demo=False
+    )
+
+
+@pytest.fixture
+def runtime(settings: "Settings") -> "Iterator[Runtime]":
+    """What the application works with; ``runtime.unit_of_work()`` opens a transaction."""
+    from tillhook.runtime import build_runtime
+
+    runtime = build_runtime(settings)
+    yield runtime
+    runtime.dispose()
+
+
+@pytest.fixture
+def app(runtime: "Runtime") -> Any:
+    """The Falcon application."""
+    from tillhook.http import create_app
+
+    return create_app(runtime)
+
+
+@pytest.fixture
+def tokens(runtime: "Runtime") -> "Tokens":
+    from tillhook.testing.people import Tokens
+
+    return Tokens(runtime)
+
+
+@pytest.fixture
+def client(app: Any, tokens: "Tokens") -> "Client":
+    """Requests without a network: ``client.post("/api/sales", {...}, as_="cashier")``."""
+    from tillhook.testing.client import Client
+
+    return Client(app, tokens)
+
+
+@pytest.fixture
+def make(client: "Client", runtime: "Runtime") -> "Factory":
+    """Makes what a test needs: ``make.product(price="2.50", stock={make.main: 10})``."""
+    from tillhook.testing.factories import Factory
+
+    return Factory(client, runtime)
+
+
+@pytest.fixture
+def server(
+    settings: "Settings", databases: Databases, tokens: "Tokens", tmp_path: Path
+) -> "Iterator[RunningServer]":
+    """A real gunicorn with two worker processes on the test's database."""
+    from tillhook.testing.server import RunningServer
+    from tillhook.testing.template import environment_of
+
+    server = RunningServer(environment_of(settings), tmp_path / "server.log", tokens=tokens)
+    server.start()
+    yield server
+    server.stop()

