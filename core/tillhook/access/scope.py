@@ -1,0 +1,58 @@
+"""Which rows an actor sees: the one place that says so."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, true
+from sqlalchemy.orm import Session
+
+from tillhook.access.actor import Actor
+from tillhook.errors import PermissionDenied, ValidationFailed
+from tillhook.runtime import actor_of, snapshot_of
+
+
+def visible_warehouses(who: Session | Actor) -> frozenset[int] | None:
+    """Return the warehouses whose stock and sales the actor sees; ``None`` means all of them."""
+    return _actor(who).warehouse_ids
+
+
+def sees_warehouse(who: Session | Actor, warehouse_id: int) -> bool:
+    """Say whether the actor sees a warehouse."""
+    visible = visible_warehouses(who)
+    return visible is None or warehouse_id in visible
+
+
+def require_warehouse(who: Session | Actor, warehouse_id: int | None, field: str = "warehouse") -> None:
+    """Refuse a warehouse that the actor must not touch.
+
+    Args:
+        who: Given a session, a warehouse that does not exist is refused too.
+        field: Where in the body or the query the warehouse was named.
+
+    Raises:
+        ValidationFailed: There is no such warehouse, or none was named (422, ``field`` named).
+        PermissionDenied: It is somebody else's (403 ``foreign-warehouse``, ``field`` named).
+    """
+    if warehouse_id is None:
+        raise ValidationFailed.at(field, "A warehouse is needed.")
+    if isinstance(who, Session) and warehouse_id not in snapshot_of(who).warehouses:
+        raise ValidationFailed.at(field, "There is no such warehouse.", code="unknown-warehouse")
+    if not sees_warehouse(who, warehouse_id):
+        message = "Not one of your warehouses."
+        raise PermissionDenied(
+            f"{field}: {message}", code="foreign-warehouse", errors=[{"field": field, "message": message}]
+        )
+
+
+def warehouse_condition(who: Session | Actor, column: Any) -> ColumnElement[bool]:
+    """Return the condition that ``column``, a warehouse's id, is one that the actor sees."""
+    visible = visible_warehouses(who)
+    return true() if visible is None else column.in_(sorted(visible))
+
+
+def sees_all_sales(who: Session | Actor) -> bool:
+    """Say whether the actor sees other sellers' sales, within the own warehouses."""
+    return _actor(who).can("sales:sale:read_all")
+
+
+def _actor(who: Session | Actor) -> Actor:
+    return who if isinstance(who, Actor) else actor_of(who)
