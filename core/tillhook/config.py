@@ -107,6 +107,18 @@ class Settings:
     refresh_token_lifetime_s: int = _setting(
         30 * 86_400, "Seconds for which a refresh token is good.", parse=_whole(60, 366 * 86_400)
     )
+    cors_origins: tuple[str, ...] = _setting(
+        (),
+        "Origins whose pages may call the API from a browser, separated by commas; none when empty.",
+        parse=_names,
+        shown="none",
+    )
+    metrics_token: str = _setting(
+        "",
+        "Bearer token for `/metrics`; without it a log-in with `platform:metrics:read` is needed.",
+        secret=True,
+        shown="none",
+    )
     log_level: str = _setting(
         "info", "Least severity that is logged: debug, info, warning or error.", parse=_log_level
     )

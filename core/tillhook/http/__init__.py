@@ -1,0 +1,50 @@
+"""What an area's or a plugin's ``schemas.py`` and ``routes.py`` are written with.
+
+The application itself is :func:`tillhook.http.app.create_app`.
+"""
+
+from tillhook.http.call import Call, Reply, Upload
+from tillhook.http.paging import page
+from tillhook.http.schemas import (
+    Amount,
+    Attributes,
+    Choice,
+    Day,
+    Email,
+    Flag,
+    Instant,
+    Key,
+    ListOf,
+    ListQuery,
+    Nested,
+    Ordering,
+    Quantity,
+    QuerySchema,
+    Schema,
+    Text,
+    Whole,
+)
+
+__all__ = [
+    "Amount",
+    "Attributes",
+    "Call",
+    "Choice",
+    "Day",
+    "Email",
+    "Flag",
+    "Instant",
+    "Key",
+    "ListOf",
+    "ListQuery",
+    "Nested",
+    "Ordering",
+    "Quantity",
+    "QuerySchema",
+    "Reply",
+    "Schema",
+    "Text",
+    "Upload",
+    "Whole",
+    "page",
+]

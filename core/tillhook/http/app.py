@@ -1,0 +1,42 @@
+"""The WSGI application. ``create_app`` is pure; ``get_app`` reads the environment, for gunicorn."""
+
+from typing import TYPE_CHECKING, Any
+
+import falcon
+
+from tillhook.http import probes, problems, routing
+from tillhook.http.middleware import Around
+
+if TYPE_CHECKING:
+    from tillhook.runtime import Runtime
+
+
+def create_app(runtime: "Runtime") -> "falcon.App[Any, Any]":
+    """Return the application of a runtime: every registered route below ``/api``, and the few beside it.
+
+    Raises:
+        StartupError: Two routes cannot stand side by side.
+    """
+    middleware: list[Any] = [Around()]
+    origins = runtime.settings.cors_origins
+    if origins:
+        exposed = ["X-Request-ID", "Idempotency-Replayed", "Retry-After", "Location"]
+        middleware.append(falcon.CORSMiddleware(allow_origins=list(origins), expose_headers=exposed))
+    app: falcon.App[Any, Any] = falcon.App(middleware=middleware)
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = False
+    problems.install(app)
+    routing.mount(app, runtime.registry.routes, runtime)
+    probes.mount(app, runtime)
+    return app
+
+
+def get_app() -> "falcon.App[Any, Any]":
+    """Return the application of the environment's settings."""
+    from tillhook.config import Settings
+    from tillhook.http import logs
+    from tillhook.runtime import build_runtime
+
+    settings = Settings.from_environment()
+    logs.configure(settings.log_level)
+    return create_app(build_runtime(settings))

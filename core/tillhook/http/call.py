@@ -1,0 +1,74 @@
+"""What a handler gets, and what it may answer with when a JSON value is not enough."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from tillhook.errors import ValidationFailed
+
+if TYPE_CHECKING:
+    import falcon
+    from sqlalchemy.orm import Session
+
+    from tillhook.access import Actor
+    from tillhook.reference import Snapshot
+    from tillhook.runtime import Runtime
+
+
+@dataclass(slots=True)
+class Upload:
+    """A file that came with a request; ``stream`` stands at its beginning."""
+
+    filename: str
+    content_type: str
+    stream: IO[bytes]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, in its transaction.
+
+    Handlers and services flush ``session`` and never commit it. A handler may run more than once for one
+    request, each time with a new ``Call``, when its transaction meets a concurrent one.
+    """
+
+    session: "Session"
+    actor: "Actor"
+    runtime: "Runtime"
+    snapshot: "Snapshot"
+    request: "falcon.Request"
+    body: Any = None
+    query: Any = None
+    request_id: str = ""
+    files: Mapping[str, Upload] = field(default_factory=dict)
+
+    def upload(self, name: str = "file") -> Upload:
+        """Return the uploaded file of the form field ``name``.
+
+        Raises:
+            ValidationFailed: The form has no such file (422, the field named).
+        """
+        file = self.files.get(name)
+        if file is None:
+            raise ValidationFailed.at(name, "A file is needed.")
+        file.stream.seek(0)
+        return file
+
+
+@dataclass(slots=True, kw_only=True)
+class Reply:
+    """An answer that needs more than a JSON value.
+
+    Args:
+        media: A JSON value.
+        status: The route's status when left out.
+        data: Instead of ``media``: the body, or pieces of it that are sent as they come. They are made after
+            the transaction has ended, so they must not read from the session.
+        content_type: Of ``data``.
+    """
+
+    media: Any = None
+    status: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content_type: str | None = None
+    data: bytes | Iterable[bytes] | None = None

@@ -1,0 +1,248 @@
+"""A request from route to answer: one transaction, run again when it meets a concurrent one.
+
+The order: token (no database) → body's bytes → connection and epoch → actor → permission → body and query →
+transaction → handler → commit. The bytes come before the connection, so that a slow client holds none.
+This is the hot path: whatever depends on the route alone is worked out once, in the constructor.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import falcon
+from falcon.util import code_to_http_status
+from marshmallow import ValidationError
+
+from tillhook.access import ANONYMOUS, Actor, authenticate_token, load_actor
+from tillhook.db import retrying
+from tillhook.errors import NotFound, Unauthenticated, ValidationFailed
+from tillhook.hooks.plugin import PUBLIC, Route
+from tillhook.http import idempotency
+from tillhook.http.call import Call, Reply, Upload
+from tillhook.http.media import JSON, check_json_type, dump_json, parse_json, read_body, read_form
+from tillhook.http.problems import validation_failed
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+    from tillhook.access import Claims
+    from tillhook.reference import Snapshot
+    from tillhook.runtime import Runtime
+
+_MAX_SEGMENT = 500
+_NO_BODY = frozenset({b"", b"{}", b"null"})
+
+
+class Sent:
+    """What came with a request, read once whatever the number of attempts."""
+
+    __slots__ = ("claims", "files", "form", "key", "raw", "request", "request_id")
+
+    def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
+        self.request = request
+        self.request_id: str = request.context.request_id
+        self.claims = claims
+        self.raw = b""
+        self.form: Mapping[str, str] = {}
+        self.files: Mapping[str, Upload] = {}
+        self.key: idempotency.Key | None = None
+
+
+class Endpoint:
+    """One route, mounted: a Falcon responder."""
+
+    def __init__(self, route: Route, runtime: "Runtime") -> None:
+        self.route = route
+        self._runtime = runtime
+        self._database = runtime.database
+        self._handler = route.handler
+        self._is_public = route.permission is PUBLIC
+        self._permission = route.permission if isinstance(route.permission, str) else None
+        self._writes = bool(route.writes)
+        self._takes_body = route.method in ("POST", "PUT", "PATCH", "DELETE")
+        default = runtime.settings.max_upload if route.upload else runtime.settings.max_body
+        self._limit = route.max_body or default
+        self._body_schema = route.body() if route.body else None
+        self._query_schema = route.query() if route.query else None
+        self._status = code_to_http_status(route.status)
+
+    def __call__(self, request: falcon.Request, response: falcon.Response, **parameters: Any) -> None:
+        _check_path(parameters)
+        sent = Sent(request, self._claims(request))
+        if self._takes_body:
+            self._read(sent)
+            if self.route.idempotent:
+                sent.key = idempotency.read_key(request, self.route, parameters, sent.raw)
+        try:
+            result = retrying(lambda: self._attempt(sent, parameters))
+        finally:
+            for file in sent.files.values():
+                file.stream.close()
+        self._answer(response, result)
+
+    def _claims(self, request: falcon.Request) -> "Claims | None":
+        """Return what the token or key says, its signature checked; no database is asked.
+
+        On a public route a token that is no good any more is as none at all: a log-in must not fail because
+        the client still sends the old one.
+        """
+        token = _token(request)
+        if token is None:
+            if self._is_public:
+                return None
+            raise Unauthenticated("This needs a log-in: send an access token or an API key.")
+        try:
+            return authenticate_token(token, self._runtime.settings)
+        except Unauthenticated:
+            if self._is_public:
+                return None
+            raise
+
+    def _read(self, sent: Sent) -> None:
+        request = sent.request
+        if self.route.upload:
+            sent.form, sent.files = read_form(request, self._limit)
+            return
+        sent.raw = read_body(request, self._limit)
+        if self._body_schema is None:
+            if sent.raw.strip() not in _NO_BODY:
+                raise ValidationFailed.at("body", "This route takes no body.")
+        elif sent.raw:
+            check_json_type(request.content_type)
+
+    def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
+        with self._database.connect() as connection:
+            snapshot = self._runtime.snapshots.current(connection)
+            actor = self._actor(connection, snapshot, sent)
+            body, query = self._load(sent)
+            with self._database.transaction(connection, write=self._writes) as session:
+                self._runtime.bind(session, snapshot, actor, sent.request_id)
+                call = Call(
+                    session,
+                    actor,
+                    self._runtime,
+                    snapshot,
+                    sent.request,
+                    body,
+                    query,
+                    sent.request_id,
+                    sent.files,
+                )
+                if sent.key is None:
+                    return self._handler(call, **parameters)
+                return self._once(session, call, sent.key, parameters)
+
+    def _actor(self, connection: "Connection", snapshot: "Snapshot", sent: Sent) -> Actor:
+        if sent.claims is None:
+            return ANONYMOUS
+        try:
+            actor = load_actor(connection, snapshot, sent.claims)
+        except Unauthenticated:
+            if self._is_public:
+                return ANONYMOUS
+            raise
+        if self._permission is not None and self._permission not in actor.permissions:
+            actor.require(self._permission)
+        return actor
+
+    def _load(self, sent: Sent) -> tuple[Any, Any]:
+        body = query = None
+        try:
+            if self._query_schema is not None:
+                query = self._query_schema.load(_query(sent.request))
+            elif sent.request.query_string and (given := _query(sent.request)):
+                raise ValidationError({name: ["Unknown field."] for name in given})
+            if self._body_schema is not None:
+                given = sent.form if self.route.upload else parse_json(sent.raw) if sent.raw else {}
+                body = self._body_schema.load(given)
+        except ValidationError as error:
+            raise validation_failed(error) from None
+        return body, query
+
+    def _once(
+        self, session: "Session", call: Call, key: idempotency.Key, parameters: Mapping[str, Any]
+    ) -> "Reply":
+        """Run the handler unless its answer is kept already; keep the answer in the same transaction."""
+        kept = idempotency.find(session, call.actor, key)
+        if kept is not None:
+            return kept
+        reply = _as_reply(self._handler(call, **parameters), self.route.status)
+        idempotency.keep(session, call.actor, key, reply)
+        return reply
+
+    def _answer(self, response: falcon.Response, result: Any) -> None:
+        if type(result) is Reply:
+            _answer_reply(response, result, self.route.status)
+        elif result is None:
+            response.status = falcon.HTTP_204
+        else:
+            response.status = self._status
+            response.content_type = JSON
+            response.data = dump_json(result)
+
+
+def _as_reply(result: Any, status: int) -> Reply:
+    if isinstance(result, Reply):
+        return result
+    return Reply(status=204) if result is None else Reply(media=result, status=status)
+
+
+def _answer_reply(response: falcon.Response, reply: Reply, status: int) -> None:
+    response.status = code_to_http_status(reply.status or status)
+    for name, value in reply.headers.items():
+        response.set_header(name, value)
+    if reply.data is None:
+        if reply.status != 204:
+            response.content_type = reply.content_type or JSON
+            response.data = dump_json(reply.media)
+        return
+    response.content_type = reply.content_type or "application/octet-stream"
+    if isinstance(reply.data, bytes):
+        response.data = reply.data
+    else:
+        response.stream = iter(reply.data)
+
+
+def _token(request: falcon.Request) -> str | None:
+    """Return the token of ``Authorization: Bearer`` or the key of ``X-API-Key``."""
+    header = request.env.get("HTTP_AUTHORIZATION")
+    if header is None:
+        return request.env.get("HTTP_X_API_KEY") or None
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        return None
+    return token.strip()  # type: ignore[no-any-return]
+
+
+def _check_path(parameters: Mapping[str, Any]) -> None:
+    # What no column can hold is found nowhere.
+    for value in parameters.values():
+        if isinstance(value, str) and ("\x00" in value or len(value) > _MAX_SEGMENT):
+            raise NotFound("There is nothing at this address.")
+
+
+def _query(request: falcon.Request) -> dict[str, str]:
+    """Return the query's parameters, each as the one text it is.
+
+    Raises:
+        ValidationError: A parameter is there twice.
+    """
+    result = {}
+    for name, value in request.params.items():
+        if isinstance(value, list):
+            raise ValidationError({name: ["Given more than once."]})
+        result[name] = value
+    return result
+
+
+def endpoint_actor(request: falcon.Request, runtime: "Runtime") -> Actor:
+    """Return who asks, for the few addresses that are no routes; anonymous without a good token."""
+    token = _token(request)
+    if token is None:
+        return ANONYMOUS
+    try:
+        claims = authenticate_token(token, runtime.settings)
+        with runtime.database.connect() as connection:
+            return load_actor(connection, runtime.snapshots.current(connection), claims)
+    except Unauthenticated:
+        return ANONYMOUS

@@ -1,0 +1,56 @@
+"""What Prometheus reads: requests by route template, and answers given again."""
+
+import os
+from typing import Any
+
+import falcon
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+
+REQUESTS = Histogram(
+    "tillhook_request_seconds",
+    "Time to answer a request, by route template.",
+    ("method", "route", "status"),
+    buckets=_BUCKETS,
+)
+REPLAYS = Counter("tillhook_idempotent_replays", "Answers given again for an Idempotency-Key.")
+
+_children: dict[tuple[str, str, str], Any] = {}
+
+
+def observe(request: falcon.Request, response: falcon.Response, seconds: float) -> None:
+    """Count one request. An address that is no route counts as one, whatever was asked for."""
+    key = (request.method, request.uri_template or "unknown", str(response.status)[:3])
+    child = _children.get(key)
+    if child is None:
+        # labels() costs more than observing.
+        child = _children[key] = REQUESTS.labels(*key)
+    child.observe(seconds)
+
+
+def exposition() -> tuple[bytes, str]:
+    """Return the metrics of all worker processes (of this one, without ``PROMETHEUS_MULTIPROC_DIR``)."""
+    registry = REGISTRY
+    if _is_multiprocess():
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def forget_process(pid: int) -> None:
+    """Drop what a worker that has ended left; for gunicorn's ``child_exit``."""
+    if _is_multiprocess():
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _is_multiprocess() -> bool:
+    return "PROMETHEUS_MULTIPROC_DIR" in os.environ

@@ -1,0 +1,53 @@
+"""Around every request: its id, the access log, the metrics, and headers that keep browsers careful."""
+
+import re
+import time
+import uuid
+from typing import Any
+
+import falcon
+import structlog
+
+from tillhook.http import metrics
+
+_ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
+_SAFE = [
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
+]
+_API = [
+    *_SAFE,
+    ("Cache-Control", "no-store"),
+    # An answer opened as a page must not run anything, whatever somebody named a product.
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+]
+
+log = structlog.get_logger("tillhook.access")
+
+
+class Around:
+    """Falcon middleware; nothing here reads the body."""
+
+    def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
+        request.context.started = time.perf_counter()
+        given = request.env.get("HTTP_X_REQUEST_ID", "")
+        request.context.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+
+    def process_response(
+        self, request: falcon.Request, response: falcon.Response, _resource: Any, _succeeded: bool
+    ) -> None:
+        seconds = time.perf_counter() - request.context.started
+        response.set_header("X-Request-ID", request.context.request_id)
+        response.set_headers(_API if request.path.startswith("/api") else _SAFE)
+        metrics.observe(request, response, seconds)
+        log.info(
+            "request",
+            request_id=request.context.request_id,
+            method=request.method,
+            route=request.uri_template,
+            path=request.path,
+            status=int(str(response.status)[:3]),
+            ms=round(seconds * 1000, 1),
+            remote=request.remote_addr,
+        )
