@@ -88,7 +88,7 @@ class Settings:
     port: int = _setting(8000, "Port to listen on.", parse=_whole(1, 65535))
     modules: tuple[str, ...] | None = _setting(
         None,
-        "Plugins to run, separated by commas: exactly these, whatever `tillhook modules` says; empty for none.",
+        "Plugins to run, separated by commas: exactly these and no others; empty for none.",
         parse=_names,
         shown="as `tillhook modules list` says",
     )
@@ -119,6 +119,15 @@ class Settings:
         secret=True,
         shown="none",
     )
+    cors_origins: tuple[str, ...] = _setting(
+        (),
+        "Origins whose pages may call the API from a browser, separated by commas.",
+        parse=_names,
+        shown="none",
+    )
+    metrics_token: str = _setting(
+        "", "Bearer token that opens `/metrics` to a program.", parse=_secret, secret=True, shown="none"
+    )
     log_level: str = _setting(
         "info", "Least severity that is logged: debug, info, warning or error.", parse=_log_level
     )
@@ -136,7 +145,7 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         problems = _unknown(environment)
-        values = {}
+        values: dict[str, Any] = {}
         for each in fields(cls):
             try:
                 text = _text_of(each, environment)
@@ -221,8 +230,8 @@ def _kept_secret(data_dir: Path) -> str:
     if not path.exists():
         # Written aside and linked, so that nobody reads half of it and the first one wins.
         mine = data_dir / f".secret.{secrets.token_hex(8)}"
-        with open(os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(48))
+        mine.touch(0o600, exist_ok=False)
+        mine.write_text(secrets.token_urlsafe(48))
         try:
             os.link(mine, path)
         except FileExistsError:

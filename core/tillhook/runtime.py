@@ -1,7 +1,8 @@
 """One process's database, hooks, declarations and cached reference data, and the transaction around work."""
 
 import contextlib
-from collections.abc import Iterator
+import traceback
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.orm import Session
@@ -75,29 +76,36 @@ class Runtime:
         self.database.dispose()
 
 
-def build_runtime(settings: Settings, *, safe: bool = False, database: Database | None = None) -> Runtime:
+def build_runtime(
+    settings: Settings,
+    *,
+    safe: bool = False,
+    database: Database | None = None,
+    names: Iterable[str] | None = None,
+) -> Runtime:
     """Return the runtime of the plugins that are enabled.
 
     Args:
         safe: Leave out plugins that cannot be used, and say so in ``Runtime.broken``, instead of refusing.
         database: One that is open already.
+        names: The plugins, if not those that settings and database say.
 
     Raises:
         StartupError: Says which plugin cannot be used and why.
     """
     database = database or open_database(settings)
-    loaded, broken = load_plugins(enabled_names(settings, database))
+    loaded, broken = load_plugins(enabled_names(settings, database) if names is None else names)
+    if broken and not safe:
+        raise PluginError(broken[0].name, f"plugin {broken[0].name} cannot be used:\n{broken[0].traceback}")
     while True:
         try:
-            if broken and not safe:
-                raise PluginError(broken[0].name, f"plugin {broken[0].name}:\n{broken[0].traceback}")
             check_set(loaded)
             return Runtime(settings, database, tuple(loaded), tuple(broken))
         except PluginError as error:
             if not safe or error.plugin not in {plugin.name for plugin in loaded}:
                 raise
             loaded = [plugin for plugin in loaded if plugin.name != error.plugin]
-            broken.append(BrokenPlugin(error.plugin, str(error)))
+            broken.append(BrokenPlugin(error.plugin, traceback.format_exc()))
 
 
 def open_database(settings: Settings) -> Database:

@@ -71,6 +71,15 @@ def upgrade(
     return behind
 
 
+def downgrade(database: Database, source: "MigrationSource") -> None:
+    """Take every table of one source away, with all that is in it."""
+    with _exclusive(database) as session:
+        connection = session.connection()
+        command.downgrade(_config(source, connection, [source]), "base")
+        connection.exec_driver_sql(f"DROP TABLE IF EXISTS {source.version_table}")
+        _check_references(connection)
+
+
 def progress_of(connection: Connection, sources: "Sequence[MigrationSource]") -> list[Progress]:
     """Return where each source stands; only reads."""
     return [Progress(source.name, _current(connection, source), _head(source)) for source in sources]

@@ -34,7 +34,9 @@ class Database:
         self.dialect = self.url.get_backend_name()
         if self.dialect == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
-                raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
+                raise ValueError(
+                    "TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db"
+                )
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             self._writer_lock = _FileLock(self.url.database + ".writer")
             self.engine = create_engine(

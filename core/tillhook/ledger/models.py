@@ -31,6 +31,8 @@ class Location(IdMixin, TimestampMixin, Base):
     __table_args__ = (
         CheckConstraint("kind IN ('warehouse','vendor','customer','adjustment','scrap','transit')", name="kind"),
         CheckConstraint("(id > 0) = (kind = 'warehouse')", name="virtual_id"),
+        # Beside nothing but negative keys, SQLite would otherwise number the first warehouse 0.
+        {"sqlite_autoincrement": True},
     )
 
 

@@ -126,6 +126,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_location")),
         sa.UniqueConstraint("code", name=op.f("uq_location_code")),
         sa.UniqueConstraint("name", name=op.f("uq_location_name")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "login_attempt",
