@@ -1,0 +1,48 @@
+"""What a client asks of the catalogue, after its schema has checked it."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+#: A category, unit or tax as a client names it: its key or its name.
+Reference = int | str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewVariant:
+    """A variant to make; a price or cost of ``None`` is the product's."""
+
+    sku: str | None = None
+    name: str = ""
+    barcode: str | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    price: Decimal | None = None
+    cost_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewProduct:
+    """A product to make. Amounts are money per unit of measure; ``unit`` ``None`` is the piece."""
+
+    name: str
+    sku: str
+    price: Decimal
+    barcode: str | None = None
+    barcodes: tuple[str, ...] = ()
+    category: Reference | None = None
+    unit: Reference | None = None
+    tax: Reference | None = None
+    list_price: Decimal | None = None
+    cost_price: Decimal | None = None
+    description: str = ""
+    attributes: dict[str, Any] = field(default_factory=dict)
+    tracking: str = "quantity"
+    price_mode: str = "bounded"
+    low_stock_threshold: Decimal | None = None
+    variants: tuple[NewVariant, ...] = ()
+
+    @property
+    def all_barcodes(self) -> tuple[str, ...]:
+        """The barcodes in order, ``barcode`` first, none twice."""
+        first = () if self.barcode is None else (self.barcode,)
+        return tuple(dict.fromkeys(first + self.barcodes))

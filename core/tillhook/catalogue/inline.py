@@ -1,0 +1,82 @@
+"""Products made at the till, and what the till teaches about prices."""
+
+import secrets
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from marshmallow import ValidationError
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from tillhook.access import Actor
+from tillhook.catalogue import setup
+from tillhook.catalogue.models import Product, Variant
+from tillhook.catalogue.products import flush, require_free_sku, saved
+from tillhook.catalogue.schemas import InlineProductIn
+from tillhook.errors import ValidationFailed
+from tillhook.quantities import ZERO
+
+
+def create_inline_product(session: Session, product_data: Mapping[str, Any], actor: Actor) -> Product:
+    """Make an untracked product of open price while selling it: pending, and the actor's own.
+
+    Args:
+        product_data: ``name``, and if wanted ``sku``, ``unit``, ``category``, ``tax``, ``description`` and
+            ``tracking``, which must be ``none``; checked here.
+
+    Raises:
+        PermissionDenied: 403: without ``catalogue:product:create_inline``.
+        ValidationFailed: 422, fields below ``product_data``.
+        Conflict: 409 ``duplicate-sku``.
+    """
+    actor.require("catalogue:product:create_inline")
+    try:
+        fields = InlineProductIn().load(product_data)
+    except ValidationError as error:
+        raise _below_product_data(error) from error
+    sku = fields["sku"] or f"INLINE-{secrets.token_hex(5).upper()}"
+    require_free_sku(session, sku, "product_data.sku")
+    product = Product(
+        name=fields["name"],
+        sku=sku,
+        description=fields["description"],
+        category_id=setup.resolve_category(session, fields["category"], "product_data.category"),
+        unit_id=setup.resolve_unit(session, fields["unit"], "product_data.unit"),
+        tax_id=setup.resolve_tax(session, fields["tax"], "product_data.tax"),
+        price=ZERO,
+        tracking="none",
+        price_mode="open",
+        status="pending",
+        owner_id=actor.user_id,
+    )
+    session.add(product)
+    flush(session)
+    session.add(Variant(product_id=product.id, is_default=True))
+    saved(session, product, None)
+    return product
+
+
+def remember_price(session: Session, prices: Mapping[int, Decimal]) -> None:
+    """Keep what open-price products, by key, were last sold for; money per unit of measure.
+
+    Rows are changed in key order, so that two sales never wait for each other in a circle.
+    """
+    table = Product.__table__
+    for product_id in sorted(prices):
+        session.execute(
+            update(table)  # type: ignore[arg-type]
+            .where(table.c.id == product_id, table.c.price_mode == "open")
+            .values(last_price=prices[product_id], updated_at=table.c.updated_at)
+        )
+
+
+def _below_product_data(error: ValidationError) -> ValidationFailed:
+    errors = [
+        {
+            "field": f"product_data.{name}",
+            "message": str(messages[0] if isinstance(messages, list) else messages),
+        }
+        for name, messages in error.normalized_messages().items()
+    ]
+    return ValidationFailed(f"{errors[0]['field']}: {errors[0]['message']}", errors=errors)

@@ -1,0 +1,154 @@
+"""A product's stock as the catalogue's routes speak of it: what is low, and setting it outright."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from tillhook import ledger
+from tillhook.access import visible_warehouses, warehouse_condition
+from tillhook.catalogue.answers import audit_answer
+from tillhook.catalogue.models import Product, Variant
+from tillhook.catalogue.products import has_stock, saved
+from tillhook.catalogue.search import get_product, visible_to
+from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
+from tillhook.http import page
+from tillhook.ledger.models import Location, StockLevel
+from tillhook.quantities import ZERO
+from tillhook.runtime import actor_of, snapshot_of
+
+
+def low_stock(
+    session: Session, threshold: Decimal | None, query: Mapping[str, Any]
+) -> tuple[list[Product], int, str | None]:
+    """Return the tracked products whose on hand, over the actor's warehouses, is strictly below the threshold.
+
+    Args:
+        threshold: For all of them; ``None`` means each one's own, else the setting's.
+        query: ``limit``, ``cursor`` and ``ordering`` (by ``name``, ``inventory`` or ``id``).
+
+    Returns:
+        One page, how many there are in all, and the cursor of the next page.
+    """
+    actor = actor_of(session)
+    on_hand = (
+        select(Variant.product_id, func.sum(StockLevel.on_hand).label("total"))
+        .join(StockLevel, StockLevel.variant_id == Variant.id)
+        .where(warehouse_condition(actor, StockLevel.location_id))
+        .group_by(Variant.product_id)
+        .subquery()
+    )
+    total = func.coalesce(on_hand.c.total, 0, type_=StockLevel.on_hand.type)
+    limit: Any = threshold
+    if threshold is None:
+        default = Decimal(snapshot_of(session).setting("low_stock_threshold"))
+        limit = func.coalesce(Product.low_stock_threshold, default, type_=StockLevel.on_hand.type)
+    statement = (
+        select(Product)
+        .outerjoin(on_hand, on_hand.c.product_id == Product.id)
+        .where(visible_to(actor), Product.tracking != "none", Product.status.in_(("published", "pending")))
+        .where(total < limit)
+    )
+    count = session.scalar(
+        select(func.count()).select_from(statement.with_only_columns(Product.id).subquery())
+    )
+    ordering = {"name": Product.name, "inventory": total, "id": Product.id}
+    rows, cursor = page(session, statement, ordering=ordering, query=query)
+    return rows, count or 0, cursor
+
+
+def set_product_inventory(
+    session: Session,
+    product_id: int,
+    inventory: Decimal | None,
+    *,
+    warehouse_id: int | None = None,
+    variant_id: int | None = None,
+    expected: Decimal | None = None,
+) -> Product:
+    """Set what is on hand at a warehouse, or stop tracking with ``None``.
+
+    A number for an untracked product starts tracking it. ``None`` writes off what is on hand, at every
+    warehouse, by adjustments; so it needs all of them to be the actor's.
+
+    Args:
+        warehouse_id: By default the actor's only one, else the setting ``default_warehouse``.
+        expected: Refuse when on hand is no longer this.
+
+    Raises:
+        NotFound: 404.
+        PermissionDenied: 403: a till cannot set stock; or not a warehouse of the actor.
+        Conflict: 409: on hand is not ``expected``; or some is reserved, or in lots, and tracking would stop.
+        ValidationFailed: 422: no warehouse to be guessed, or a product with variants and none named.
+    """
+    actor = actor_of(session)
+    if actor.device is not None:
+        # A device may have been offline: what it knows of stock is old.
+        raise PermissionDenied(
+            "A device reports sales; it does not set stock.", code="device-cannot-set-stock"
+        )
+    product = get_product(session, product_id, for_update=True)
+    if product.status == "archived":
+        raise Conflict(f"Product {product_id} is archived.", code="product-archived")
+    before = audit_answer(session, product)
+    if inventory is None:
+        _stop_tracking(session, product)
+    else:
+        place = _warehouse(session, warehouse_id)
+        if product.tracking == "none":
+            product.tracking = "quantity"
+            session.flush()
+        ledger.set_inventory(session, product.id, inventory, place, expected=expected, variant_id=variant_id)
+    if product.tracking != before["tracking"]:
+        saved(session, product, before)
+    return product
+
+
+def _warehouse(session: Session, warehouse_id: int | None) -> int:
+    if warehouse_id is not None:
+        return warehouse_id
+    visible = visible_warehouses(session)
+    snapshot = snapshot_of(session)
+    active = [
+        key
+        for key, warehouse in snapshot.warehouses.items()
+        if warehouse.is_active and warehouse.kind == "warehouse" and (visible is None or key in visible)
+    ]
+    default = snapshot.setting("default_warehouse")
+    if default in active:
+        return int(default)
+    if len(active) == 1:
+        return active[0]
+    raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
+
+
+def _stop_tracking(session: Session, product: Product) -> None:
+    if product.tracking == "none":
+        return
+    levels = session.execute(
+        select(StockLevel.variant_id, StockLevel.location_id)
+        .join(Variant, Variant.id == StockLevel.variant_id)
+        .join(Location, Location.id == StockLevel.location_id)
+        .where(Variant.product_id == product.id, StockLevel.on_hand != ZERO)
+        .order_by(StockLevel.variant_id, StockLevel.location_id)
+    ).all()
+    if levels and product.tracking == "lot":
+        raise Conflict(
+            f"There are lots of product {product.id} on hand; write them off by adjustments first.",
+            code="stock-on-hand",
+        )
+    for variant_id, location_id in levels:
+        ledger.set_inventory(session, product.id, ZERO, location_id, variant_id=variant_id)
+    if has_stock(session, product.id):
+        raise Conflict(f"Some of product {product.id} is reserved.", code="stock-reserved")
+    product.tracking = "none"
+    # It has no stock to be low of.
+    session.execute(
+        text(
+            "UPDATE stock_alert SET status = 'resolved', resolved_at = CURRENT_TIMESTAMP"
+            " WHERE product_id = :product AND status = 'open'"
+        ),
+        {"product": product.id},
+    )
