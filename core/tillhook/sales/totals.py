@@ -130,7 +130,7 @@ def sum_up(lines: Iterable[LineTotals], *, inclusive: Iterable[bool]) -> Documen
         tax_amount += line.tax_amount
         discount_amount += line.discount_share
     total_amount = subtotal + tax_amount - discount_amount
-    # No other amount of the document or of its lines is larger than one of these two.
+    # No amount of the document or of its lines is larger than this sum.
     if subtotal + tax_amount > MAX:
         raise ValueError("Too large an amount.")
     return DocumentTotals(lines, subtotal, tax_amount, discount_amount, total_amount)

@@ -1,0 +1,67 @@
+"""What the ledger declares through the hooks."""
+
+from sqlalchemy.orm import Session
+
+from tillhook import hookimpl
+from tillhook.config import Settings
+from tillhook.hooks import DemoData, EventType, Invariant, Job, Permission, Route
+from tillhook.ledger.invariants import INVARIANTS
+from tillhook.ledger.levels import sweep_expired
+from tillhook.ledger.routes import ROUTES
+from tillhook.ledger.warehouses import create_warehouse, list_warehouses
+
+_SELLERS = ("supplier", "cashier")
+
+
+@hookimpl
+def register_routes(settings: Settings) -> tuple[Route, ...]:
+    return ROUTES
+
+
+@hookimpl
+def register_permissions() -> tuple[Permission, ...]:
+    return (
+        Permission(name="stock:warehouse:read", title="See warehouses", roles=(*_SELLERS, "accountant")),
+        Permission(name="stock:warehouse:manage", title="Make and close warehouses"),
+        Permission(name="stock:level:read", title="See stock", roles=(*_SELLERS, "accountant")),
+        Permission(name="stock:movement:read", title="See stock movements", roles=("supplier", "accountant")),
+        Permission(name="stock:receipt:post", title="Receive goods", roles=("supplier",)),
+        Permission(name="stock:adjustment:post", title="Adjust stock", roles=("supplier",)),
+        Permission(name="stock:transfer:post", title="Move goods between warehouses", roles=("supplier",)),
+        Permission(name="stock:inventory:set", title="Set a counted inventory", roles=("supplier",)),
+        Permission(name="stock:policy:manage", title="Say what happens when stock is short"),
+        Permission(name="stock:alert:read", title="See low-stock alerts", roles=(*_SELLERS, "accountant")),
+        Permission(name="stock:lot:sell_expired", title="Sell goods past their expiry date"),
+    )
+
+
+@hookimpl
+def register_events() -> tuple[EventType, ...]:
+    return (
+        EventType(name="product:inventory-updated", title="A product's stock changed", permission="stock:level:read"),
+        EventType(name="inventory:low-stock-alert", title="Stock fell below its threshold", permission="stock:alert:read"),
+    )
+
+
+@hookimpl
+def register_invariants() -> tuple[Invariant, ...]:
+    return INVARIANTS
+
+
+@hookimpl
+def register_jobs() -> tuple[Job, ...]:
+    return (Job(name="stock.sweep_reservations", every_s=60, run=_sweep),)
+
+
+@hookimpl
+def register_demo_data() -> tuple[DemoData, ...]:
+    return (DemoData(name="stock.warehouse", create=_demo),)
+
+
+def _sweep(session: Session) -> None:
+    sweep_expired(session.connection())
+
+
+def _demo(session: Session) -> None:
+    if not list_warehouses(session):
+        create_warehouse(session, "Main shop", "MAIN", "1 Market Street")

@@ -1,0 +1,113 @@
+"""What must always be true of the ledger; recomputed from the append-only rows by ``tillhook verify``."""
+
+from collections.abc import Iterator
+
+from sqlalchemy import Connection, text
+
+from tillhook.hooks import Difference, Invariant
+from tillhook.quantities import from_units
+
+_LEVELS = text(
+    """
+    WITH moved AS (
+        SELECT variant_id, location_id, lot_id, SUM(quantity) AS quantity FROM (
+            SELECT variant_id, destination_id AS location_id, lot_id, quantity FROM stock_movement WHERE destination_id > 0
+            UNION ALL
+            SELECT variant_id, source_id, lot_id, -quantity FROM stock_movement WHERE source_id > 0
+        ) AS m GROUP BY variant_id, location_id, lot_id
+    ),
+    keys AS (
+        SELECT variant_id, location_id, lot_id FROM moved
+        UNION SELECT variant_id, location_id, lot_id FROM stock_level
+    )
+    SELECT k.variant_id, k.location_id, k.lot_id, COALESCE(m.quantity, 0) AS expected, COALESCE(l.on_hand, 0) AS actual
+      FROM keys k
+      LEFT JOIN moved m ON m.variant_id = k.variant_id AND m.location_id = k.location_id AND m.lot_id = k.lot_id
+      LEFT JOIN stock_level l ON l.variant_id = k.variant_id AND l.location_id = k.location_id AND l.lot_id = k.lot_id
+     WHERE COALESCE(m.quantity, 0) <> COALESCE(l.on_hand, 0)
+     ORDER BY 1, 2, 3
+    """
+)
+_RESERVED = text(
+    """
+    WITH promised AS (
+        SELECT variant_id, location_id, lot_id, SUM(quantity) AS quantity FROM reservation
+         WHERE released_at IS NULL GROUP BY variant_id, location_id, lot_id
+    ),
+    keys AS (
+        SELECT variant_id, location_id, lot_id FROM promised
+        UNION SELECT variant_id, location_id, lot_id FROM stock_level
+    )
+    SELECT k.variant_id, k.location_id, k.lot_id, COALESCE(p.quantity, 0) AS expected, COALESCE(l.reserved, 0) AS actual
+      FROM keys k
+      LEFT JOIN promised p ON p.variant_id = k.variant_id AND p.location_id = k.location_id AND p.lot_id = k.lot_id
+      LEFT JOIN stock_level l ON l.variant_id = k.variant_id AND l.location_id = k.location_id AND l.lot_id = k.lot_id
+     WHERE COALESCE(p.quantity, 0) <> COALESCE(l.reserved, 0)
+     ORDER BY 1, 2, 3
+    """
+)
+_REVERSALS = text(
+    """
+    SELECT r.id, r.reverses_id, o.quantity AS expected, r.quantity AS actual FROM stock_movement r
+      LEFT JOIN stock_movement o ON o.id = r.reverses_id
+     WHERE r.reverses_id IS NOT NULL AND (o.id IS NULL OR o.quantity <> r.quantity OR o.source_id <> r.destination_id
+           OR o.destination_id <> r.source_id OR o.variant_id <> r.variant_id OR o.lot_id <> r.lot_id)
+    """
+)
+_SERIES = text(
+    """
+    SELECT s.name, s.last AS expected, COUNT(d.id) AS actual FROM number_series s
+      LEFT JOIN stock_document d ON s.name = 'stock_document.' || d.kind
+     WHERE s.name LIKE 'stock_document.%' GROUP BY s.name, s.last HAVING COUNT(d.id) <> s.last
+    """
+)
+
+
+def _levels(connection: Connection) -> Iterator[Difference]:
+    for row in connection.execute(_LEVELS):
+        yield _difference("stock levels", row, "on hand")
+
+
+def _reserved(connection: Connection) -> Iterator[Difference]:
+    for row in connection.execute(_RESERVED):
+        yield _difference("reserved stock", row, "reserved")
+
+
+def _reversals(connection: Connection) -> Iterator[Difference]:
+    for row in connection.execute(_REVERSALS):
+        yield Difference(
+            invariant="reversals",
+            subject=f"movement {row.id} reverses {row.reverses_id}",
+            expected=_units(row.expected),
+            actual=_units(row.actual),
+        )
+
+
+def _series(connection: Connection) -> Iterator[Difference]:
+    for row in connection.execute(_SERIES):
+        yield Difference(
+            invariant="number series", subject=row.name, expected=str(row.expected), actual=str(row.actual)
+        )
+
+
+def _difference(invariant: str, row: object, what: str) -> Difference:
+    variant_id, location_id, lot_id, expected, actual = row  # type: ignore[misc]
+    lot = f", lot {lot_id}" if lot_id else ""
+    return Difference(
+        invariant=invariant,
+        subject=f"variant {variant_id} at location {location_id}{lot}: {what}",
+        expected=_units(expected),
+        actual=_units(actual),
+    )
+
+
+def _units(value: int | None) -> str:
+    return "none" if value is None else f"{from_units(int(value)):f}"
+
+
+INVARIANTS = (
+    Invariant(name="stock levels", check=_levels),
+    Invariant(name="reserved stock", check=_reserved),
+    Invariant(name="reversals", check=_reversals),
+    Invariant(name="number series", check=_series),
+)

@@ -1,0 +1,35 @@
+"""The sales journal: the one path by which any channel sells, returns or cancels."""
+
+from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, Tender
+from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
+from tillhook.sales.journal import Outcome, default_warehouse, post_sale, post_sales
+from tillhook.sales.queries import get_sale, sales_by_id, visible_sales
+from tillhook.sales.reversals import cancel_sale, return_goods
+from tillhook.sales.routes import sale_reply
+from tillhook.sales.schemas import ExternalId, SaleIn, SaleOut
+
+__all__ = [
+    "DraftLine",
+    "ExternalId",
+    "Outcome",
+    "PostedSale",
+    "PriceRequest",
+    "ReturnCommand",
+    "ReturnItem",
+    "SaleCommand",
+    "SaleDraft",
+    "SaleIn",
+    "SaleItem",
+    "SaleOut",
+    "TaxRequest",
+    "Tender",
+    "cancel_sale",
+    "default_warehouse",
+    "get_sale",
+    "post_sale",
+    "post_sales",
+    "return_goods",
+    "sale_reply",
+    "sales_by_id",
+    "visible_sales",
+]

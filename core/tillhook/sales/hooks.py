@@ -1,0 +1,66 @@
+"""What the sales journal declares through the hooks."""
+
+from decimal import Decimal
+
+from tillhook import hookimpl
+from tillhook.config import Settings
+from tillhook.hooks import Invariant, PaymentMethod, Permission, Route, SettingDeclaration
+from tillhook.sales.invariants import INVARIANTS
+from tillhook.sales.routes import ROUTES
+
+_SELLERS = ("supplier", "cashier")
+
+
+@hookimpl
+def register_routes(settings: Settings) -> tuple[Route, ...]:
+    return ROUTES
+
+
+@hookimpl
+def register_permissions() -> tuple[Permission, ...]:
+    return (
+        Permission(name="sales:sale:post", title="Post sales", roles=_SELLERS),
+        Permission(name="sales:sale:sync", title="Sync sales made offline", roles=_SELLERS),
+        Permission(name="sales:sale:read", title="See own sales", roles=(*_SELLERS, "accountant")),
+        Permission(name="sales:sale:read_all", title="See other sellers' sales", roles=("accountant",)),
+        Permission(name="sales:sale:cancel", title="Cancel sales", roles=("supplier",)),
+        Permission(name="sales:sale:return", title="Take goods back", roles=_SELLERS),
+        Permission(name="sales:sale:discount", title="Give discounts up to the limit", roles=_SELLERS),
+        Permission(name="sales:sale:override_price", title="Charge any price", roles=("supplier",)),
+        Permission(name="sales:exception:read", title="See refused sales", roles=(*_SELLERS, "accountant")),
+    )
+
+
+@hookimpl
+def register_payment_methods() -> tuple[PaymentMethod, ...]:
+    return (
+        PaymentMethod(name="cash", title="Cash", gives_change=True),
+        PaymentMethod(name="card", title="Card"),
+        PaymentMethod(name="bank_transfer", title="Bank transfer"),
+        PaymentMethod(name="mobile", title="Mobile payment"),
+        PaymentMethod(name="voucher", title="Voucher"),
+        PaymentMethod(name="other", title="Other"),
+    )
+
+
+@hookimpl
+def register_settings() -> tuple[SettingDeclaration, ...]:
+    return (
+        SettingDeclaration(
+            key="sales.discount_limit",
+            type=Decimal,
+            default=Decimal("0.2"),
+            title="Largest discount that sales:sale:discount allows, as a fraction of the catalogue's price",
+            check=_check_fraction,
+        ),
+    )
+
+
+@hookimpl
+def register_invariants() -> tuple[Invariant, ...]:
+    return INVARIANTS
+
+
+def _check_fraction(value: Decimal) -> None:
+    if not 0 <= value <= 1:
+        raise ValueError("Must be from 0 to 1.")

@@ -1,0 +1,224 @@
+"""Bodies, queries and answers of the sales routes."""
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, post_load, validates_schema
+
+from tillhook.http import (
+    Amount,
+    Attributes,
+    Choice,
+    Day,
+    Flag,
+    Instant,
+    Key,
+    ListOf,
+    ListQuery,
+    Nested,
+    Ordering,
+    Quantity,
+    QuerySchema,
+    Schema,
+    Text,
+)
+from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, Tender
+
+#: The most sales that one ``/sales/sync`` takes.
+MAX_SYNC = 5_000
+_UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
+
+class ExternalId(Text):
+    """A UUID, in lower case."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max=36, pattern=_UUID, **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
+        return str(uuid.UUID(super()._deserialize(value, attr, data, **kwargs)))
+
+
+class ProductDataIn(Schema):
+    name = Text(min=1, max=200, required=True)
+    tracking = Choice(["none"], load_default="none")
+    unit = Text(min=1, max=20, allow_none=True, load_default=None)
+    category = Text(min=1, max=120, allow_none=True, load_default=None)
+    description = Text(max=2000, lines=True, load_default="")
+    attributes = Attributes(load_default=dict)
+
+
+class SaleItemIn(Schema):
+    product_id = Key(load_default=None)
+    product_data = Nested(ProductDataIn, load_default=None)
+    variant_id = Key(allow_none=True, load_default=None)
+    quantity = Quantity(required=True)
+    unit_price = Amount(allow_none=True, load_default=None)
+    discount_per_item = Amount(load_default=0)
+    batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
+    expiry_date = Day(allow_none=True, load_default=None)
+
+    @validates_schema
+    def one_product(self, data: Mapping[str, Any], **_: Any) -> None:
+        if (data["product_id"] is None) == (data["product_data"] is None):
+            raise ValidationError("Give either product_id or product_data.", "product_id")
+        if data["product_data"] is not None and data["variant_id"] is not None:
+            raise ValidationError("Not together with product_data.", "variant_id")
+
+    @post_load
+    def command(self, data: dict[str, Any], **_: Any) -> SaleItem:
+        return SaleItem(**data)
+
+
+class TenderIn(Schema):
+    method = Text(min=1, max=40, required=True)
+    amount = Amount(required=True)
+    reference = Text(max=120, load_default="")
+
+    @post_load
+    def command(self, data: dict[str, Any], **_: Any) -> Tender:
+        return Tender(**data)
+
+
+class SaleIn(Schema):
+    external_id = ExternalId(allow_none=True, load_default=None)
+    channel = Text(min=1, max=40, load_default="pos")
+    source_device = Text(min=1, max=128, load_default="web")
+    client_timestamp = Instant(allow_none=True, load_default=None)
+    warehouse = Key(allow_none=True, load_default=None)
+    customer_id = Key(allow_none=True, load_default=None)
+    customer_name = Text(max=200, load_default="")
+    customer_phone = Text(max=40, load_default="")
+    customer_email = Text(max=254, load_default="")
+    payment_method = Text(min=1, max=40, allow_none=True, load_default=None)
+    payment_reference = Text(max=120, load_default="")
+    payments = ListOf(Nested(TenderIn), max=20, allow_none=True, load_default=None)
+    discount_amount = Amount(load_default=0)
+    notes = Text(max=2000, lines=True, load_default="")
+    items = ListOf(Nested(SaleItemIn), required=True, min=1, max=500)
+
+    @validates_schema
+    def one_tender(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data["payments"] and data["payment_method"] is not None:
+            raise ValidationError("Give either payment_method or payments.", "payments")
+
+    @post_load(pass_original=True)
+    def command(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> SaleCommand:
+        method, reference = data.pop("payment_method"), data.pop("payment_reference")
+        payments = tuple(data.pop("payments") or ())
+        if not payments and (method or reference):
+            payments = (Tender(method=method or "cash", reference=reference),)
+        return SaleCommand(**data | {"items": tuple(data["items"])}, payments=payments, payload=original)
+
+
+class AnySale(Attributes):
+    """A sale in a batch: looked at one by one, so that a bad one does not refuse the others."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> Any:
+        return value
+
+
+class SyncIn(Schema):
+    sales = ListOf(AnySale(), required=True, min=1, max=MAX_SYNC)
+
+
+class CancelIn(Schema):
+    reason = Text(min=1, max=500, required=True)
+
+
+class ReturnLineIn(Schema):
+    line_id = Key(required=True)
+    quantity = Quantity(required=True)
+    restock = Flag(load_default=True)
+
+    @post_load
+    def command(self, data: dict[str, Any], **_: Any) -> ReturnItem:
+        return ReturnItem(**data)
+
+
+class ReturnIn(Schema):
+    external_id = ExternalId(allow_none=True, load_default=None)
+    client_timestamp = Instant(allow_none=True, load_default=None)
+    lines = ListOf(Nested(ReturnLineIn), required=True, min=1, max=500)
+    reason = Text(max=500, load_default="")
+    refund = Text(min=1, max=40, allow_none=True, load_default=None)
+
+    @post_load
+    def command(self, data: dict[str, Any], **_: Any) -> ReturnCommand:
+        return ReturnCommand(**data | {"lines": tuple(data["lines"])})
+
+
+class SaleQuery(ListQuery):
+    warehouse = Key()
+    channel = Text(min=1, max=40)
+    payment_method = Text(min=1, max=40)
+    is_cancelled = Flag()
+    customer = Key()
+    date_from = Day()
+    date_to = Day()
+    ordering = Ordering("created_at", "total_amount", "sale_date")
+
+
+class AnalyticsQuery(QuerySchema):
+    product_id = Key(required=True)
+    start_date = Day()
+    end_date = Day()
+    period = Choice(["daily", "weekly", "monthly"], load_default="daily")
+
+
+class ExceptionQuery(ListQuery):
+    status = Choice(["open", "resolved"])
+    ordering = Ordering("created_at")
+
+
+class SaleItemOut(Schema):
+    id = Key()
+    product = Key()
+    product_name = Text()
+    variant = Key(allow_none=True)
+    variant_details = Text()
+    quantity = Text()
+    unit_price = Text()
+    discount_per_item = Text()
+    tax_amount = Text()
+    total_price = Text()
+    batch_number = Text(allow_none=True)
+    expiry_date = Text(allow_none=True)
+    returned_quantity = Text()
+
+
+class PaymentOut(Schema):
+    method = Text()
+    amount = Text()
+    change = Text()
+    reference = Text()
+
+
+class SaleOut(Schema):
+    id = Key()
+    external_id = Text(allow_none=True)
+    sale_number = Text()
+    channel = Text()
+    seller = Key(allow_none=True)
+    seller_name = Text()
+    warehouse = Key()
+    warehouse_name = Text()
+    customer_id = Key(allow_none=True)
+    customer_name = Text()
+    customer_phone = Text()
+    customer_email = Text()
+    subtotal = Text()
+    tax_amount = Text()
+    discount_amount = Text()
+    total_amount = Text()
+    payments = ListOf(Nested(PaymentOut))
+    change_due = Text()
+    source_device = Text()
+    client_timestamp = Text(allow_none=True)
+    sale_date = Text()
+    created_at = Text()
+    synced_at = Text(allow_none=True)
+    is_cancelled = Flag()
+    cancelled_reason = Text(allow_none=True)
+    items = ListOf(Nested(SaleItemOut))
