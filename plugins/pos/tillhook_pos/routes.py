@@ -1,0 +1,52 @@
+"""The counter's routes."""
+
+from typing import Any
+
+from tillhook.hooks import Route
+from tillhook.http import Call
+from tillhook.sales import SaleOut, sale_reply
+from tillhook_pos import permissions, services
+from tillhook_pos.schemas import ScanOut, ScanQuery, SellIn
+
+
+def scan(call: Call, code: str) -> Any:
+    """Show what a code stands for, its price, and the stock here."""
+    return services.scan(call.session, code, call.query["warehouse"])
+
+
+def sell(call: Call, code: str) -> Any:
+    """Sell what a code stands for."""
+    body = call.body
+    outcome = services.sell(
+        call.session,
+        code,
+        warehouse_id=body["warehouse"],
+        quantity=body["quantity"],
+        payment_method=body["payment_method"],
+        external_id=body["external_id"],
+        payload={"code": code, **{name: value for name, value in body.items() if value is not None}},
+    )
+    return sale_reply(outcome)
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/pos/scan/{code}",
+        handler=scan,
+        permission=permissions.SCAN,
+        query=ScanQuery,
+        answer=ScanOut,
+        problems=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/pos/sell/{code}",
+        handler=sell,
+        permission=permissions.SELL,
+        body=SellIn,
+        answer=SaleOut,
+        status=201,
+        problems=(404, 409),
+    ),
+)
