@@ -14,6 +14,7 @@ __all__ = [
     "PluginContract",
     "PostgresServer",
     "RunningServer",
+    "Tokens",
     "write_plugin",
 ]
 
@@ -26,6 +27,7 @@ _HOMES = {
     "PluginContract": "contract",
     "PostgresServer": "postgres",
     "RunningServer": "server",
+    "Tokens": "people",
     "write_plugin": "plugins",
 }
 

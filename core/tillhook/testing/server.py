@@ -21,7 +21,7 @@ class RunningServer:
     """A gunicorn master and its workers, on a free port of the loopback.
 
     Args:
-        environment: The ``TILLHOOK_…`` variables; nothing of that name is inherited.
+        environment: The ``TILLHOOK_…`` variables, of which none is inherited, and others that are.
         log: File that takes everything the processes print.
     """
 
