@@ -36,12 +36,14 @@ _NO_BODY = frozenset({b"", b"{}", b"null"})
 class Sent:
     """What came with a request, read once whatever the number of attempts."""
 
-    __slots__ = ("claims", "files", "form", "key", "raw", "request", "request_id")
+    __slots__ = ("attempt", "claims", "files", "form", "key", "raw", "request", "request_id")
 
     def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
         self.request = request
         self.request_id: str = request.context.request_id
         self.claims = claims
+        #: How often the transaction has begun before; the journal plans with locks after the first.
+        self.attempt = 0
         self.raw = b""
         self.form: Mapping[str, str] = {}
         self.files: Mapping[str, Upload] = {}
@@ -117,6 +119,8 @@ class Endpoint:
             body, query = self._load(sent)
             with self._database.transaction(connection, write=self._writes) as session:
                 self._runtime.bind(session, snapshot, actor, sent.request_id)
+                session.info["attempt"] = sent.attempt
+                sent.attempt += 1
                 call = Call(
                     session,
                     actor,

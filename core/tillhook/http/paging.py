@@ -123,10 +123,9 @@ def _reader(column: Any) -> Callable[[Any], Any]:
 
 
 def _instant(value: Any) -> datetime:
-    moment = as_instant(value)
-    if not 1900 <= moment.year < 2200 or not isinstance(value, str):
+    if not isinstance(value, str) or not value.endswith("Z"):
         raise ValueError
-    return moment
+    return as_instant(value)
 
 
 def _text(value: Any) -> str:

@@ -122,7 +122,7 @@ class Quantity(StrictField):
             whole["not"] = {"const": 0}
         return {
             "anyOf": [text, whole],
-            "description": f"An exact decimal from {self.min:f} to {self.max:f}, with at most {self.places} digits "
+            "description": f"An exact decimal from {self.min:f} to {self.max:f}, at most {self.places} digits "
             "after the point; a number with a fraction is taken too.",
         }
 
@@ -135,29 +135,36 @@ class Amount(Quantity):
 
 
 def decimal_pattern(low: Decimal, high: Decimal, allow_zero: bool, places: int) -> str:
-    """Return a pattern whose every match is in the bounds; it may miss some numbers near an odd bound."""
-    fraction = f"(\\.[0-9]{{1,{places}}})?" if places else ""
-    whole_digits = len(str(int(high)))
-    tops = []
-    if high == 10 ** (whole_digits - 1):  # 1, 10, 100 …: itself, and everything with fewer digits
-        tops.append(str(int(high)) + (f"(\\.0{{1,{places}}})?" if places else ""))
-        whole_digits -= 1
-    elif int(high) != 10**whole_digits - 1:
-        whole_digits -= 1
-    if whole_digits > 0:
-        more = f"[0-9]{{0,{whole_digits - 1}}}" if whole_digits > 1 else ""
-        tops.append(f"[1-9]{more}{fraction}")
-    if low < 1:
-        small = "|".join(
-            "0" * zeros + "[1-9]" + (f"[0-9]{{0,{places - zeros - 1}}}" if places - zeros - 1 else "")
-            for zeros in range(places)
-        )
-        if allow_zero:
-            tops.append(f"0{fraction}")
-        elif places:
-            tops.append(f"0\\.({small})")
-    sign = "-?" if low < 0 else ""
-    return f"^{sign}({'|'.join(tops)})$"
+    """Return a pattern that numbers in the bounds match.
+
+    It may miss some near an upper bound that is no power of ten, and take some below a lower one over 1.
+    """
+    signs = []
+    if high > 0:
+        signs += _magnitudes(high, places, from_small=low < 1)
+    if low < 0:
+        signs += [f"-{each}" for each in _magnitudes(-low, places, from_small=True)]
+    if allow_zero and low <= 0:
+        signs.append(f"0(\\.0{{1,{places}}})?" if places else "0")
+    return f"^({'|'.join(signs)})$"
+
+
+def _magnitudes(high: Decimal, places: int, *, from_small: bool) -> list[str]:
+    """Return patterns of the positive numbers up to ``high``."""
+    digits = len(str(int(high)))
+    found = []
+    if high == 10 ** (digits - 1):  # 1, 10, 100 …: itself, and everything with fewer digits
+        found.append(str(int(high)) + (f"(\\.0{{1,{places}}})?" if places else ""))
+        digits -= 1
+    elif int(high) != 10**digits - 1:
+        digits -= 1
+    if digits:
+        more = f"[0-9]{{0,{digits - 1}}}" if digits > 1 else ""
+        found.append(f"[1-9]{more}" + (f"(\\.[0-9]{{1,{places}}})?" if places else ""))
+    if from_small and places:
+        small = (f"{'0' * zeros}[1-9][0-9]{{0,{places - zeros - 1}}}" for zeros in range(places))
+        found.append(f"0\\.({'|'.join(small)})")
+    return found
 
 
 class Text(StrictField):
