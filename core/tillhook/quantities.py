@@ -6,18 +6,18 @@ Rounding is half-up and symmetric, so that a refund is exactly the negative of i
 import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
+from functools import cache
 
 #: Units of the database per 1 of money or quantity.
 SCALE = 10_000
 #: Digits after the point that a column keeps.
 PLACES = 4
-#: The largest absolute value that a column takes: 13 digits before the point, 4 after. A sum of nine
+#: The largest absolute value that a column takes: 9 digits before the point, 4 after. A sum of nine
 #: hundred thousand of the largest still fits in 64 bits, and a sum of any sane number of real ones.
 MAX_UNITS = 10**13 - 1
 MAX = Decimal(MAX_UNITS) / SCALE
 
 ZERO = Decimal(0)
-_QUANTUM = Decimal("0.0001")
 # Wide enough for a product of two columns, which is never stored.
 _WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
@@ -72,12 +72,13 @@ def to_units(value: Decimal) -> int:
     Raises:
         ValueError: ``value`` is not finite, too large, or has more than four digits after the point.
     """
+    # First, since to make an integer of 1E+999999 takes a while.
+    if not (value.is_finite() and -MAX <= value <= MAX):
+        raise ValueError(f"{value} is out of range")
     units = value.scaleb(PLACES, _WIDE)
     whole = int(units)
     if whole != units:
         raise ValueError(f"{value} has more than {PLACES} digits after the point")
-    if not -MAX_UNITS <= whole <= MAX_UNITS:
-        raise ValueError(f"{value} is out of range")
     return whole
 
 
@@ -86,14 +87,25 @@ def from_units(units: int) -> Decimal:
     return Decimal(units).scaleb(-PLACES)
 
 
+@cache
+def _smallest(places: int) -> Decimal:
+    return Decimal(1).scaleb(-places)
+
+
 def round_half_up(value: Decimal, places: int) -> Decimal:
-    """Return ``value`` rounded to ``places`` digits after the point, halves away from zero."""
-    return value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP, context=_WIDE)
+    """Return ``value`` with exactly ``places`` digits after the point, halves rounded away from zero."""
+    rounded = value.quantize(_smallest(places), ROUND_HALF_UP, _WIDE)
+    return rounded if rounded else abs(rounded)  # never a negative zero
 
 
 def multiply(left: Decimal, right: Decimal) -> Decimal:
     """Return the exact product; two columns' product has up to eight digits after the point."""
     return _WIDE.multiply(left, right)
+
+
+def divide(left: Decimal, right: Decimal) -> Decimal:
+    """Return the quotient to 60 digits: enough that rounding it to any column never meets a false half."""
+    return _WIDE.divide(left, right)
 
 
 def allocate(total: Decimal, weights: Sequence[Decimal], places: int) -> list[Decimal]:
@@ -117,21 +129,22 @@ def allocate(total: Decimal, weights: Sequence[Decimal], places: int) -> list[De
     running, given = ZERO, ZERO
     for weight in weights:
         running += weight
-        until_here = round_half_up(_WIDE.divide(_WIDE.multiply(total, running), weight_sum), places)
+        until_here = round_half_up(divide(multiply(total, running), weight_sum), places)
         shares.append(until_here - given)
         given = until_here
     return shares
 
 
 def format_quantity(value: Decimal) -> str:
-    """Return the shortest exact text: ``"2"``, ``"0.5"``; never an exponent."""
+    """Return the shortest exact text: ``"2"``, ``"0.5"``; never an exponent or a negative zero."""
+    if not value:
+        return "0"
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def format_money(value: Decimal, places: int = 2) -> str:
     """Return the amount with at least ``places`` digits after the point, and no digit lost."""
-    text = f"{value.quantize(_QUANTUM, context=_WIDE):f}"
-    while len(text) - text.index(".") - 1 > places and text.endswith("0"):
-        text = text[:-1]
-    return text.rstrip(".")
+    whole, _, fraction = format_quantity(value).partition(".")
+    fraction = fraction.ljust(places, "0")
+    return f"{whole}.{fraction}" if fraction else whole
