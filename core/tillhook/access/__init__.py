@@ -1,8 +1,11 @@
 """Who may do what: users, roles, tokens, API keys, the rows that one sees, and the audit log."""
 
 from tillhook.access.actor import ANONYMOUS, SYSTEM, Actor
-from tillhook.access.audit import audit
-from tillhook.access.loading import load_actor
+from tillhook.access.api_keys import KeyRequest, create_api_key, revoke_api_key
+from tillhook.access.audit import audit, audit_changes
+from tillhook.access.loading import load_actor, user_actor
+from tillhook.access.models import UserAccount
+from tillhook.access.roles import NewRole, create_role, sync_roles
 from tillhook.access.scope import (
     require_warehouse,
     sees_all_sales,
@@ -10,20 +13,38 @@ from tillhook.access.scope import (
     visible_warehouses,
     warehouse_condition,
 )
+from tillhook.access.sessions import open_session, revoke_sessions_of, start_session
 from tillhook.access.tokens import Claims, authenticate_token, issue_access_token
+from tillhook.access.users import NewUser, create_user, deactivate_user, update_user
 
 __all__ = [
     "ANONYMOUS",
     "SYSTEM",
     "Actor",
     "Claims",
+    "KeyRequest",
+    "NewRole",
+    "NewUser",
+    "UserAccount",
     "audit",
+    "audit_changes",
     "authenticate_token",
+    "create_api_key",
+    "create_role",
+    "create_user",
+    "deactivate_user",
     "issue_access_token",
     "load_actor",
+    "open_session",
     "require_warehouse",
+    "revoke_api_key",
+    "revoke_sessions_of",
     "sees_all_sales",
     "sees_warehouse",
+    "start_session",
+    "sync_roles",
+    "update_user",
+    "user_actor",
     "visible_warehouses",
     "warehouse_condition",
 ]

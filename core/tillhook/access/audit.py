@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, null, select
 from sqlalchemy.orm import Session
 
 from tillhook.access.models import AuditEntry
@@ -27,6 +27,7 @@ class AuditFilter:
     entity_id: str | None = None
     date_from: datetime | None = None
     date_to: datetime | None = None
+    search: str = ""
 
 
 def audit(
@@ -43,8 +44,8 @@ def audit(
         action: A verb: ``create``, ``update``, ``archive``, ``cancel``…
         entity: What kind of thing, such as ``product``.
         before: Members that change, as they were; ``None`` for what is new.
-        after: The same members as they are now. Values of members whose name speaks of a password, a secret, a
-            token or a hash are left out of both.
+        after: The same members as they are now. In both, the value of a member whose name speaks of a
+            password, a secret, a token or a hash is hidden.
     """
     actor = actor_of(session)
     session.execute(
@@ -57,8 +58,8 @@ def audit(
             action=action,
             entity=entity,
             entity_id=str(entity_id),
-            before=None if before is None else _kept(before),
-            after=None if after is None else _kept(after),
+            before=null() if before is None else _kept(before),
+            after=null() if after is None else _kept(after),
         )
     )
 
@@ -80,13 +81,9 @@ def audit_changes(
     return bool(changed)
 
 
-def list_audit(
-    session: Session, wanted: AuditFilter, *, before_id: int | None = None, limit: int = 50
-) -> list[AuditEntry]:
-    """Return entries, latest first, at most ``limit`` of those with a key below ``before_id``."""
-    statement = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
-    if before_id is not None:
-        statement = statement.where(AuditEntry.id < before_id)
+def audit_entries(wanted: AuditFilter) -> Select[tuple[AuditEntry]]:
+    """Return the statement that selects entries, without an order."""
+    statement = select(AuditEntry)
     equal = {
         AuditEntry.actor_id: wanted.actor,
         AuditEntry.action: wanted.action,
@@ -96,11 +93,13 @@ def list_audit(
     for column, value in equal.items():
         if value is not None:
             statement = statement.where(column == value)
+    if wanted.search:
+        statement = statement.where(AuditEntry.actor_name.icontains(wanted.search, autoescape=True))
     if wanted.date_from is not None:
         statement = statement.where(AuditEntry.created_at >= wanted.date_from)
     if wanted.date_to is not None:
         statement = statement.where(AuditEntry.created_at < wanted.date_to)
-    return list(session.scalars(statement))
+    return statement
 
 
 def _kept(members: Mapping[str, Any]) -> dict[str, Any]:

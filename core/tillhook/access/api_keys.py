@@ -1,0 +1,155 @@
+"""API keys: part of their owner's rights, for a device or a program."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, null, or_, select
+from sqlalchemy.orm import Session
+
+from tillhook.access.actor import Actor
+from tillhook.access.audit import audit
+from tillhook.access.loading import user_actor
+from tillhook.access.models import ApiKey, UserAccount
+from tillhook.access.roles import require_holds
+from tillhook.access.scope import require_warehouse, sees_warehouse
+from tillhook.access.tokens import new_api_key
+from tillhook.db import utc_now
+from tillhook.errors import NotFound, PermissionDenied, ValidationFailed
+from tillhook.reference import bump_epoch
+from tillhook.runtime import actor_of, snapshot_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRequest:
+    """A key to make.
+
+    Args:
+        scopes: Permissions, a part of the owner's.
+        user_id: The owner; the actor when left out.
+        warehouse_ids: A part of the owner's; ``None`` for whatever the owner sees.
+        device: The name of the till or machine that holds the key.
+    """
+
+    name: str
+    scopes: tuple[str, ...]
+    user_id: int | None = None
+    warehouse_ids: tuple[int, ...] | None = None
+    device: str | None = None
+    expires_at: datetime | None = None
+
+
+def create_api_key(session: Session, command: KeyRequest) -> tuple[ApiKey, str]:
+    """Make a key; return it and its text, which nobody can see again.
+
+    Raises:
+        ValidationFailed: 422: the owner is not there or lacks a scope or a warehouse; it ends in the past.
+        PermissionDenied: 403 ``cannot-grant``, ``foreign-warehouse``: more than the actor has.
+    """
+    owner = _owner(session, command.user_id)
+    _check_rights(session, owner, command)
+    if command.expires_at is not None and command.expires_at <= utc_now():
+        raise ValidationFailed.at("expires_at", "Must be in the future.")
+    new = new_api_key()
+    warehouse_ids = None if command.warehouse_ids is None else sorted(set(command.warehouse_ids))
+    key = ApiKey(
+        prefix=new.prefix,
+        secret_hash=new.digest,
+        name=command.name,
+        user_id=owner.user_id,
+        scopes=sorted(set(command.scopes)),
+        warehouse_ids=null() if warehouse_ids is None else warehouse_ids,
+        device=command.device,
+        expires_at=command.expires_at,
+    )
+    session.add(key)
+    session.flush()
+    session.refresh(key)
+    audit(session, "create", "api_key", key.id, after=describe_api_keys([key])[0])
+    return key, new.text
+
+
+def revoke_api_key(session: Session, key_id: int) -> None:
+    """End a key, in all processes, once the transaction has committed.
+
+    Raises:
+        NotFound: 404.
+    """
+    key = session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound("There is no such API key.")
+    if key.revoked_at is None:
+        key.revoked_at = utc_now()
+        session.flush()
+        audit(session, "revoke", "api_key", key.id, after={"revoked_at": key.revoked_at})
+        bump_epoch(session)
+
+
+def api_keys(user_id: int | None = None, search: str = "") -> Select[tuple[ApiKey]]:
+    """Return the statement that selects keys, without an order."""
+    statement = select(ApiKey)
+    if search:
+        statement = statement.where(
+            or_(
+                ApiKey.name.icontains(search, autoescape=True),
+                ApiKey.device.icontains(search, autoescape=True),
+            )
+        )
+    return statement if user_id is None else statement.where(ApiKey.user_id == user_id)
+
+
+def describe_api_keys(keys: Sequence[ApiKey]) -> list[dict[str, Any]]:
+    """Return keys as the API answers them, without anything by which they could be used."""
+    return [
+        {
+            "id": key.id,
+            "prefix": f"th_{key.prefix}",
+            "name": key.name,
+            "user": key.user_id,
+            "scopes": key.scopes,
+            "warehouses": key.warehouse_ids,
+            "device": key.device,
+            "created_at": key.created_at,
+            "expires_at": key.expires_at,
+            "revoked_at": key.revoked_at,
+        }
+        for key in keys
+    ]
+
+
+def _owner(session: Session, user_id: int | None) -> Actor:
+    # Looked up also when it is the actor, who may be a key and then have less than the person.
+    user_id = actor_of(session).user_id if user_id is None else user_id
+    user = None if user_id is None else session.get(UserAccount, user_id)
+    if user is None or not user.is_active:
+        raise ValidationFailed.at("user", "There is no such active user.")
+    return user_actor(session.connection(), snapshot_of(session), user.id)
+
+
+def _check_rights(session: Session, owner: Actor, command: KeyRequest) -> None:
+    require_holds(actor_of(session), command.scopes)
+    errors = [
+        {"field": f"scopes.{position}", "message": "The owner does not have this permission."}
+        for position, scope in enumerate(command.scopes)
+        if not owner.can(scope)
+    ]
+    if errors:
+        raise ValidationFailed("The owner does not have this permission.", errors=errors)
+    for position, warehouse_id in enumerate(command.warehouse_ids or ()):
+        field = f"warehouses.{position}"
+        require_warehouse(session, warehouse_id, field=field)
+        if not sees_warehouse(owner, warehouse_id):
+            raise ValidationFailed.at(field, "Not one of the owner's warehouses.")
+    if command.warehouse_ids is None:
+        _require_seen(actor_of(session), owner)
+
+
+def _require_seen(actor: Actor, owner: Actor) -> None:
+    if actor.warehouse_ids is None:
+        return
+    if owner.warehouse_ids is None or not owner.warehouse_ids <= actor.warehouse_ids:
+        message = "The owner works in warehouses that are not yours; name some of yours."
+        raise PermissionDenied(
+            message, code="foreign-warehouse", errors=[{"field": "warehouses", "message": message}]
+        )

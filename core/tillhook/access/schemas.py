@@ -1,0 +1,315 @@
+"""What the routes of access take and answer."""
+
+from typing import Any
+
+from marshmallow import ValidationError, post_load, validates_schema
+
+from tillhook.access.api_keys import KeyRequest
+from tillhook.access.passwords import MAX_LENGTH, MIN_LENGTH
+from tillhook.access.roles import NewRole
+from tillhook.access.users import NewUser
+from tillhook.http import (
+    Attributes,
+    Email,
+    Flag,
+    Instant,
+    Key,
+    ListOf,
+    ListQuery,
+    Nested,
+    Ordering,
+    Schema,
+    Text,
+    Whole,
+)
+
+_ROLE = r"[a-z][a-z0-9_-]{0,39}"
+_PERMISSION = r"[a-z][a-z0-9_]*(:[a-z][a-z0-9_]*){2}"
+
+
+def _new_password(**options: Any) -> Text:
+    return Text(min=MIN_LENGTH, max=MAX_LENGTH, strip=False, **options)
+
+
+def _any_password(**options: Any) -> Text:
+    # What is only compared follows no rule, but has an end.
+    return Text(max=1000, strip=False, **options)
+
+
+class LoginIn(Schema):
+    """An e-mail address, of any form, and a password."""
+
+    email = Text(max=254, required=True)
+    password = _any_password(required=True)
+
+
+class RefreshIn(Schema):
+    """A refresh token."""
+
+    refresh_token = Text(min=1, max=500, required=True)
+
+
+class LogoutIn(Schema):
+    """Optionally the refresh token, for a client whose access token has expired."""
+
+    refresh_token = Text(min=1, max=500)
+
+
+class RegisterIn(Schema):
+    """A customer who signs up."""
+
+    email = Email(required=True)
+    name = Text(min=1, required=True)
+    password = _new_password(required=True)
+
+
+class PasswordIn(Schema):
+    """The present password and the new one."""
+
+    current_password = _any_password(required=True)
+    new_password = _new_password(required=True)
+
+
+class UserIn(Schema):
+    """A new user."""
+
+    email = Email(required=True)
+    name = Text(min=1, required=True)
+    password = _new_password(required=True)
+    roles = ListOf(Text(max=40, pattern=_ROLE), max=20, load_default=())
+    warehouses = ListOf(Key(), load_default=())
+    all_warehouses = Flag(load_default=False)
+
+    @post_load
+    def _command(self, data: dict[str, Any], **_: Any) -> NewUser:
+        return NewUser(**{**data, "roles": tuple(data["roles"]), "warehouses": tuple(data["warehouses"])})
+
+
+class UserChanges(Schema):
+    """What is to change about a user."""
+
+    email = Email()
+    name = Text(min=1)
+    password = _new_password()
+    roles = ListOf(Text(max=40, pattern=_ROLE), max=20)
+    warehouses = ListOf(Key())
+    all_warehouses = Flag()
+    is_active = Flag()
+
+
+class RoleIn(Schema):
+    """A new role."""
+
+    name = Text(max=40, pattern=_ROLE, required=True)
+    title = Text(load_default="")
+    permissions = ListOf(Text(max=120, pattern=_PERMISSION), load_default=())
+
+    @post_load
+    def _command(self, data: dict[str, Any], **_: Any) -> NewRole:
+        return NewRole(**{**data, "permissions": tuple(data["permissions"])})
+
+
+class RoleChanges(Schema):
+    """What is to change about a role; its name stays."""
+
+    title = Text(min=1)
+    permissions = ListOf(Text(max=120, pattern=_PERMISSION))
+
+
+class ApiKeyIn(Schema):
+    """A new API key; without ``user`` for oneself, without ``warehouses`` for all that the owner sees."""
+
+    name = Text(min=1, required=True)
+    scopes = ListOf(Text(max=120, pattern=_PERMISSION), min=1, required=True)
+    user = Key(load_default=None, allow_none=True)
+    warehouses = ListOf(Key(), min=1, load_default=None, allow_none=True)
+    device = Text(min=1, max=100, load_default=None, allow_none=True)
+    expires_at = Instant(load_default=None, allow_none=True)
+
+    @post_load
+    def _command(self, data: dict[str, Any], **_: Any) -> KeyRequest:
+        warehouses = data["warehouses"]
+        return KeyRequest(
+            name=data["name"],
+            scopes=tuple(data["scopes"]),
+            user_id=data["user"],
+            warehouse_ids=None if warehouses is None else tuple(warehouses),
+            device=data["device"],
+            expires_at=data["expires_at"],
+        )
+
+
+class UserQuery(ListQuery):
+    """The filters of the users' list."""
+
+    role = Text(max=40, load_default=None)
+    is_active = Flag(load_default=None)
+    ordering = Ordering("name", "email", "created_at", default="name")
+
+
+class ApiKeyQuery(ListQuery):
+    """The filters of the API keys' list."""
+
+    user = Key(load_default=None)
+    ordering = Ordering("name", "created_at")
+
+
+class AuditQuery(ListQuery):
+    """The filters of the audit log: ``date_from`` and later, before ``date_to``."""
+
+    actor = Key(load_default=None)
+    action = Text(max=100, load_default=None)
+    entity = Text(max=100, load_default=None)
+    entity_id = Text(max=100, load_default=None)
+    date_from = Instant(load_default=None)
+    date_to = Instant(load_default=None)
+    ordering = Ordering("created_at")
+
+    @validates_schema
+    def _in_order(self, data: dict[str, Any], **_: Any) -> None:
+        if data.get("date_from") and data.get("date_to") and data["date_from"] > data["date_to"]:
+            raise ValidationError("Must not be before date_from.", "date_to")
+
+
+class WarehouseOut(Schema):
+    """A warehouse that the user sees."""
+
+    id = Key()
+    name = Text()
+    code = Text(allow_none=True)
+
+
+class ProfileOut(Schema):
+    """Who is logged in."""
+
+    id = Key()
+    email = Text()
+    name = Text()
+    roles = ListOf(Text())
+    warehouses = ListOf(Key())
+    all_warehouses = Flag()
+
+
+class TokensOut(Schema):
+    """Tokens; ``expires_in`` seconds for the access token."""
+
+    access_token = Text(max=2000)
+    refresh_token = Text()
+    token_type = Text()
+    expires_in = Whole()
+    user = Nested(ProfileOut)
+
+
+class MeOut(Schema):
+    """The actor: the user, and what the user, or the API key, may do and see."""
+
+    user = Nested(ProfileOut)
+    roles = ListOf(Text())
+    permissions = ListOf(Text())
+    warehouses = ListOf(Nested(WarehouseOut))
+    all_warehouses = Flag()
+    device = Text(allow_none=True)
+
+
+class UserOut(Schema):
+    """A user; ``warehouses`` are ids, and count only without ``all_warehouses``."""
+
+    id = Key()
+    email = Text()
+    name = Text()
+    is_active = Flag()
+    roles = ListOf(Text())
+    warehouses = ListOf(Key())
+    all_warehouses = Flag()
+    created_at = Instant()
+    updated_at = Instant()
+
+
+class UsersOut(Schema):
+    """A page of users."""
+
+    items = ListOf(Nested(UserOut))
+    next_cursor = Text(allow_none=True)
+
+
+class RoleOut(Schema):
+    """A role."""
+
+    id = Key()
+    name = Text()
+    title = Text()
+    is_builtin = Flag()
+    permissions = ListOf(Text())
+
+
+class RolesOut(Schema):
+    """Every role."""
+
+    items = ListOf(Nested(RoleOut))
+    next_cursor = Text(allow_none=True)
+
+
+class PermissionOut(Schema):
+    """A permission that a role may give."""
+
+    name = Text()
+    title = Text()
+
+
+class PermissionsOut(Schema):
+    """Every permission."""
+
+    items = ListOf(Nested(PermissionOut))
+    next_cursor = Text(allow_none=True)
+
+
+class ApiKeyOut(Schema):
+    """An API key, without its secret."""
+
+    id = Key()
+    prefix = Text()
+    name = Text()
+    user = Key()
+    scopes = ListOf(Text())
+    warehouses = ListOf(Key(), allow_none=True)
+    device = Text(allow_none=True)
+    created_at = Instant()
+    expires_at = Instant(allow_none=True)
+    revoked_at = Instant(allow_none=True)
+
+
+class NewApiKeyOut(ApiKeyOut):
+    """A new API key; ``key`` is shown this once."""
+
+    key = Text()
+
+
+class ApiKeysOut(Schema):
+    """A page of API keys."""
+
+    items = ListOf(Nested(ApiKeyOut))
+    next_cursor = Text(allow_none=True)
+
+
+class AuditEntryOut(Schema):
+    """One change: who, with which key and device, what, before and after."""
+
+    id = Key()
+    created_at = Instant()
+    actor = Key(allow_none=True)
+    actor_name = Text()
+    api_key = Key(allow_none=True)
+    device = Text(allow_none=True)
+    request_id = Text()
+    action = Text()
+    entity = Text()
+    entity_id = Text()
+    before = Attributes(allow_none=True)
+    after = Attributes(allow_none=True)
+
+
+class AuditOut(Schema):
+    """A page of the audit log."""
+
+    items = ListOf(Nested(AuditEntryOut))
+    next_cursor = Text(allow_none=True)
