@@ -68,7 +68,7 @@ def _setting(
 class Settings:
     """What the environment says; ``port`` is ``TILLHOOK_PORT``, and so on."""
 
-    data_dir: Path = _setting(
+    data_dir: Path = _setting(  # noqa: RUF009 - immutable
         Path("var"), "Folder of the SQLite database, images and the generated secret.", parse=Path
     )
     database_url: str = _setting(

@@ -2,6 +2,7 @@
 
 from sqlalchemy.orm import Session
 
+from tillhook.access.roles import sync_roles
 from tillhook.config import Settings
 from tillhook.db import Database
 from tillhook.db.migrate import upgrade
@@ -14,7 +15,7 @@ __all__ = ["install"]
 def install(settings: Settings, *, safe: bool = False, database: Database | None = None) -> Runtime:
     """Migrate the core and the plugins, enable those that are new, and return the runtime.
 
-    Doing it again changes nothing.
+    Doing it again changes nothing. Permissions that are new go to their default roles.
 
     Args:
         safe: As in :func:`~tillhook.runtime.build_runtime`.
@@ -28,4 +29,6 @@ def install(settings: Settings, *, safe: bool = False, database: Database | None
         remember(session, runtime.plugins)
 
     upgrade(database, runtime.migrations, then=keep)
+    with runtime.unit_of_work() as session:
+        sync_roles(session)
     return runtime

@@ -37,8 +37,8 @@ class Report:
     """A question that the books can answer.
 
     ``rows`` gets the session and the checked parameters (absent ones as their defaults), and yields one
-    sequence per row, in the order of ``columns``: money and quantities as ``Decimal``, days as ``date``. It only
-    reads. Somebody without ``permission`` is never asked in.
+    sequence per row, in the order of ``columns``: money and quantities as ``Decimal``, days as ``date``. It
+    only reads. Somebody without ``permission`` is never asked in.
     """
 
     name: str

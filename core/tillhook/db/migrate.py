@@ -1,7 +1,7 @@
 """Migrations of the core and of every plugin: one runner, one environment, a version table for each.
 
-All sources migrate in one transaction, under a lock, so that two servers that start together do not meet and a
-failing revision leaves nothing behind, on either engine.
+All sources migrate in one transaction, under a lock, so that two servers that start together do not meet
+and a failing revision leaves nothing behind, on either engine.
 """
 
 import contextlib

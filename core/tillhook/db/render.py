@@ -55,8 +55,8 @@ class AppendOnlyOp(MigrateOperation):
 def complete(_context: Any, _revision: Any, directives: Sequence[MigrationScript]) -> None:
     """Add to each new table what comparing on SQLite leaves out.
 
-    That is: its indexes on expressions, which SQLAlchemy cannot read back there and Alembic therefore skips, and the
-    triggers of a class that says ``__append_only__ = True``.
+    That is: its indexes on expressions, which SQLAlchemy cannot read back there and Alembic therefore skips,
+    and the triggers of a class that says ``__append_only__ = True``.
     """
     for directive in directives:
         operations = directive.upgrade_ops

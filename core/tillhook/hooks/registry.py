@@ -133,10 +133,8 @@ class Registry:
         for name, permission in wanted:
             if permission not in self.permissions:
                 owner = self.owner_of(kind, name)
-                raise PluginError(
-                    owner,
-                    f"plugin {owner}: {kind} {name} asks for the permission {permission}, which nobody declares",
-                )
+                wants = f"asks for the permission {permission}, which nobody declares"
+                raise PluginError(owner, f"plugin {owner}: {kind} {name} {wants}")
 
     def _check_number_prefixes(self) -> None:
         seen: dict[str, str] = {}

@@ -5,8 +5,8 @@ is called in the transaction before anything is written, and vetoes by raising. 
 is called in the transaction after writing; an exception undoes everything. ``resolve_<thing>`` asks for one
 answer: the first that is not ``None`` counts, and when there is none the core answers by itself.
 
-Implementations run in a fixed order: the core's own, then the plugins by name. They may leave out arguments that
-they do not need. They never commit. Work that may fail alone belongs to a consumer of the outbox, not here.
+Implementations run in a fixed order: the core's own, then the plugins by name. They may leave out arguments
+that they do not need. They never commit. Work that may fail alone belongs to a consumer of the outbox.
 """
 
 from collections.abc import Iterable, Sequence
@@ -107,7 +107,7 @@ def register_events() -> "Iterable[EventType]":
 def register_consumers() -> "Iterable[Consumer]":
     """Return who is to be told of events, each with a cursor of its own.
 
-    Called: once per process, at start; ``handle`` runs in the worker, at least once per event, in commit order.
+    Called: once per process, at start. ``handle`` gets every event at least once, in commit order, after it.
     Since: 0.1
     """
 

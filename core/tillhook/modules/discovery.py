@@ -81,7 +81,6 @@ def check_set(plugins: Sequence[LoadedPlugin]) -> None:
                 raise PluginError(
                     plugin.name, f"plugin {plugin.name} requires {required}, which is not enabled"
                 )
-    _check_prefixes(plugins)
 
 
 def migration_sources(plugins: Sequence[LoadedPlugin], hooks: HookManager) -> tuple[MigrationSource, ...]:
@@ -99,11 +98,17 @@ def migration_sources(plugins: Sequence[LoadedPlugin], hooks: HookManager) -> tu
                 requires=plugin.manifest.requires,
                 table_prefix=plugin.manifest.table_prefix,
             )
+    claims = [(plugin.name, plugin.manifest.table_prefix) for plugin in plugins]
     for owner, source in hooks.collect("register_migrations"):
-        if source.name in found or not source.name.startswith(owner) or not source.table_prefix:
-            raise PluginError(owner, f"plugin {owner}: migrations {source.name!r} need a name of their own that begins "
-                              f"with {owner}, and a table prefix")  # fmt: skip
+        if source.name in found or not source.name.startswith(f"{owner}_") or not source.table_prefix:
+            raise PluginError(
+                owner,
+                f"plugin {owner}: the migrations {source.name!r} need a name of their own that begins with"
+                f" {owner}_, and a table prefix",
+            )
+        claims.append((owner, source.table_prefix))
         found[source.name] = source
+    _refuse_overlap(claims)
     return tuple(_in_order(found))
 
 
@@ -147,26 +152,19 @@ def _check_core_version(manifest: Plugin) -> None:
         )
 
 
-def _check_prefixes(plugins: Sequence[LoadedPlugin]) -> None:
+def _refuse_overlap(claims: Sequence[tuple[str, str]]) -> None:
     core = [
         str(mapper.class_.__tablename__)
         for mapper in Base.registry.mappers
         if mapper.class_.__module__.startswith("tillhook.")
     ]
-    for number, plugin in enumerate(plugins):
-        prefix = plugin.manifest.table_prefix
-        for other in plugins[:number]:
-            theirs = other.manifest.table_prefix
+    for number, (plugin, prefix) in enumerate(claims):
+        both = f"and {plugin} both claim the table prefix {prefix}"
+        for other, theirs in claims[:number]:
             if prefix.startswith(theirs) or theirs.startswith(prefix):
-                raise PluginError(
-                    plugin.name,
-                    f"plugins {other.name} and {plugin.name} both claim the table prefix: {theirs} and {prefix}",
-                )
+                raise PluginError(plugin, f"plugins {other} {both} ({other}: {theirs})")
         if taken := [table for table in core if table.startswith(prefix)]:
-            raise PluginError(
-                plugin.name,
-                f"plugins tillhook and {plugin.name} both claim the table prefix {prefix}: {taken[0]}",
-            )
+            raise PluginError(plugin, f"plugins tillhook {both} ({taken[0]})")
 
 
 def _in_order(sources: dict[str, MigrationSource]) -> list[MigrationSource]:

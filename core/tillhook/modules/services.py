@@ -17,8 +17,8 @@ from tillhook.modules.state import stored_states
 class ModuleStatus:
     """One plugin as ``tillhook modules list`` shows it.
 
-    ``state`` is ``enabled``, ``disabled``, ``new`` (before its first migration), ``broken`` or ``missing`` (the
-    database knows it, nobody can import it).
+    ``state`` is ``enabled``, ``disabled``, ``new`` (before its first migration), ``broken`` or ``missing``
+    (the database knows it, and it is not installed).
     """
 
     name: str

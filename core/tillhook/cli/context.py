@@ -1,0 +1,50 @@
+"""What the commands share: the settings, and a runtime when they need one."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import click
+
+from tillhook.config import Settings
+from tillhook.db import Database
+from tillhook.runtime import Runtime, build_runtime, open_database
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+class Context:
+    """Reads the settings when they are first asked for, so that ``--help`` works whatever they are."""
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        return Settings.from_environment()
+
+    @functools.cached_property
+    def database(self) -> Database:
+        return open_database(self.settings)
+
+    @functools.cached_property
+    def runtime(self) -> Runtime:
+        return build_runtime(self.settings, database=self.database)
+
+
+def with_context(
+    command: Callable[Concatenate[Context, Parameters], Result],
+) -> Callable[Parameters, Result]:
+    """Pass the :class:`Context` to a command as its first argument."""
+
+    @functools.wraps(command)
+    def call(*arguments: Any, **options: Any) -> Result:
+        context = click.get_current_context().ensure_object(Context)
+        return command(context, *arguments, **options)
+
+    return call
+
+
+def print_table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Print columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    for row in (heads, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,175 @@
+"""``tillhook serve``: everything that a server needs, in one command."""
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import click
+from gunicorn.app.base import BaseApplication
+from sqlalchemy import text
+
+from tillhook.cli.context import Context, with_context
+from tillhook.cli.demo import create_demo_data, has_users, is_demo
+from tillhook.config import Settings
+from tillhook.errors import StartupError
+from tillhook.install import install
+from tillhook.runtime import Runtime, build_runtime
+
+DEMO_USERS = ("admin", "supplier", "cashier", "accountant", "customer")
+DEMO_PASSWORD = "testpass123"
+
+
+@click.command()
+@click.option("--safe", is_flag=True, help="Start without the plugins that cannot be used.")
+@with_context
+def serve(context: Context, safe: bool) -> None:
+    """Migrate, make the demo data on the first run, then answer requests until Ctrl-C."""
+    settings = context.settings
+    _refuse_taken_port(settings)
+    # Where the worker processes add up their metrics; read when that library is first imported.
+    metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tillhook-metrics-")
+    try:
+        runtime = install(settings, safe=safe, database=context.database)
+        for plugin in runtime.broken:
+            click.echo(f"started without plugin {plugin.name}:\n{plugin.traceback}", err=True)
+        _prepare_demo(runtime)
+        welcome = _welcome(runtime)
+        runtime.dispose()  # a connection must not be shared with the processes that are forked now
+    except BaseException:
+        shutil.rmtree(metrics, ignore_errors=True)
+        raise
+    _Server(settings, safe, welcome, metrics).run()
+
+
+class _Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn with our settings; each worker process builds a runtime of its own."""
+
+    def __init__(self, settings: Settings, safe: bool, welcome: str, metrics: str) -> None:
+        self._settings, self._safe, self._welcome, self._metrics = settings, safe, welcome, metrics
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self._options().items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        from tillhook.http import logs
+        from tillhook.http.app import create_app
+
+        logs.configure(self._settings.log_level)
+        return create_app(build_runtime(self._settings, safe=self._safe))
+
+    def _options(self) -> Mapping[str, Any]:
+        from tillhook.http.metrics import forget_process
+
+        settings = self._settings
+        return {
+            "bind": f"{_bracketed(settings.host)}:{settings.port}",
+            "worker_class": "gthread",
+            "workers": settings.workers,
+            "threads": settings.threads,
+            "reuse_port": True,
+            # Two installations of one user would share its default path.
+            "control_socket_disable": True,
+            "keepalive": 75,
+            "timeout": 60,
+            "graceful_timeout": 30,
+            "loglevel": "warning",
+            "proc_name": "tillhook",
+            "when_ready": lambda server: click.echo(self._welcome),
+            "child_exit": lambda server, worker: forget_process(worker.pid),
+            "on_exit": lambda server: shutil.rmtree(self._metrics, ignore_errors=True),
+        }
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    """Refuse a port that somebody has: the workers' way of sharing one would let two servers share it too."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise StartupError(
+                f"cannot listen on {settings.host}:{settings.port} ({error.strerror});"
+                " TILLHOOK_PORT chooses another port"
+            ) from error
+
+
+def _prepare_demo(runtime: Runtime) -> None:
+    settings = runtime.settings
+    demo = is_demo(runtime)
+    wanted = settings.demo and (demo or not has_users(runtime))
+    if (wanted or demo) and not settings.is_loopback:
+        raise StartupError(
+            f"everybody knows the demo users' passwords, so demo mode does not listen on {settings.host}:"
+            " use TILLHOOK_HOST=127.0.0.1, or TILLHOOK_DEMO=0 with a new database"
+        )
+    if wanted:
+        create_demo_data(runtime)
+
+
+def _welcome(runtime: Runtime) -> str:
+    settings = runtime.settings
+    url = f"http://{_bracketed(settings.host)}:{settings.port}"
+    lines = ["", f"Tillhook answers at {url}/api (Ctrl-C stops it); docs at {url}/docs"]
+    if is_demo(runtime):
+        lines += ["", f"Log-ins, all with the password {DEMO_PASSWORD}:"]
+        lines += [f"  {name}@test.com" for name in DEMO_USERS]
+        lines += _first_sale(runtime, url)
+    elif not has_users(runtime):
+        lines += ["", "Nobody can log in yet: tillhook users add --role admin you@example.com"]
+    return "\n".join(lines) + "\n"
+
+
+def _first_sale(runtime: Runtime, url: str) -> list[str]:
+    """Return commands that post a first sale, for pasting into a shell."""
+    if "pos" not in runtime.registry.channels:
+        return []
+    with runtime.database.connect() as connection:
+        row = connection.execute(text(_SOMETHING_IN_STOCK)).first()
+    if row is None:
+        return []
+    log_in = json.dumps({"email": "cashier@test.com", "password": DEMO_PASSWORD})
+    sale = {
+        "external_id": str(uuid4()),
+        "channel": "pos",
+        "warehouse": row.location_id,
+        "payment_method": "cash",
+        "items": [{"product_id": row.product_id, "quantity": "2"}],
+    }
+    json_type = "-H 'Content-Type: application/json'"
+    return [
+        "",
+        "A first sale (pasted twice it is still one):",
+        "",
+        f"TOKEN=$(curl -s {url}/api/auth/login {json_type} \\",
+        f'  -d {shlex.quote(log_in)} | sed \'s/.*"access_token": *"\\([^"]*\\)".*/\\1/\')',
+        f'curl -s {url}/api/sales -H "Authorization: Bearer $TOKEN" {json_type} \\',
+        f"  -d {shlex.quote(json.dumps(sale))}",
+    ]
+
+
+# What the demo cashier may sell: in a warehouse of theirs, whole pieces, enough of it.
+_SOMETHING_IN_STOCK = """
+SELECT variant.product_id, stock_level.location_id
+FROM stock_level
+JOIN variant ON variant.id = stock_level.variant_id
+JOIN product ON product.id = variant.product_id
+JOIN user_warehouse ON user_warehouse.location_id = stock_level.location_id
+JOIN user_account ON user_account.id = user_warehouse.user_id
+WHERE user_account.email = 'cashier@test.com' AND product.status = 'published'
+  AND product.tracking = 'quantity' AND NOT product.has_variants AND stock_level.on_hand >= 20000
+ORDER BY variant.product_id, stock_level.location_id
+LIMIT 1
+"""

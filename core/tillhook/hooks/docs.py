@@ -1,0 +1,69 @@
+"""``docs/hooks.md``, made from the docstrings of the specifications."""
+
+import inspect
+import re
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from tillhook.hooks import specs
+
+_FAMILIES = (
+    ("register_", "Declarations"),
+    ("validate_", "Vetoes"),
+    ("resolve_", "Answers"),
+    ("", "Reactions"),
+)
+_SECTION = re.compile(r"([A-Z][a-z]+):\s*(.*)")
+_CODE = re.compile(r"``([^`]+)``")
+
+
+def hooks_page(module: ModuleType = specs) -> str:
+    """Return the page of a module of specifications."""
+    introduction = _markdown(inspect.getdoc(module) or "")
+    lines = ["# Hooks", "", introduction, "", "This page is generated: `tillhook docs hooks`.", ""]
+    waiting = hooks_of(module)
+    for prefix, title in _FAMILIES:
+        members = [function for function in waiting if function.__name__.startswith(prefix)]
+        waiting = [function for function in waiting if function not in members]
+        lines += [f"## {title}", ""]
+        for function in members:
+            lines += _entry(function)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def hooks_of(module: ModuleType) -> list[Callable[..., Any]]:
+    """Return the specifications of a module, in the order of the file."""
+    return [value for value in vars(module).values() if hasattr(value, "tillhook_spec")]
+
+
+def _entry(function: Callable[..., Any]) -> list[str]:
+    summary, _, rest = (inspect.getdoc(function) or "").partition("\n")
+    lines = [
+        f"### `{function.__name__}`",
+        "",
+        "```python",
+        _signature(function),
+        "```",
+        "",
+        _markdown(summary),
+        "",
+    ]
+    for line in rest.strip().splitlines():
+        section = _SECTION.fullmatch(line)
+        if section:
+            lines.append(f"- **{section[1]}**" + (f": {_markdown(section[2])}" if section[2] else ""))
+        elif line.strip():
+            lines.append("  " + _markdown(line.strip()))
+    return [*lines, ""]
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    signature = inspect.signature(function)
+    # The annotations are text, because the types belong to packages above.
+    parameters = [f"{name}: {parameter.annotation}" for name, parameter in signature.parameters.items()]
+    return f"def {function.__name__}({', '.join(parameters)}) -> {signature.return_annotation}"
+
+
+def _markdown(text: str) -> str:
+    return _CODE.sub(r"`\1`", text)
