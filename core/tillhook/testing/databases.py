@@ -122,6 +122,6 @@ class Databases:
         """Hold the making of one template between processes; yields whether another process made it."""
         with (self._folder / f"{name}.lock").open("a+b") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
-            yield handle.tell() > 0
-            handle.truncate(0)
+            handle.seek(0)
+            yield bool(handle.read())
             handle.write(b"made")
