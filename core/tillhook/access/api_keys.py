@@ -86,7 +86,7 @@ def revoke_api_key(session: Session, key_id: int) -> None:
         bump_epoch(session)
 
 
-def api_keys(user_id: int | None = None, search: str = "") -> Select[tuple[ApiKey]]:
+def api_keys(user_id: int | None = None, search: str = "") -> Select[ApiKey]:
     """Return the statement that selects keys, without an order."""
     statement = select(ApiKey)
     if search:

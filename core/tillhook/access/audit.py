@@ -81,7 +81,7 @@ def audit_changes(
     return bool(changed)
 
 
-def audit_entries(wanted: AuditFilter) -> Select[tuple[AuditEntry]]:
+def audit_entries(wanted: AuditFilter) -> Select[AuditEntry]:
     """Return the statement that selects entries, without an order."""
     statement = select(AuditEntry)
     equal = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
 from tillhook.access.actor import Actor
 from tillhook.access.models import ApiKey, Role, SessionFamily, UserAccount, UserRole, UserWarehouse
@@ -109,7 +109,7 @@ def _load_key(connection: Connection, snapshot: "Snapshot", claims: Claims) -> _
     return _Cached(actor, row.expires_at)
 
 
-def _user_columns() -> Select[Any]:
+def _user_columns() -> Any:
     return select(
         UserAccount.id, UserAccount.name, UserAccount.email, UserAccount.is_active, UserAccount.all_warehouses
     )

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from tillhook.access import api_keys, roles, schemas, sessions, users
 from tillhook.access.audit import AuditFilter, audit_entries
 from tillhook.access.models import ApiKey, AuditEntry, UserAccount
@@ -13,12 +15,12 @@ from tillhook.http import Call, page
 def log_in(call: Call) -> dict[str, Any]:
     """Log in with an e-mail address and a password."""
     command = sessions.LogIn(**call.body, address=_address(call))
-    return _tokens(call, sessions.log_in(call.session, command))
+    return _tokens(call.session, sessions.log_in(call.session, command))
 
 
 def refresh(call: Call) -> dict[str, Any]:
     """Exchange a refresh token for new tokens."""
-    return _tokens(call, sessions.refresh(call.session, call.body["refresh_token"]))
+    return _tokens(call.session, sessions.refresh(call.session, call.body["refresh_token"]))
 
 
 def log_out(call: Call) -> None:
@@ -29,9 +31,10 @@ def log_out(call: Call) -> None:
 def register(call: Call) -> dict[str, Any]:
     """Sign up as a customer, and log in."""
     sign_up = users.Registration(**call.body, address=_address(call))
-    users.register_customer(call.session, sign_up)
-    command = sessions.LogIn(email=sign_up.email, password=sign_up.password, address=sign_up.address)
-    return _tokens(call, sessions.log_in(call.session, command))
+    pair = users.register_customer(call.session, sign_up)
+    # The request's own session may have begun before the account was there.
+    with call.runtime.unit_of_work(write=False) as session:
+        return _tokens(session, pair)
 
 
 def change_password(call: Call) -> None:
@@ -46,7 +49,7 @@ def me(call: Call) -> dict[str, Any]:
         raise Unauthenticated("This needs a log-in.")
     seen = warehouses.keys() if actor.warehouse_ids is None else actor.warehouse_ids
     return {
-        "user": _profile(call, actor.user_id),
+        "user": _profile(call.session, actor.user_id),
         "roles": sorted(actor.roles),
         "permissions": sorted(actor.permissions),
         "warehouses": [
@@ -75,17 +78,17 @@ def list_users(call: Call) -> dict[str, Any]:
 
 def create_user(call: Call) -> dict[str, Any]:
     """Make a user."""
-    return _user(call, users.create_user(call.session, call.body))
+    return _user(call.session, users.create_user(call.session, call.body))
 
 
 def read_user(call: Call, user_id: int) -> dict[str, Any]:
     """Read a user."""
-    return _user(call, users.get_user(call.session, user_id))
+    return _user(call.session, users.get_user(call.session, user_id))
 
 
 def update_user(call: Call, user_id: int) -> dict[str, Any]:
     """Change a user."""
-    return _user(call, users.update_user(call.session, user_id, call.body))
+    return _user(call.session, users.update_user(call.session, user_id, call.body))
 
 
 def deactivate_user(call: Call, user_id: int) -> None:
@@ -157,23 +160,23 @@ def _address(call: Call) -> str:
     return call.request.remote_addr or ""
 
 
-def _tokens(call: Call, pair: sessions.TokenPair) -> dict[str, Any]:
+def _tokens(session: Session, pair: sessions.TokenPair) -> dict[str, Any]:
     return {
         "access_token": pair.access_token,
         "refresh_token": pair.refresh_token,
         "token_type": "Bearer",
         "expires_in": pair.expires_in_s,
-        "user": _profile(call, pair.user_id),
+        "user": _profile(session, pair.user_id),
     }
 
 
-def _profile(call: Call, user_id: int) -> dict[str, Any]:
-    user = _user(call, users.get_user(call.session, user_id))
+def _profile(session: Session, user_id: int) -> dict[str, Any]:
+    user = _user(session, users.get_user(session, user_id))
     return {name: user[name] for name in ("id", "email", "name", "roles", "warehouses", "all_warehouses")}
 
 
-def _user(call: Call, user: UserAccount) -> dict[str, Any]:
-    return users.describe_users(call.session, [user])[0]
+def _user(session: Session, user: UserAccount) -> dict[str, Any]:
+    return users.describe_users(session, [user])[0]
 
 
 def _audit_entry(entry: AuditEntry) -> dict[str, Any]:

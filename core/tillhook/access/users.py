@@ -14,7 +14,7 @@ from tillhook.access.models import Role, UserAccount, UserRole, UserWarehouse
 from tillhook.access.passwords import check_new_password, hash_password
 from tillhook.access.roles import ADMIN, CUSTOMER, require_admin_left, require_holds, role_ids
 from tillhook.access.scope import require_warehouse
-from tillhook.access.sessions import normal_email, revoke_sessions_of
+from tillhook.access.sessions import TokenPair, normal_email, revoke_sessions_of, start_session
 from tillhook.access.throttle import Attempt, check_attempt, record_failure
 from tillhook.errors import Conflict, NotFound, PermissionDenied
 from tillhook.reference import bump_epoch
@@ -68,8 +68,8 @@ def create_user(session: Session, command: NewUser) -> UserAccount:
     return _insert(session, command, password_hash)
 
 
-def register_customer(session: Session, command: Registration) -> int:
-    """Make an account for somebody who signs up by themselves, and return its id.
+def register_customer(session: Session, command: Registration) -> TokenPair:
+    """Make an account for somebody who signs up by themselves, and log them in.
 
     Writes in a transaction of its own; called with a session that only reads.
 
@@ -89,7 +89,7 @@ def register_customer(session: Session, command: Registration) -> int:
     runtime, request_id = runtime_of(session), request_id_of(session)
     try:
         with runtime.unit_of_work(actor_of(session), request_id=request_id) as writing:
-            return _insert(writing, new, password_hash).id
+            return start_session(writing, _insert(writing, new, password_hash).id, command.address)
     except Conflict:
         with runtime.unit_of_work(actor_of(session), request_id=request_id) as writing:
             record_failure(writing, attempt)
@@ -150,7 +150,7 @@ def get_user(session: Session, user_id: int) -> UserAccount:
     return user
 
 
-def users(wanted: UserFilter) -> Select[tuple[UserAccount]]:
+def users(wanted: UserFilter) -> Select[UserAccount]:
     """Return the statement that selects users, without an order."""
     statement = select(UserAccount)
     if wanted.search:
