@@ -84,9 +84,16 @@ class StoreIn(Schema):
     warehouse = Key()
 
 
-THINGS = dict(path="/things", permission="shop:thing:make")
 ROUTES = (
-    Route(method="POST", handler=make_thing, body=ThingIn, status=201, **THINGS),
+    Route(
+        method="POST",
+        path="/things",
+        handler=make_thing,
+        permission="shop:thing:make",
+        body=ThingIn,
+        status=201,
+        problems=(409,),
+    ),
     Route(method="GET", path="/things", handler=list_things, permission="shop:thing:read", query=ThingsQuery),
     Route(
         method="GET",

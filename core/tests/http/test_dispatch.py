@@ -109,8 +109,10 @@ def test_a_route_without_body_or_query_takes_none(shop: Any) -> None:
 @sqlite_only
 @pytest.mark.parametrize(
     "path",
-    ["/api/nothing", "/api/things/0", "/api/things/-1", "/api/things/1_0", "/api/things/9223372036854775808"]
-    + ["/api/things/%D9%A3", "/api/things/1.0", "/api/things/+1", "/api/scan/%00", "/", "/api"],
+    [
+        *("/", "/api", "/api/nothing", "/api/scan/%00", "/api/things/9223372036854775808"),
+        *(f"/api/things/{wrong}" for wrong in ("0", "-1", "+1", "1_0", "1.0", "%D9%A3", "x")),
+    ],
 )
 def test_an_unknown_address_is_404(shop: Any, path: str) -> None:
     problem(shop.get(path), 404)
@@ -126,7 +128,6 @@ def test_another_method_is_405(shop: Any) -> None:
     result = shop.request("PATCH", "/api/things")
     problem(result, 405)
     assert {"GET", "POST"} <= set(result.headers["allow"].replace(" ", "").split(","))
-    problem(shop.request("BREW", "/api/things"), 400)
 
 
 @sqlite_only

@@ -78,10 +78,12 @@ def _cursor(value: Any) -> str:
 
 @pytest.mark.parametrize(
     "cursor",
-    ["x", "====", "%00", "ä", "AAAA", _cursor([]), _cursor(["name", "x", "1"]), _cursor(["name", 5, 1])]
-    + [_cursor(["name", "\x00", 1]), _cursor(["name", "\ud800", 1]), _cursor(["name", {}, 1])]
-    + [_cursor(["name", "x", 2**70]), _cursor(["name", "x", True]), _cursor(["price", "1", 1])]
-    + [_cursor({"name": 1}), _cursor(["name", "x"]), "W" * 990],
+    [
+        *("x", "====", "%00", "ä", "AAAA", "W" * 990),
+        *(_cursor(["name", value, 1]) for value in (5, "\x00", "\ud800", {}, True)),
+        *(_cursor(["name", "x", key]) for key in ("1", 2**70, True, None)),
+        *(_cursor(whole) for whole in ([], {"name": 1}, ["name", "x"], ["price", "1", 1])),
+    ],
 )
 def test_a_bad_cursor_is_422(shop: Any, cursor: str) -> None:
     result = shop.get("/api/things", query_string=f"ordering=name&cursor={cursor}")
@@ -91,14 +93,17 @@ def test_a_bad_cursor_is_422(shop: Any, cursor: str) -> None:
 
 @pytest.mark.parametrize(
     ("ordering", "value"),
-    [("price", "x"), ("price", "NaN"), ("price", 1.5), ("made_at", "x"), ("made_at", 1), ("rank", "1")]
-    + [("made_at", "9999-12-31T23:59:59-23:59"), ("made_at", "2026-01-01T00:00:00"), ("rank", 2**64)],
+    [
+        *(("price", value) for value in ("x", "NaN", 1.5)),
+        *(("made_at", value) for value in ("x", "xZ", 1, "9999-12-31T23:59:59-23:59", "2026-01-01T00:00:00")),
+        *(("rank", value) for value in ("1", 2**64)),
+    ],
 )
-def test_a_value_of_another_type_is_422_or_harmless(shop: Any, ordering: str, value: Any) -> None:
+def test_a_value_of_another_type_is_422(shop: Any, ordering: str, value: Any) -> None:
     result = shop.get(
         "/api/things", query_string=f"ordering={ordering}&cursor={_cursor([ordering, value, 1])}"
     )
-    assert result.status_code == (200 if value == "2026-01-01T00:00:00" else 422)
+    assert (result.status_code, result.json["code"]) == (422, "bad-cursor")
 
 
 @sqlite_only

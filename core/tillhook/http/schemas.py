@@ -122,8 +122,8 @@ class Quantity(StrictField):
             whole["not"] = {"const": 0}
         return {
             "anyOf": [text, whole],
-            "description": f"An exact decimal from {self.min:f} to {self.max:f}, at most {self.places} digits "
-            "after the point; a number with a fraction is taken too.",
+            "description": f"From {self.min:f} to {self.max:f}, with at most {self.places} digits after the point; "
+            "a number with a fraction is taken too.",
         }
 
 
