@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, post_load, validates_schema
 
+from tillhook.catalogue.schemas import InlineProductIn
 from tillhook.http import (
     Amount,
     Attributes,
@@ -40,18 +41,9 @@ class ExternalId(Text):
         return str(uuid.UUID(super()._deserialize(value, attr, data, **kwargs)))
 
 
-class ProductDataIn(Schema):
-    name = Text(min=1, max=200, required=True)
-    tracking = Choice(["none"], load_default="none")
-    unit = Text(min=1, max=20, allow_none=True, load_default=None)
-    category = Text(min=1, max=120, allow_none=True, load_default=None)
-    description = Text(max=2000, lines=True, load_default="")
-    attributes = Attributes(load_default=dict)
-
-
 class SaleItemIn(Schema):
     product_id = Key(load_default=None)
-    product_data = Nested(ProductDataIn, load_default=None)
+    product_data = Nested(InlineProductIn, load_default=None)
     variant_id = Key(allow_none=True, load_default=None)
     quantity = Quantity(required=True)
     unit_price = Amount(allow_none=True, load_default=None)
