@@ -1,0 +1,40 @@
+"""Ratchets: no hook without its documentation, no page that differs from the code."""
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from tillhook.config import settings_page
+from tillhook.hooks import specs
+from tillhook.hooks.docs import hooks_of, hooks_page
+
+DOCS = Path(__file__).parents[3] / "docs"
+FAMILIES = ("register_", "validate_", "resolve_")
+
+
+@pytest.mark.parametrize("spec", hooks_of(specs), ids=lambda spec: spec.__name__)
+def test_every_hook_says_what_when_and_since(spec):
+    text = inspect.getdoc(spec) or ""
+    summary = text.partition("\n")[0]
+    assert summary.endswith(".")
+    assert "\nCalled: " in text
+    assert "\nSince: " in text
+
+
+@pytest.mark.parametrize("spec", hooks_of(specs), ids=lambda spec: spec.__name__)
+def test_every_hook_belongs_to_a_family(spec):
+    name = spec.__name__
+    past = name.rpartition("_")[2].endswith("ed")
+    assert name.startswith(FAMILIES) or past
+    assert bool(spec.tillhook_spec["firstresult"]) == name.startswith("resolve_")
+
+
+def test_the_page_of_hooks_is_up_to_date():
+    assert (DOCS / "hooks.md").read_text() == hooks_page(), "run: bin/tillhook docs hooks > docs/hooks.md"
+
+
+def test_the_page_of_settings_is_up_to_date():
+    assert (DOCS / "settings.md").read_text() == settings_page(), (
+        "run: bin/tillhook docs settings > docs/settings.md"
+    )
