@@ -81,21 +81,27 @@ def audit_answer(session: Session, product: Product) -> dict[str, Any]:
 
 
 def event_payload(session: Session, product: Product) -> dict[str, Any]:
-    """Return the payload of ``product:created`` and ``product:updated``: inventory over all warehouses."""
-    inventory = None
-    if product.tracking != "none":
-        available = ledger.available_by_product(session, [product.id]).get(product.id, ZERO)
-        inventory = format_quantity(available)
-    category = session.get(Category, product.category_id) if product.category_id else None
-    return {
-        "product": {
-            "_id": product.id,
-            "name": product.name,
-            "inventory": inventory,
-            "category": category.name if category else None,
-            "price": format_money(product.price),
+    """Return the payload of ``product:created`` and ``product:updated``."""
+    return event_payloads(session, [product])[0]
+
+
+def event_payloads(session: Session, products: Sequence[Product]) -> list[dict[str, Any]]:
+    """Return the payloads of several products; inventory is what is available over all warehouses."""
+    tracked = [product.id for product in products if product.tracking != "none"]
+    available = ledger.available_by_product(session, tracked)
+    categories = _names(session, Category.name, {product.category_id for product in products})
+    return [
+        {
+            "product": {
+                "_id": product.id,
+                "name": product.name,
+                "inventory": quantity(available.get(product.id)),
+                "category": categories.get(product.category_id),
+                "price": format_money(product.price),
+            }
         }
-    }
+        for product in products
+    ]
 
 
 class _Context:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
 from tillhook.access import visible_warehouses, warehouse_condition
 from tillhook.catalogue.answers import audit_answer
 from tillhook.catalogue.models import Product, Variant
-from tillhook.catalogue.products import has_stock, saved
+from tillhook.catalogue.products import has_stock, resolve_alerts, saved
 from tillhook.catalogue.search import get_product, visible_to
 from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
 from tillhook.http import page
@@ -23,7 +23,7 @@ from tillhook.runtime import actor_of, snapshot_of
 def low_stock(
     session: Session, threshold: Decimal | None, query: Mapping[str, Any]
 ) -> tuple[list[Product], int, str | None]:
-    """Return the tracked products whose on hand, over the actor's warehouses, is strictly below the threshold.
+    """Return the tracked products with less on hand, over the actor's warehouses, than the threshold.
 
     Args:
         threshold: For all of them; ``None`` means each one's own, else the setting's.
@@ -144,11 +144,4 @@ def _stop_tracking(session: Session, product: Product) -> None:
     if has_stock(session, product.id):
         raise Conflict(f"Some of product {product.id} is reserved.", code="stock-reserved")
     product.tracking = "none"
-    # It has no stock to be low of.
-    session.execute(
-        text(
-            "UPDATE stock_alert SET status = 'resolved', resolved_at = CURRENT_TIMESTAMP"
-            " WHERE product_id = :product AND status = 'open'"
-        ),
-        {"product": product.id},
-    )
+    resolve_alerts(session, product.id)

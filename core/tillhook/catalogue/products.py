@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -16,8 +16,9 @@ from tillhook.catalogue.barcodes import add_barcode, require_free
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.catalogue.models import Barcode, Product, Variant
 from tillhook.catalogue.search import get_product, refresh_search
-from tillhook.db import RetryTransaction
+from tillhook.db import RetryTransaction, utc_now
 from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
+from tillhook.ledger.models import StockAlert
 from tillhook.runtime import actor_of, runtime_of
 
 #: Fields of a product that are set as they come.
@@ -88,6 +89,8 @@ def update_product(session: Session, product_id: int, changes: Mapping[str, Any]
     if "tracking" in changes and changes["tracking"] != product.tracking:
         require_no_stock(session, product)
         product.tracking = changes["tracking"]
+        if product.tracking == "none":
+            resolve_alerts(session, product.id)
     _change_barcodes(session, product, changes)
     if product.status == "rejected":
         product.status, product.reject_reason = "pending", ""
@@ -213,6 +216,15 @@ def has_stock(session: Session, product_id: int, variant_id: int | None = None) 
         {"product": product_id} | ({} if variant_id is None else {"variant": variant_id}),
     )
     return row.first() is not None
+
+
+def resolve_alerts(session: Session, product_id: int) -> None:
+    """Close the alerts of a product that is no longer tracked: it has no stock to be low of."""
+    session.execute(
+        update(StockAlert)
+        .where(StockAlert.product_id == product_id, StockAlert.status == "open")
+        .values(status="resolved", resolved_at=utc_now(), resolved_by=actor_of(session).user_id)
+    )
 
 
 def has_history(session: Session, product_id: int, variant_id: int | None = None) -> bool:

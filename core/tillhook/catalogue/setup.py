@@ -177,7 +177,8 @@ def _check_precision(session: Session, unit: Unit) -> None:
     left_over = session.scalar(
         text(
             "SELECT p.id FROM product p JOIN variant v ON v.product_id = p.id"
-            " JOIN stock_level l ON l.variant_id = v.id WHERE p.unit_id = :unit AND l.on_hand % :step <> 0 LIMIT 1"
+            " JOIN stock_level l ON l.variant_id = v.id"
+            " WHERE p.unit_id = :unit AND l.on_hand % :step <> 0 LIMIT 1"
         ),
         {"unit": unit.id, "step": step},
     )

@@ -1,0 +1,54 @@
+"""What the catalogue declares through the hooks."""
+
+import click
+
+from tillhook import hookimpl
+from tillhook.catalogue.cli import products
+from tillhook.catalogue.demo import DEMO_DATA
+from tillhook.catalogue.routes import ROUTES
+from tillhook.config import Settings
+from tillhook.hooks import DemoData, EventType, Permission, Route
+
+_STAFF = ("supplier", "cashier", "accountant")
+
+
+@hookimpl
+def register_routes(settings: Settings) -> tuple[Route, ...]:
+    return ROUTES
+
+
+@hookimpl
+def register_permissions() -> tuple[Permission, ...]:
+    product = "catalogue:product"
+    return (
+        Permission(name=f"{product}:read", title="See published products and the own", roles=_STAFF),
+        Permission(name=f"{product}:read_all", title="See every product", roles=("accountant",)),
+        Permission(name=f"{product}:create", title="Create products", roles=("supplier",)),
+        Permission(name=f"{product}:update", title="Change the own products", roles=("supplier",)),
+        Permission(name=f"{product}:archive", title="Archive and delete products"),
+        Permission(name=f"{product}:approve", title="Approve, reject and change any product"),
+        Permission(name=f"{product}:import", title="Import products from a file"),
+        Permission(
+            name=f"{product}:create_inline", title="Make a product while selling it", roles=("supplier",)
+        ),
+        Permission(name="catalogue:cost:read", title="See costs", roles=("accountant",)),
+        Permission(name="catalogue:setup:manage", title="Manage categories, units and taxes"),
+    )
+
+
+@hookimpl
+def register_events() -> tuple[EventType, ...]:
+    return (
+        EventType(name="product:created", title="A product was created", permission="catalogue:product:read"),
+        EventType(name="product:updated", title="A product was changed", permission="catalogue:product:read"),
+    )
+
+
+@hookimpl
+def register_commands() -> tuple[click.Command, ...]:
+    return (products,)
+
+
+@hookimpl
+def register_demo_data() -> tuple[DemoData, ...]:
+    return (DEMO_DATA,)

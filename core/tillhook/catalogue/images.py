@@ -1,0 +1,184 @@
+"""Pictures of products: checked by decoding them, kept by their content's hash below the data folder.
+
+What is stored is our own encoding of the first frame: no metadata (a photo says where it was taken), nothing
+behind the picture's end, nothing that is not a picture. The same picture is the same file, however often it comes.
+"""
+
+import hashlib
+import io
+import os
+import secrets
+from pathlib import Path
+from typing import IO
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tillhook.access import audit
+from tillhook.catalogue.answers import image_answer
+from tillhook.catalogue.models import Product, ProductImage
+from tillhook.catalogue.products import editable
+from tillhook.catalogue.search import get_product, visible_to
+from tillhook.errors import Conflict, NotFound, ValidationFailed
+from tillhook.runtime import actor_of, runtime_of
+
+MAX_BYTES = 10 * 1024 * 1024
+#: A hundred bytes of PNG may unpack to gigabytes; this is asked before anything is unpacked.
+MAX_PIXELS = 40_000_000
+MAX_PER_PRODUCT = 50
+_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
+_OPTIONS = {
+    "JPEG": {"quality": 90, "optimize": True},
+    "PNG": {"optimize": True},
+    "WEBP": {"quality": 90, "method": 4},
+}
+
+
+def add_image(
+    session: Session, product_id: int, stream: IO[bytes], position: int | None = None
+) -> ProductImage:
+    """Store a picture and put it among the product's pictures.
+
+    Args:
+        position: From 1; at the end when left out. The pictures from there on move one further.
+
+    Raises:
+        NotFound, PermissionDenied: As for changing the product.
+        ValidationFailed: 422 naming ``file``: too large, or no JPEG, PNG or WebP.
+        Conflict: 409 ``too-many-images``.
+    """
+    product = editable(session, product_id)
+    images = list_images(session, product)
+    if len(images) >= MAX_PER_PRODUCT:
+        raise Conflict(f"A product has at most {MAX_PER_PRODUCT} pictures.", code="too-many-images")
+    content, content_type, (width, height) = reencode(stream)
+    digest = hashlib.sha256(content).hexdigest()
+    known = next((image for image in images if image.sha256 == digest), None)
+    if known is not None:
+        return known
+    store(path_of(runtime_of(session).settings.data_dir, digest), content)
+    place = len(images) + 1 if position is None else min(position, len(images) + 1)
+    for image in images[place - 1 :]:
+        image.position += 1
+    image = ProductImage(
+        product_id=product.id,
+        position=place,
+        sha256=digest,
+        content_type=content_type,
+        size=len(content),
+        width=width,
+        height=height,
+    )
+    session.add(image)
+    session.flush()
+    audit(
+        session, "create", "product_image", image.id, after={"product_id": product.id, **image_answer(image)}
+    )
+    return image
+
+
+def list_images(session: Session, product: Product) -> list[ProductImage]:
+    """Return the product's pictures in their order."""
+    query = select(ProductImage).where(ProductImage.product_id == product.id)
+    return list(session.scalars(query.order_by(ProductImage.position, ProductImage.id)))
+
+
+def remove_image(session: Session, product_id: int, image_id: int) -> None:
+    """Take a picture from a product. Its file stays: a rollback must find it, and others may show it.
+
+    Raises:
+        NotFound, PermissionDenied: As for changing the product; also no such picture of it.
+    """
+    product = editable(session, product_id)
+    images = list_images(session, product)
+    image = next((each for each in images if each.id == image_id), None)
+    if image is None:
+        raise NotFound(f"Product {product_id} has no picture {image_id}.")
+    audit(
+        session, "delete", "product_image", image.id, before={"product_id": product.id, **image_answer(image)}
+    )
+    session.delete(image)
+    for later in images[images.index(image) + 1 :]:
+        later.position -= 1
+    session.flush()
+
+
+def find_image(session: Session, sha256: str) -> tuple[Path, str, bool]:
+    """Return the file of a picture, its content type, and whether it is of a published product.
+
+    Raises:
+        NotFound: 404: no such picture, or none that the actor may see.
+    """
+    query = select(ProductImage.content_type).join(Product).where(ProductImage.sha256 == sha256).limit(1)
+    content_type, is_public = session.scalar(query.where(Product.status == "published")), True
+    actor = actor_of(session)
+    if content_type is None and actor.can("catalogue:product:read"):
+        content_type, is_public = session.scalar(query.where(visible_to(actor))), False
+    path = path_of(runtime_of(session).settings.data_dir, sha256)
+    if content_type is None or not path.is_file():
+        raise NotFound("There is no such picture.")
+    return path, content_type, is_public
+
+
+def product_images(session: Session, product_id: int) -> list[ProductImage]:
+    """Return the pictures of a product that the actor may see; 404 otherwise."""
+    return list_images(session, get_product(session, product_id))
+
+
+def reencode(stream: IO[bytes]) -> tuple[bytes, str, tuple[int, int]]:
+    """Return our encoding of the picture, its content type, and its width and height in pixels.
+
+    Raises:
+        ValidationFailed: 422 naming ``file``.
+    """
+    raw = stream.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise ValidationFailed.at(
+            "file", f"Larger than {MAX_BYTES // 1024 // 1024} MiB.", code="image-too-large"
+        )
+    try:
+        with Image.open(io.BytesIO(raw), formats=list(_FORMATS)) as image:
+            kind = image.format or ""
+            if image.width * image.height > MAX_PIXELS:
+                raise ValidationFailed.at("file", f"More than {MAX_PIXELS:,} pixels.", code="image-too-large")
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+            return _encoded(upright, kind), _FORMATS[kind], upright.size
+    except UnidentifiedImageError as error:
+        raise ValidationFailed.at("file", "Not a JPEG, PNG or WebP picture.", code="not-an-image") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValidationFailed.at("file", "The picture is damaged.", code="not-an-image") from error
+
+
+def path_of(data_dir: Path, sha256: str) -> Path:
+    """Return where a picture is kept; two levels of folders keep each one small."""
+    return data_dir / "images" / sha256[:2] / sha256[2:4] / sha256
+
+
+def store(path: Path, content: bytes) -> None:
+    """Write the file at once or not at all; one that is there already has the same content."""
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        with aside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _encoded(image: Image.Image, kind: str) -> bytes:
+    plain = image
+    if kind == "JPEG" and image.mode not in ("L", "RGB"):
+        plain = image.convert("RGB")  # CMYK of a print shop: browsers show it wrongly
+    elif kind != "JPEG" and image.mode not in ("L", "LA", "P", "RGB", "RGBA"):
+        plain = image.convert("RGBA")
+    target = io.BytesIO()
+    plain.info = {name: value for name, value in plain.info.items() if name == "transparency"}
+    plain.save(target, kind, **_OPTIONS[kind])
+    return target.getvalue()

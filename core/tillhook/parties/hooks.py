@@ -1,0 +1,23 @@
+"""What the parties declare through the hooks."""
+
+from tillhook import hookimpl
+from tillhook.config import Settings
+from tillhook.hooks import Permission, Route
+from tillhook.parties.routes import ROUTES
+
+
+@hookimpl
+def register_routes(settings: Settings) -> tuple[Route, ...]:
+    return ROUTES
+
+
+@hookimpl
+def register_permissions() -> tuple[Permission, ...]:
+    return (
+        Permission(
+            name="parties:party:read",
+            title="See people and firms",
+            roles=("supplier", "cashier", "accountant"),
+        ),
+        Permission(name="parties:party:manage", title="Make and change people and firms"),
+    )
