@@ -12,9 +12,9 @@ from functools import cache
 SCALE = 10_000
 #: Digits after the point that a column keeps.
 PLACES = 4
-#: The largest absolute value that a column takes: 9 digits before the point, 4 after. A sum of nine
-#: hundred thousand of the largest still fits in 64 bits, and a sum of any sane number of real ones.
-MAX_UNITS = 10**13 - 1
+#: The largest absolute value that a column takes: 11 digits before the point, 4 after. A sum of nine thousand
+#: of the largest still fits in 64 bits, and so does the sum of any sane number of real ones.
+MAX_UNITS = 10**15 - 1
 MAX = Decimal(MAX_UNITS) / SCALE
 
 ZERO = Decimal(0)

@@ -181,9 +181,7 @@ class TestDocument:
             amount_paid(item, tax_inclusive=entry.tax_inclusive)
             for item, entry in zip(document.lines, lines, strict=True)
         )
-        inside = sum(
-            item.tax_amount for item, entry in zip(document.lines, lines, strict=True) if entry.tax_inclusive
-        )
+        inside = sum(item.tax_amount for item, entry in zip(document.lines, lines, strict=True) if entry.tax_inclusive)
         assert document.subtotal == sum(item.total_price for item in document.lines) - inside
 
     @given(documents())
@@ -215,12 +213,8 @@ class TestDocument:
         exact: dict[object, Fraction] = {}
         rounded: dict[object, Fraction] = {}
         for index, (entry, item) in enumerate(zip(lines, document.lines, strict=True)):
-            price = Fraction(entry.quantity) * (
-                Fraction(entry.unit_price) - Fraction(entry.discount_per_item)
-            )
-            assert -half < price - Fraction(item.total_price) < half or (
-                Fraction(item.total_price) - price == half
-            )
+            price = Fraction(entry.quantity) * (Fraction(entry.unit_price) - Fraction(entry.discount_per_item))
+            assert -half < price - Fraction(item.total_price) < half or (Fraction(item.total_price) - price == half)
             rate = Fraction(entry.tax_rate)
             base = Fraction(item.total_price) - Fraction(item.discount_share)
             tax = base * rate / (1 + rate) if entry.tax_inclusive else base * rate
@@ -337,9 +331,7 @@ class TestRefund:
             ("1.01", "1.00", [2, 2, 0, 2], ["0.25", "0.25", "0.49", "0.01"]),
         ],
     )
-    def test_other_places_meanwhile_leave_no_discount_or_tax_without_its_price(
-        self, price, part, places, expected
-    ):
+    def test_other_places_meanwhile_leave_no_discount_or_tax_without_its_price(self, price, part, places, expected):
         expected = [Decimal(coins) for coins in expected]
         sold = LineTotals(Decimal(price), Decimal(part), Decimal(0))
         returned = bring_back(line("4"), sold, [Decimal(1)] * 4, places)

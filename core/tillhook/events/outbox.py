@@ -70,9 +70,7 @@ def sequence_events(session: Session) -> None:
     )
 
 
-def read_events(
-    session: Session, after: int, limit: int = 100, names: Sequence[str] | None = None
-) -> list[Event]:
+def read_events(session: Session, after: int, limit: int = 100, names: Sequence[str] | None = None) -> list[Event]:
     """Return numbered events after ``after``, in order, at most ``limit``."""
     query = select(OutboxEvent).where(OutboxEvent.seq > after).order_by(OutboxEvent.seq).limit(limit)
     if names is not None:
@@ -83,7 +81,9 @@ def read_events(
     ]
 
 
-def dispatch(session: Session, consumer: str, handle: Callable[[Session, Sequence[Event]], None], limit: int = 100) -> int:
+def dispatch(
+    session: Session, consumer: str, handle: Callable[[Session, Sequence[Event]], None], limit: int = 100
+) -> int:
     """Hand the next events to a consumer and move its cursor, in one transaction; return how many.
 
     At least once: when ``handle`` raises, the cursor stays and the same events come again.

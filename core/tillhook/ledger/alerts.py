@@ -55,7 +55,11 @@ def stock_changed(
         items: Items as they were read before the posting, which saves reading them again.
     """
     known = {item.variant_id: item for item in items if item.is_single_level}
-    changes = [_from_item(session, known[key.variant_id], key, after) for key, after in levels.items() if key.variant_id in known]
+    changes = [
+        _from_item(session, known[key.variant_id], key, after)
+        for key, after in levels.items()
+        if key.variant_id in known
+    ]
     others = {key: after for key, after in levels.items() if key.variant_id not in known}
     if others:
         changes += _read(session, others)

@@ -309,7 +309,9 @@ def _item(
     if variant_id is not None:
         items = load_items(connection, warehouse_id, variant_ids=[variant_id])
         if not items or items[0].product_id != product_id:
-            raise ValidationFailed.at(variant_field, "There is no such variant of this product.", code="unknown-variant")
+            raise ValidationFailed.at(
+                variant_field, "There is no such variant of this product.", code="unknown-variant"
+            )
     else:
         items = load_items(connection, warehouse_id, product_ids=[product_id])
         if not items:

@@ -39,7 +39,9 @@ def register_permissions() -> tuple[Permission, ...]:
 def register_events() -> tuple[EventType, ...]:
     return (
         EventType(name="product:inventory-updated", title="A product's stock changed", permission="stock:level:read"),
-        EventType(name="inventory:low-stock-alert", title="Stock fell below its threshold", permission="stock:alert:read"),
+        EventType(
+            name="inventory:low-stock-alert", title="Stock fell below its threshold", permission="stock:alert:read"
+        ),
     )
 
 

@@ -94,9 +94,17 @@ class StockMovement(IdMixin, Base):
         CheckConstraint("quantity > 0", name="positive"),
         CheckConstraint("source_id <> destination_id", name="moves"),
         # One effect of a document line posts once.
-        UniqueConstraint("document_type", "document_id", "document_line", "effect", "lot_id", name="uq_stock_movement_effect"),
+        UniqueConstraint(
+            "document_type", "document_id", "document_line", "effect", "lot_id", name="uq_stock_movement_effect"
+        ),
         Index("ix_stock_movement_variant", "variant_id", "id"),
-        Index("ux_stock_movement_reverses", "reverses_id", unique=True, postgresql_where=text("reverses_id IS NOT NULL"), sqlite_where=text("reverses_id IS NOT NULL")),
+        Index(
+            "ux_stock_movement_reverses",
+            "reverses_id",
+            unique=True,
+            postgresql_where=text("reverses_id IS NOT NULL"),
+            sqlite_where=text("reverses_id IS NOT NULL"),
+        ),
     )
 
 
@@ -143,7 +151,13 @@ class Reservation(IdMixin, Base):
         *exact_checks("quantity"),
         CheckConstraint("quantity > 0", name="positive"),
         Index("ix_reservation_document", "document_type", "document_id"),
-        Index("ix_reservation_open", "variant_id", "location_id", postgresql_where=text("released_at IS NULL"), sqlite_where=text("released_at IS NULL")),
+        Index(
+            "ix_reservation_open",
+            "variant_id",
+            "location_id",
+            postgresql_where=text("released_at IS NULL"),
+            sqlite_where=text("released_at IS NULL"),
+        ),
     )
 
 
@@ -159,7 +173,13 @@ class StockPolicy(IdMixin, Base):
 
     __table_args__ = (
         CheckConstraint("policy IN ('block','allow','absorb')", name="policy"),
-        Index("ux_stock_policy_key", text("coalesce(product_id, 0)"), text("coalesce(warehouse_id, 0)"), text("coalesce(channel, '')"), unique=True),
+        Index(
+            "ux_stock_policy_key",
+            text("coalesce(product_id, 0)"),
+            text("coalesce(warehouse_id, 0)"),
+            text("coalesce(channel, '')"),
+            unique=True,
+        ),
     )
 
 
@@ -172,7 +192,10 @@ class StockThreshold(IdMixin, Base):
     warehouse_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
     threshold: Mapped[Decimal]
 
-    __table_args__ = (UniqueConstraint("product_id", "warehouse_id"), CheckConstraint("threshold >= 0", name="positive"))
+    __table_args__ = (
+        UniqueConstraint("product_id", "warehouse_id"),
+        CheckConstraint("threshold >= 0", name="positive"),
+    )
 
 
 class StockAlert(IdMixin, Base):
@@ -192,5 +215,12 @@ class StockAlert(IdMixin, Base):
 
     __table_args__ = (
         CheckConstraint("status IN ('open','resolved')", name="status"),
-        Index("ux_stock_alert_open", "product_id", "warehouse_id", unique=True, postgresql_where=text("status = 'open'"), sqlite_where=text("status = 'open'")),
+        Index(
+            "ux_stock_alert_open",
+            "product_id",
+            "warehouse_id",
+            unique=True,
+            postgresql_where=text("status = 'open'"),
+            sqlite_where=text("status = 'open'"),
+        ),
     )

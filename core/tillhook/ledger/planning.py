@@ -235,9 +235,7 @@ class _Draft:
         if line.policy == "block":
             raise ValidationFailed.at(field, "There is no such lot of this product.", code="unknown-lot")
         assert line.batch_number
-        lot_id, _ = ensure_lot(
-            self._session.connection(), line.item.variant_id, line.batch_number, line.expiry_date
-        )
+        lot_id, _ = ensure_lot(self._session.connection(), line.item.variant_id, line.batch_number, line.expiry_date)
         return lot_id
 
     def _is_expired(self, expiry: date | None) -> bool:

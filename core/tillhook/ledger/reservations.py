@@ -62,7 +62,14 @@ def reserve(
         parts, missing = _parts(book, item, warehouse_id, to_units(line.quantity))
         if missing:
             short.append(
-                ShortLine(number, item.product_id, item.variant_id, item.product_name, line.quantity, line.quantity - from_units(missing))
+                ShortLine(
+                    number,
+                    item.product_id,
+                    item.variant_id,
+                    item.product_name,
+                    line.quantity,
+                    line.quantity - from_units(missing),
+                )
             )
         for key, units in parts:
             book.level(key).reserved += units
@@ -96,9 +103,9 @@ def extend(session: Session, document_type: str, document_id: int, expires_at: d
         Conflict: 409 ``reservation-expired``: one has expired already; reserve again.
     """
     rows = session.scalars(
-        select(Reservation).where(
-            Reservation.document_type == document_type, Reservation.document_id == document_id
-        ).with_for_update()
+        select(Reservation)
+        .where(Reservation.document_type == document_type, Reservation.document_id == document_id)
+        .with_for_update()
     ).all()
     now = utc_now()
     for row in rows:

@@ -113,9 +113,7 @@ def list_policies(call: Call) -> Any:
 def set_policy(call: Call) -> Any:
     """Say what happens when stock is short."""
     body = call.body
-    row = warehouses.set_policy(
-        call.session, body["policy"], body["product_id"], body["warehouse"], body["channel"]
-    )
+    row = warehouses.set_policy(call.session, body["policy"], body["product_id"], body["warehouse"], body["channel"])
     return warehouses.show_policy(row)
 
 
@@ -211,9 +209,7 @@ ROUTES = (
         permission="stock:movement:read",
         query=MovementQuery,
     ),
-    Route(
-        method="GET", path="/inventory/alerts", handler=list_alerts, permission="stock:alert:read", query=AlertQuery
-    ),
+    Route(method="GET", path="/inventory/alerts", handler=list_alerts, permission="stock:alert:read", query=AlertQuery),
     Route(
         method="POST",
         path="/inventory/receipts",

@@ -92,7 +92,10 @@ def _orphans(connection: Connection) -> Iterator[Difference]:
 def _numbers(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_NUMBERS):
         yield Difference(
-            invariant="sale numbers", subject=f"sale {row.id}", expected=f"{row.id % 10_000_000:07d}", actual=row.sale_number
+            invariant="sale numbers",
+            subject=f"sale {row.id}",
+            expected=f"{row.id % 10_000_000:07d}",
+            actual=row.sale_number,
         )
 
 

@@ -8,7 +8,6 @@ written in one statement, levels last, so that a hot level is locked for as shor
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -29,7 +28,7 @@ from tillhook.ledger.posting import write_movements
 from tillhook.ledger.reservations import release
 from tillhook.numbering import sale_number
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
-from tillhook.sales.calendar import business_day
+from tillhook.sales.calendar import business_day, happened_at
 from tillhook.sales.commands import SaleCommand, fingerprint
 from tillhook.sales.drafts import DraftLine, PostedSale, SaleDraft
 from tillhook.sales.exceptions import keep_refused
@@ -41,10 +40,6 @@ from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, comp
 
 #: Sales that go into the journal together; more in one request are taken in turns.
 BATCH = 500
-#: How far a device's clock may run ahead before its word is not taken for the sale's date.
-_CLOCK_TOLERANCE = timedelta(minutes=5)
-#: A clock before this was never set.
-_EARLIEST_YEAR = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,16 +330,14 @@ class _Batch:
     def _draft_one(self, position: int) -> SaleDraft:
         command = self._commands[position]
         assert command.warehouse is not None
-        sale_date, suspect = self._sale_date(command)
+        sale_date, suspect = happened_at(command.client_timestamp, self._recorded_at)
         if any(item.product_data for item in command.items):
             command = self._commands[position] = self._with_inline_products(command)
         lines = []
         for number in range(len(command.items)):
             item = self._item(command, number)
             lines.append(
-                price_line(
-                    self._session, self._actor, command, number, item, sale_date, is_offline=self._is_offline
-                )
+                price_line(self._session, self._actor, command, number, item, sale_date, is_offline=self._is_offline)
             )
         draft = SaleDraft(
             command=command,
@@ -384,15 +377,6 @@ class _Batch:
             raise ValidationFailed.at("discount_amount", str(error)) from error
         except ValueError as error:
             raise ValidationFailed.at("items", str(error)) from error
-
-    def _sale_date(self, command: SaleCommand) -> tuple[datetime, bool]:
-        """Return when the sale happened, and whether the device's clock is not to be believed."""
-        stamp = command.client_timestamp
-        if stamp is None:
-            return self._recorded_at, False
-        if stamp > self._recorded_at + _CLOCK_TOLERANCE or stamp.year < _EARLIEST_YEAR:
-            return self._recorded_at, True
-        return min(stamp, self._recorded_at), False
 
     def _item(self, command: SaleCommand, number: int) -> Item:
         asked = command.items[number]
@@ -578,8 +562,7 @@ def _keys(
         ).one()
         return {row[0]: (row[1], row[2]) for row in known or ()}, sale_ids, line_ids
     rows = connection.exec_driver_sql(
-        "SELECT external_id, id, fingerprint FROM sale WHERE external_id IN"
-        f" ({','.join('?' * len(external_ids))})",
+        f"SELECT external_id, id, fingerprint FROM sale WHERE external_id IN ({','.join('?' * len(external_ids))})",
         tuple(external_ids),
     )
     # The writer's lock is held: nobody else takes these keys.
@@ -593,9 +576,7 @@ def _keys(
     )
 
 
-def _lot_names(
-    connection: Connection, drafts: Sequence[SaleDraft]
-) -> dict[int, dict[int, tuple[str, str | None]]]:
+def _lot_names(connection: Connection, drafts: Sequence[SaleDraft]) -> dict[int, dict[int, tuple[str, str | None]]]:
     """Return batch and earliest expiry per line of each sale that took lots; several batches joined by commas."""
     wanted = {lot_id for draft in drafts for lots in draft.plan.lots.values() for lot_id in lots}
     if not wanted:

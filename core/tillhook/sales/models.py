@@ -58,8 +58,19 @@ class Sale(IdMixin, Base):
         *exact_checks("subtotal", "tax_amount", "discount_amount", "total_amount"),
         Index("ix_sale_date", "sale_date", "id"),
         Index("ix_sale_warehouse", "warehouse_id", "sale_date"),
-        Index("ix_sale_origin", "origin_id", postgresql_where=text("origin_id IS NOT NULL"), sqlite_where=text("origin_id IS NOT NULL")),
-        Index("ux_sale_cancellation", "origin_id", unique=True, postgresql_where=text("kind = 'cancellation'"), sqlite_where=text("kind = 'cancellation'")),
+        Index(
+            "ix_sale_origin",
+            "origin_id",
+            postgresql_where=text("origin_id IS NOT NULL"),
+            sqlite_where=text("origin_id IS NOT NULL"),
+        ),
+        Index(
+            "ux_sale_cancellation",
+            "origin_id",
+            unique=True,
+            postgresql_where=text("kind = 'cancellation'"),
+            sqlite_where=text("kind = 'cancellation'"),
+        ),
     )
 
 
@@ -96,7 +107,12 @@ class SaleLine(IdMixin, Base):
         CheckConstraint("quantity <> 0", name="quantity"),
         Index("ix_sale_line_sale", "sale_id"),
         Index("ix_sale_line_product", "product_id", "sale_id"),
-        Index("ix_sale_line_origin", "origin_line_id", postgresql_where=text("origin_line_id IS NOT NULL"), sqlite_where=text("origin_line_id IS NOT NULL")),
+        Index(
+            "ix_sale_line_origin",
+            "origin_line_id",
+            postgresql_where=text("origin_line_id IS NOT NULL"),
+            sqlite_where=text("origin_line_id IS NOT NULL"),
+        ),
     )
 
 

@@ -49,7 +49,17 @@ def price_line(
         _check_bounds(session, actor, unit_price, asked.discount_per_item, catalogue_price or ZERO, number)
     tax_id, rate, inclusive = _tax(session, command, item, at)
     return DraftLine(
-        number, asked, item, asked.quantity, unit_price, catalogue_price, asked.discount_per_item, tax_id, rate, inclusive, flags
+        number,
+        asked,
+        item,
+        asked.quantity,
+        unit_price,
+        catalogue_price,
+        asked.discount_per_item,
+        tax_id,
+        rate,
+        inclusive,
+        flags,
     )
 
 

@@ -18,7 +18,7 @@ from tillhook.ledger.posting import write_movements
 from tillhook.numbering import sale_number
 from tillhook.quantities import ZERO, from_units, to_units
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
-from tillhook.sales.calendar import business_day
+from tillhook.sales.calendar import business_day, happened_at
 from tillhook.sales.commands import ReturnCommand, ReturnItem
 from tillhook.sales.drafts import PostedSale
 from tillhook.sales.models import Sale
@@ -86,7 +86,7 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> tupl
     before = _returned(session, sale_id)
     document = _document(session, sale, "return", command.reason)
     document["external_id"], document["fingerprint"] = command.external_id, _fingerprint(sale_id, command)
-    document["client_timestamp"] = format_instant(command.client_timestamp) if command.client_timestamp else None
+    _date(document, command.client_timestamp)
     new_lines, totals, inclusive = [], [], []
     for number, item in enumerate(command.lines):
         line = lines.get(item.line_id)
@@ -125,9 +125,7 @@ def _locked_sale(session: Session, sale_id: int, cancelled: str = "This sale is 
 
 def _lines(session: Session, sale_id: int) -> Sequence[Row]:
     return (
-        session.execute(
-            text("SELECT * FROM sale_line WHERE sale_id = :id ORDER BY line_number"), {"id": sale_id}
-        )
+        session.execute(text("SELECT * FROM sale_line WHERE sale_id = :id ORDER BY line_number"), {"id": sale_id})
         .mappings()
         .all()
     )
@@ -201,6 +199,14 @@ def _document(session: Session, sale: Row, kind: str, reason: str) -> dict[str, 
     }
 
 
+def _date(document: dict[str, Any], stamp: datetime | None) -> None:
+    """Enter when the goods came back, by the client's word if it can be believed."""
+    if stamp is None:
+        return
+    came_back, document["clock_suspect"] = happened_at(stamp, as_instant(document["created_at"]))
+    document["client_timestamp"], document["sale_date"] = format_instant(stamp), format_instant(came_back)
+
+
 def _next_key(session: Session) -> int:
     if session.get_bind().dialect.name == "postgresql":
         return int(session.execute(text("SELECT nextval('sale_id_seq')")).scalar_one())
@@ -212,9 +218,7 @@ def _reversed_line(line: Row, document_id: int, amounts: dict[str, Any]) -> dict
     return row | {"sale_id": document_id, "origin_line_id": line["id"], "flags": None} | amounts
 
 
-def _returned_line(
-    line: Row, document_id: int, number: int, item: ReturnItem, amounts: LineTotals
-) -> dict[str, Any]:
+def _returned_line(line: Row, document_id: int, number: int, item: ReturnItem, amounts: LineTotals) -> dict[str, Any]:
     return _reversed_line(
         line,
         document_id,
@@ -284,9 +288,7 @@ def _refund_payment(session: Session, sale_id: int, document: Row, command: Retu
 def _movements(session: Session, document_type: str, document_ids: Sequence[int]) -> Sequence[Any]:
     ids = ",".join(str(int(key)) for key in document_ids) or "0"
     return session.execute(
-        text(
-            f"SELECT * FROM stock_movement WHERE document_type = :type AND document_id IN ({ids}) ORDER BY id"
-        ),
+        text(f"SELECT * FROM stock_movement WHERE document_type = :type AND document_id IN ({ids}) ORDER BY id"),
         {"type": document_type},
     ).all()
 

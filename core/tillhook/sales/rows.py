@@ -70,7 +70,9 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
     }
 
 
-def line_rows(draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]]) -> list[dict[str, Any]]:
+def line_rows(
+    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]]
+) -> list[dict[str, Any]]:
     """Return the draft's rows of ``sale_line``; ``lots`` says batch and expiry by line number."""
     rows = []
     for line, total, line_id in zip(draft.lines, draft.totals.lines, line_ids, strict=True):

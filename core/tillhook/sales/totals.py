@@ -103,15 +103,12 @@ def compute(
         ValueError: An amount is beyond what a column takes.
     """
     prices = [
-        round_half_up(multiply(line.quantity, line.unit_price - line.discount_per_item), places)
-        for line in lines
+        round_half_up(multiply(line.quantity, line.unit_price - line.discount_per_item), places) for line in lines
     ]
     shares = _spread(discount, prices, places)
     bases = [price - share for price, share in zip(prices, shares, strict=True)]
     taxes = _TAXES[rounding](lines, bases, places)
-    return sum_up(
-        list(map(LineTotals, prices, shares, taxes)), inclusive=[line.tax_inclusive for line in lines]
-    )
+    return sum_up(list(map(LineTotals, prices, shares, taxes)), inclusive=[line.tax_inclusive for line in lines])
 
 
 def sum_up(lines: Iterable[LineTotals], *, inclusive: Iterable[bool]) -> DocumentTotals:
@@ -182,9 +179,7 @@ def refund(
     # or an inclusive tax above what is paid.
     price_until = _portion(sold.total_price, quantity_until, sold_quantity, places)
     share_until = _portion(sold.discount_share, price_until, sold.total_price, places)
-    tax_until = _portion(
-        sold.tax_amount, price_until - share_until, sold.total_price - sold.discount_share, places
-    )
+    tax_until = _portion(sold.tax_amount, price_until - share_until, sold.total_price - sold.discount_share, places)
     price = _clamp(price_until - returned.total_price, ZERO, left.total_price)
     share = _part(share_until - returned.discount_share, left.discount_share, price, left.total_price)
     tax = tax_until - returned.tax_amount
@@ -223,9 +218,7 @@ def _tax(base: Decimal, rate: Decimal, inclusive: bool, places: int) -> Decimal:
 
 
 def _line_taxes(lines: Sequence[LineInput], bases: list[Decimal], places: int) -> list[Decimal]:
-    return [
-        _tax(base, line.tax_rate, line.tax_inclusive, places) for line, base in zip(lines, bases, strict=True)
-    ]
+    return [_tax(base, line.tax_rate, line.tax_inclusive, places) for line, base in zip(lines, bases, strict=True)]
 
 
 def _document_taxes(lines: Sequence[LineInput], bases: list[Decimal], places: int) -> list[Decimal]:

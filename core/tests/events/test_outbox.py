@@ -1,0 +1,119 @@
+"""The outbox: in the transaction, in order, none lost."""
+
+import threading
+
+import pytest
+
+from tillhook.events import dispatch, read_events, record, sequence_events
+
+NAME = "inventory:low-stock-alert"
+
+
+def test_events_of_a_sale_are_read_in_order(client, make):
+    product = make.product(name="Mug", price="5.00", stock=11)
+    make.sale([(product, 2)])
+    events = client.get("/api/events").json["items"]
+    assert [event["eventId"] for event in events] == list(range(1, len(events) + 1))
+    names = [event["name"] for event in events]
+    assert names[-2:] == ["product:inventory-updated", "inventory:low-stock-alert"]
+    updated = events[-2]["payload"]["product"]
+    assert updated == {
+        "_id": product["id"],
+        "name": "Mug",
+        "inventory": updated["inventory"],
+        "category": None,
+        "price": "5.00",
+    }
+    assert str(updated["inventory"]) == "9"
+    after = client.get("/api/events", params={"after": str(events[-2]["eventId"])}).json
+    assert [event["name"] for event in after["items"]] == ["inventory:low-stock-alert"]
+
+
+def test_a_refused_sale_leaves_no_event(client, make):
+    product = make.product(stock=1)
+    before = client.get("/api/events").json["last_event_id"]
+    items = [{"product_id": product["id"], "quantity": 2}]
+    client.post("/api/sales", {"channel": "counter", "warehouse": make.main, "items": items})
+    assert client.get("/api/events").json["last_event_id"] == before
+
+
+def test_events_of_other_warehouses_are_not_shown(client, make):
+    make.product(stock={make.other: 3})
+    shown = client.get("/api/events", as_="supplier").json["items"]
+    assert {event["warehouse"] for event in shown} <= {None, make.main}
+    assert client.get("/api/events", as_="cashier").status_code == 403
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+def test_a_late_commit_is_not_lost(runtime):
+    """Keys become visible out of order: the older one commits after the younger was read."""
+    database = runtime.database
+    with runtime.unit_of_work() as older:
+        record(older, NAME, {"order": "older"})
+        older.flush()
+        with runtime.unit_of_work() as younger:
+            record(younger, NAME, {"order": "younger"})
+        with runtime.unit_of_work() as reader:
+            sequence_events(reader)
+            first = read_events(reader, 0)
+    with runtime.unit_of_work() as reader:
+        sequence_events(reader)
+        rest = read_events(reader, first[-1].seq)
+    assert [event.payload["order"] for event in first + rest] == ["younger", "older"]
+    assert database.is_postgresql
+
+
+def test_numbers_have_no_gaps_with_many_writers_and_readers(runtime):
+    seen, stop = [], threading.Event()
+
+    def write():
+        for number in range(20):
+            with runtime.unit_of_work() as session:
+                record(session, NAME, {"number": number})
+
+    def read():
+        last = 0
+        while True:
+            finished = stop.is_set()
+            with runtime.unit_of_work() as session:
+                sequence_events(session)
+                events = read_events(session, last, 1000)
+            seen.extend(event.seq for event in events)
+            last = events[-1].seq if events else last
+            if finished and not events:
+                return
+
+    writers = [threading.Thread(target=write) for _ in range(6)]
+    reader = threading.Thread(target=read)
+    for thread in [*writers, reader]:
+        thread.start()
+    for thread in writers:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert seen == list(range(1, len(seen) + 1)) and len(seen) >= 120
+
+
+def test_a_consumer_that_fails_gets_the_same_events_again(runtime):
+    with runtime.unit_of_work() as session:
+        for number in range(3):
+            record(session, NAME, {"number": number})
+    got = []
+
+    def fail(session, events):
+        raise RuntimeError("the mail server is down")
+
+    def take(session, events):
+        got.extend(event.payload["number"] for event in events if "number" in event.payload)
+
+    with pytest.raises(RuntimeError), runtime.unit_of_work() as session:
+        dispatch(session, "mail", fail)
+    with runtime.unit_of_work() as session:
+        dispatch(session, "mail", take)
+        assert dispatch(session, "mail", take) == 0
+    assert got == [0, 1, 2]
+
+
+def test_an_unknown_event_is_refused(runtime):
+    with pytest.raises(ValueError, match="not registered"), runtime.unit_of_work() as session:
+        record(session, "nobody:knows", {})

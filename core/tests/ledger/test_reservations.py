@@ -1,0 +1,81 @@
+"""Reserving stock: what e-commerce will call."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from tillhook.db import utc_now
+from tillhook.ledger import InsufficientStock, ReserveLine, release, reserve
+from tillhook.sales import SaleCommand, SaleItem, post_sale
+
+
+def hold(runtime, make, product, quantity, document=1, seconds=600):
+    with runtime.unit_of_work() as session:
+        reserve(
+            session,
+            document_type="order",
+            document_id=document,
+            warehouse_id=make.main,
+            lines=[ReserveLine(product["id"], None, Decimal(quantity))],
+            expires_at=utc_now() + timedelta(seconds=seconds),
+        )
+
+
+def stock(client, make, product):
+    params = {"product_id": product["id"], "warehouse_id": make.main}
+    answer = client.get("/api/inventory/stock/check", params=params).json
+    return answer["current_stock"], answer["available"]
+
+
+def test_reserved_stock_is_not_available(client, make, runtime):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 4)
+    assert stock(client, make, product) == ("5", "1")
+    assert client.get(f"/api/products/{product['id']}").json["inventory"] == "1"
+    with pytest.raises(InsufficientStock) as refused:
+        hold(runtime, make, product, 2, document=2)
+    assert refused.value.extra["short_lines"][0]["available"] == "1"
+    items = [{"product_id": product["id"], "quantity": 2}]
+    answer = client.post("/api/sales", {"channel": "counter", "warehouse": make.main, "items": items})
+    assert answer.status_code == 409
+
+
+def test_released_stock_is_available_again(client, make, runtime):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 4)
+    with runtime.unit_of_work() as session:
+        assert release(session, "order", 1) == 1
+        assert release(session, "order", 1) == 0
+    assert stock(client, make, product) == ("5", "5")
+
+
+def test_an_expired_reservation_stops_counting_by_itself(client, make, runtime):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 4, seconds=-1)
+    assert stock(client, make, product) == ("5", "5")
+    make.sale([(product, 5)])
+    assert stock(client, make, product) == ("0", "0")
+
+
+def test_a_sale_uses_up_its_own_reservation(client, make, runtime):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 5)
+    with runtime.unit_of_work() as session:
+        line = SaleItem(product_id=product["id"], quantity=Decimal(5))
+        outcome = post_sale(
+            session, SaleCommand(items=(line,), channel="counter", warehouse=make.main, reservation=("order", 1))
+        )
+    assert outcome.status == "created"
+    assert stock(client, make, product) == ("0", "0")
+
+
+def test_lots_are_reserved_first_expired_first(client, make, runtime):
+    product = make.product(tracking="lot")
+    for batch, expiry in (("LATE", "2150-01-01"), ("SOON", "2149-01-01")):
+        line = {"product_id": product["id"], "quantity": 2, "batch_number": batch, "expiry_date": expiry}
+        make.receipt(make.main, [line])
+    hold(runtime, make, product, 3)
+    levels = client.get("/api/inventory", params={"product": product["id"]}).json["items"]
+    assert {row["batch_number"]: row["reserved"] for row in levels} == {"SOON": "2", "LATE": "1"}
+    assert make.sale([(product, 1)])["items"][0]["batch_number"] == "LATE"
