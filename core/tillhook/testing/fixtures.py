@@ -132,7 +132,7 @@ def runtime(settings: "Settings") -> "Iterator[Runtime]":
 @pytest.fixture
 def app(runtime: "Runtime") -> Any:
     """The Falcon application."""
-    from tillhook.http import create_app
+    from tillhook.http.app import create_app
 
     return create_app(runtime)
 

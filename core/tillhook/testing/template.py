@@ -4,17 +4,19 @@ import os
 import sys
 from typing import Self
 
-from sqlalchemy import inspect, select
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
-from tillhook.access.models import Role, SessionFamily, UserAccount, UserRole, UserWarehouse
-from tillhook.access.passwords import hash_password
+from tillhook.access import NewUser, create_user
+from tillhook.access.models import SessionFamily
+from tillhook.access.passwords import MEMORY_KIB, ROUNDS
 from tillhook.config import Settings
 from tillhook.db import migrate
 from tillhook.install import install
-from tillhook.ledger.models import Location
+from tillhook.ledger import create_warehouse
 from tillhook.reference import bump_epoch
-from tillhook.runtime import build_runtime, snapshot_of
+from tillhook.reference.models import Setting
+from tillhook.runtime import build_runtime
 from tillhook.testing.databases import SECRET
 from tillhook.testing.people import MAIN, OTHER, PASSWORD, ROLES
 
@@ -41,39 +43,32 @@ def fill(url: str, modules: tuple[str, ...]) -> None:
     runtime = install(settings_of(url, modules))
     try:
         with runtime.unit_of_work() as session:
-            _write_people(session, _write_warehouses(session))
+            # Passwords that cost nothing to check.
+            session.add_all([Setting(key=MEMORY_KIB, value=8), Setting(key=ROUNDS, value=1)])
             bump_epoch(session)
+        with runtime.unit_of_work() as session:
+            main, _ = [create_warehouse(session, name=name) for name in (MAIN, OTHER)]
+        with runtime.unit_of_work() as session:
+            for role in ROLES:
+                _create_person(session, role, main.id)
     finally:
         runtime.dispose()
 
 
-def _write_warehouses(session: Session) -> int:
-    """Return the key of the first."""
-    warehouses = [Location(kind="warehouse", name=name) for name in (MAIN, OTHER)]
-    for warehouse in warehouses:
-        session.add(warehouse)
-        session.flush()
-    return warehouses[0].id
-
-
-def _write_people(session: Session, main: int) -> None:
-    """Write a user per role, each with a log-in that tokens can name."""
-    password_hash = hash_password(PASSWORD, snapshot_of(session).settings)
-    for name in ROLES:
-        user = UserAccount(
-            email=f"{name}@test.com",
-            name=name.title(),
-            password_hash=password_hash,
-            all_warehouses=name in ("admin", "accountant"),
-        )
-        session.add(user)
-        session.flush()
-        role_id = session.scalars(select(Role.id).where(Role.name == name)).one()
-        session.add(UserRole(user_id=user.id, role_id=role_id))
-        session.add(SessionFamily(user_id=user.id))
-        if name in ("supplier", "cashier"):
-            session.add(UserWarehouse(user_id=user.id, location_id=main))
-        session.flush()
+def _create_person(session: Session, role: str, main: int) -> None:
+    """Make the user of a role, with a log-in that tokens can name."""
+    command = NewUser(
+        email=f"{role}@test.com",
+        name=role.title(),
+        password=PASSWORD,
+        roles=(role,),
+        warehouses=(main,) if role in ("supplier", "cashier") else (),
+        all_warehouses=role in ("admin", "accountant"),
+    )
+    user = create_user(session, command)
+    session.flush()
+    session.add(SessionFamily(user_id=user.id))
+    session.flush()
 
 
 class Migrator:
