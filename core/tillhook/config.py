@@ -101,9 +101,7 @@ class Settings:
         1024 * 1024, "Largest request body in bytes, where a route sets no other.", parse=_whole(1024, 2**31)
     )
     max_upload: int = _setting(32 * 1024 * 1024, "Largest uploaded file in bytes.", parse=_whole(1024, 2**31))
-    access_token_lifetime_s: int = _setting(
-        900, "Seconds for which an access token is good.", parse=_whole(10, 86_400)
-    )
+    access_token_lifetime_s: int = _setting(900, "Seconds for which an access token is good.", parse=_whole(10, 86_400))
     refresh_token_lifetime_s: int = _setting(
         30 * 86_400, "Seconds for which a refresh token is good.", parse=_whole(60, 366 * 86_400)
     )
@@ -128,9 +126,7 @@ class Settings:
     metrics_token: str = _setting(
         "", "Bearer token that opens `/metrics` to a program.", parse=_secret, secret=True, shown="none"
     )
-    log_level: str = _setting(
-        "info", "Least severity that is logged: debug, info, warning or error.", parse=_log_level
-    )
+    log_level: str = _setting("info", "Least severity that is logged: debug, info, warning or error.", parse=_log_level)
 
     def __post_init__(self) -> None:
         if not self.database_url:

@@ -21,9 +21,7 @@ def install(settings: Settings, *, safe: bool = False, database: Database | None
         safe: As in :func:`~tillhook.runtime.build_runtime`.
     """
     database = database or open_database(settings)
-    runtime = build_runtime(
-        settings, safe=safe, database=database, names=names_to_migrate(settings, database)
-    )
+    runtime = build_runtime(settings, safe=safe, database=database, names=names_to_migrate(settings, database))
 
     def keep(session: Session) -> None:
         remember(session, runtime.plugins)

@@ -63,9 +63,7 @@ def migrations() -> None:
 @migrations.command()
 @click.argument("name")
 @click.option("--plugin", default="tillhook", help="Whose tables; the core's by default.")
-@click.option(
-    "--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where to write."
-)
+@click.option("--folder", type=click.Path(path_type=Path, exists=True, file_okay=False), help="Where to write.")
 @with_context
 def make(context: Context, name: str, plugin: str, folder: Path | None) -> None:
     """Write the next revision, NAME in a few words: what the mapped classes have beyond the present ones."""

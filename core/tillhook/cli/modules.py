@@ -20,9 +20,7 @@ def modules() -> None:
 def list_(context: Context) -> None:
     """List the plugins; one that cannot be imported shows its traceback."""
     found = services.list_modules(context.settings, context.database)
-    print_table(
-        ("module", "version", "state", "title"), [(m.name, m.version, m.state, m.title) for m in found]
-    )
+    print_table(("module", "version", "state", "title"), [(m.name, m.version, m.state, m.title) for m in found])
     for module in found:
         if module.traceback:
             click.echo(f"\n{module.name} cannot be used:\n{module.traceback}")

@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import tempfile
 import warnings
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,9 +115,7 @@ def make(sources: "Sequence[MigrationSource]", name: str, folder: Path | None = 
             config = _config(source, session.connection(), [source], strict=True)
             target = str(folder or _folder(source))
             with _without_warnings():
-                script = command.revision(
-                    config, message=name, autogenerate=True, rev_id=number, version_path=target
-                )
+                script = command.revision(config, message=name, autogenerate=True, rev_id=number, version_path=target)
         database.dispose()
     assert isinstance(script, Script)
     path = Path(script.path)
@@ -181,22 +180,12 @@ def _config(
 
 
 def _script_config(source: "MigrationSource") -> Config:
-    config = Config(stdout=_Silent())
+    config = Config(cmd_opts=Namespace(quiet=True))
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
     config.set_main_option("version_locations", str(_folder(source)).replace("%", "%%"))
     config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
     return config
-
-
-class _Silent:
-    """Where Alembic's own messages go."""
-
-    def write(self, text: str) -> None:
-        pass
-
-    def flush(self) -> None:
-        pass
 
 
 def _scripts(source: "MigrationSource") -> ScriptDirectory:

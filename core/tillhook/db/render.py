@@ -67,8 +67,7 @@ def complete(_context: Any, _revision: Any, directives: Sequence[MigrationScript
             table = Base.metadata.tables[name]
             missing = [index for index in table.indexes if index.name not in there]
             operations.ops.extend(
-                CreateIndexOp.from_index(index)
-                for index in sorted(missing, key=lambda index: str(index.name))
+                CreateIndexOp.from_index(index) for index in sorted(missing, key=lambda index: str(index.name))
             )
             if name in _append_only_tables():
                 operations.ops.append(AppendOnlyOp(name))

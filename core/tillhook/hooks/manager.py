@@ -46,9 +46,7 @@ class HookManager:
         self._refuse_unknown_hooks()
         self._name_the_failing(in_order)
         self._implemented = {
-            name: bool(caller.get_hookimpls())
-            for name, caller in vars(self.hook).items()
-            if caller.has_spec()
+            name: bool(caller.get_hookimpls()) for name, caller in vars(self.hook).items() if caller.has_spec()
         }
 
     def implemented(self, name: str) -> bool:
@@ -60,9 +58,7 @@ class HookManager:
         for implementation in reversed(getattr(self.hook, name).get_hookimpls()):
             plugin = self._owners[id(implementation.plugin)]
             try:
-                for declaration in implementation.function(
-                    *(arguments[key] for key in implementation.argnames)
-                ):
+                for declaration in implementation.function(*(arguments[key] for key in implementation.argnames)):
                     yield plugin, declaration
             except Exception as error:
                 raise PluginError(plugin, f"plugin {plugin}: {name} failed: {error!r}") from error
@@ -104,9 +100,7 @@ class HookManager:
             for implementation in [] if caller.has_spec() else caller.get_hookimpls():
                 if not implementation.optionalhook:
                     plugin = self._owners[id(implementation.plugin)]
-                    raise PluginError(
-                        plugin, f"plugin {plugin}: there is no hook {name}{_nearest(name, known)}"
-                    )
+                    raise PluginError(plugin, f"plugin {plugin}: there is no hook {name}{_nearest(name, known)}")
 
     def _refusal(self, module: Any, error: Exception) -> PluginError:
         plugin = self._owners[id(module)]

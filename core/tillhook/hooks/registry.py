@@ -84,11 +84,7 @@ class Registry:
     def _claim(self, kind: str, name: str, plugin: str) -> None:
         if (kind, name) in self._owners:
             other = self._owners[kind, name]
-            both = (
-                f"plugins {other} and {plugin} both claim"
-                if other != plugin
-                else f"plugin {plugin} claims twice"
-            )
+            both = f"plugins {other} and {plugin} both claim" if other != plugin else f"plugin {plugin} claims twice"
             raise PluginError(plugin, f"{both} the {kind.replace('_', ' ')} {name}")
         self._owners[kind, name] = plugin
 
@@ -114,17 +110,13 @@ class Registry:
         if not isinstance(route.permission, str) or not route.permission:
             raise PluginError(plugin, f"{what} has neither a permission nor PUBLIC")
         if route.permission not in self.permissions:
-            raise PluginError(
-                plugin, f"{what} asks for the permission {route.permission}, which nobody declares"
-            )
+            raise PluginError(plugin, f"{what} asks for the permission {route.permission}, which nobody declares")
 
     def _check_permissions(self) -> None:
         for name in self.permissions:
             if not _PERMISSION.fullmatch(name):
                 owner = self.owner_of("permission", name)
-                raise PluginError(
-                    owner, f"plugin {owner}: permission {name} is not of the form module:entity:verb"
-                )
+                raise PluginError(owner, f"plugin {owner}: permission {name} is not of the form module:entity:verb")
         self._check_declared("channel", ((each.name, each.permission) for each in self.channels.values()))
         self._check_declared("event", ((each.name, each.permission) for each in self.events.values()))
         self._check_declared("report", ((each.name, each.permission) for each in self.reports.values()))

@@ -35,9 +35,7 @@ def _append_only(table: str) -> None:
 def upgrade() -> None:
     op.create_table(
         "audit_entry",
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("actor_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("actor_name", sa.Text(), nullable=False),
         sa.Column("api_key_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
@@ -70,16 +68,12 @@ def upgrade() -> None:
         "consumer_cursor",
         sa.Column("consumer", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("consumer", name=op.f("pk_consumer_cursor")),
     )
     op.create_table(
         "epoch",
-        sa.Column(
-            "id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
-        ),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("value", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_epoch_single")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_epoch")),
@@ -91,9 +85,7 @@ def upgrade() -> None:
         sa.Column("status", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("headers", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_idempotency_key")),
     )
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
@@ -112,12 +104,8 @@ def upgrade() -> None:
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.CheckConstraint("(id > 0) = (kind = 'warehouse')", name=op.f("ck_location_virtual_id")),
         sa.CheckConstraint(
             "kind IN ('warehouse','vendor','customer','adjustment','scrap','transit')",
@@ -132,12 +120,8 @@ def upgrade() -> None:
         "login_attempt",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("failures", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "last_failed_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "blocked_until", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True
-        ),
+        sa.Column("last_failed_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("blocked_until", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.CheckConstraint("failures > 0", name=op.f("ck_login_attempt_failures")),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_login_attempt")),
     )
@@ -149,9 +133,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("is_enabled", sa.Boolean(), nullable=False),
         sa.Column("version", sa.Text(), nullable=False),
-        sa.Column(
-            "installed_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("installed_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_module")),
     )
     op.create_table(
@@ -166,9 +148,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("payload", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
-        sa.Column(
-            "occurred_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("occurred_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sa.UniqueConstraint("seq", name=op.f("uq_outbox_seq")),
@@ -194,12 +174,8 @@ def upgrade() -> None:
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("search_text", sa.Text(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_party")),
         sa.UniqueConstraint("user_id", name=op.f("uq_party_user_id")),
     )
@@ -235,15 +211,9 @@ def upgrade() -> None:
             nullable=True,
         ),
         sa.Column("clock_suspect", sa.Boolean(), nullable=False),
-        sa.Column(
-            "sale_date", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True
-        ),
+        sa.Column("sale_date", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("tax_rounding", sa.Text(), nullable=False),
         sa.Column("subtotal", sa.BigInteger(), nullable=False),
@@ -261,9 +231,7 @@ def upgrade() -> None:
             "discount_amount = CAST(discount_amount AS BIGINT) AND discount_amount BETWEEN -9999999999999 AND 9999999999999",
             name=op.f("ck_sale_discount_amount_exact"),
         ),
-        sa.CheckConstraint(
-            "subtotal + tax_amount - discount_amount = total_amount", name=op.f("ck_sale_totals")
-        ),
+        sa.CheckConstraint("subtotal + tax_amount - discount_amount = total_amount", name=op.f("ck_sale_totals")),
         sa.CheckConstraint(
             "subtotal = CAST(subtotal AS BIGINT) AND subtotal BETWEEN -9999999999999 AND 9999999999999",
             name=op.f("ck_sale_subtotal_exact"),
@@ -377,9 +345,7 @@ def upgrade() -> None:
         "setting",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("value", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-        sa.Column(
-            "updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("key", name=op.f("pk_setting")),
     )
     op.create_table(
@@ -404,9 +370,7 @@ def upgrade() -> None:
         ),
         sa.Column("on_hand", sa.BigInteger(), nullable=False),
         sa.Column("reserved", sa.BigInteger(), nullable=False),
-        sa.Column(
-            "updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.CheckConstraint(
             "on_hand = CAST(on_hand AS BIGINT) AND on_hand BETWEEN -9999999999999 AND 9999999999999",
             name=op.f("ck_stock_level_on_hand_exact"),
@@ -460,9 +424,7 @@ def upgrade() -> None:
         "role_permission",
         sa.Column("role_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("permission", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["role_id"], ["role.id"], name=op.f("fk_role_permission_role_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["role_id"], ["role.id"], name=op.f("fk_role_permission_role_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("role_id", "permission", name=op.f("pk_role_permission")),
     )
     op.create_table(
@@ -475,19 +437,11 @@ def upgrade() -> None:
         sa.Column("key", sa.Text(), nullable=True),
         sa.Column("actor_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("request_id", sa.Text(), nullable=False),
-        sa.Column(
-            "occurred_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "recorded_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("occurred_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["to_warehouse_id"], ["location.id"], name=op.f("fk_stock_document_to_warehouse_id")
-        ),
-        sa.ForeignKeyConstraint(
-            ["warehouse_id"], ["location.id"], name=op.f("fk_stock_document_warehouse_id")
-        ),
+        sa.ForeignKeyConstraint(["to_warehouse_id"], ["location.id"], name=op.f("fk_stock_document_to_warehouse_id")),
+        sa.ForeignKeyConstraint(["warehouse_id"], ["location.id"], name=op.f("fk_stock_document_warehouse_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_document")),
         sa.UniqueConstraint("key", name=op.f("uq_stock_document_key")),
         sa.UniqueConstraint("number", name=op.f("uq_stock_document_number")),
@@ -501,12 +455,8 @@ def upgrade() -> None:
         sa.Column("party_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("all_warehouses", sa.Boolean(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(["party_id"], ["party.id"], name=op.f("fk_user_account_party_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user_account")),
         sa.UniqueConstraint("email", name=op.f("uq_user_account_email")),
@@ -520,19 +470,11 @@ def upgrade() -> None:
         sa.Column("scopes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("warehouse_ids", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("device", sa.Text(), nullable=True),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "expires_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True
-        ),
-        sa.Column(
-            "revoked_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["user_id"], ["user_account.id"], name=op.f("fk_api_key_user_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["user_id"], ["user_account.id"], name=op.f("fk_api_key_user_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_key")),
         sa.UniqueConstraint("prefix", name=op.f("uq_api_key_prefix")),
     )
@@ -561,16 +503,10 @@ def upgrade() -> None:
         sa.Column("has_variants", sa.Boolean(), nullable=False),
         sa.Column("search_text", sa.Text(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.CheckConstraint("price_mode IN ('list','bounded','open')", name=op.f("ck_product_price_mode")),
-        sa.CheckConstraint(
-            "status IN ('pending','published','rejected','archived')", name=op.f("ck_product_status")
-        ),
+        sa.CheckConstraint("status IN ('pending','published','rejected','archived')", name=op.f("ck_product_status")),
         sa.CheckConstraint("tracking IN ('none','quantity','lot')", name=op.f("ck_product_tracking")),
         sa.CheckConstraint(
             "cost_price = CAST(cost_price AS BIGINT) AND cost_price BETWEEN -9999999999999 AND 9999999999999",
@@ -621,12 +557,8 @@ def upgrade() -> None:
         sa.Column("payload", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("attempts", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "last_seen_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(["seller_id"], ["user_account.id"], name=op.f("fk_sale_exception_seller_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sale_exception")),
@@ -639,12 +571,8 @@ def upgrade() -> None:
         "session_family",
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "revoked_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("revoked_reason", sa.Text(), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(
@@ -701,12 +629,8 @@ def upgrade() -> None:
         "refresh_token",
         sa.Column("family_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("token_hash", sa.Text(), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "expires_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(
@@ -727,12 +651,8 @@ def upgrade() -> None:
         sa.Column("current_stock", sa.BigInteger(), nullable=False),
         sa.Column("threshold", sa.BigInteger(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "resolved_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("resolved_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("resolved_by", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint("status IN ('open','resolved')", name=op.f("ck_stock_alert_status")),
@@ -775,13 +695,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["product_id"], ["product.id"], name=op.f("fk_stock_threshold_product_id"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["warehouse_id"], ["location.id"], name=op.f("fk_stock_threshold_warehouse_id")
-        ),
+        sa.ForeignKeyConstraint(["warehouse_id"], ["location.id"], name=op.f("fk_stock_threshold_warehouse_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_threshold")),
-        sa.UniqueConstraint(
-            "product_id", "warehouse_id", name=op.f("uq_stock_threshold_product_id_warehouse_id")
-        ),
+        sa.UniqueConstraint("product_id", "warehouse_id", name=op.f("uq_stock_threshold_product_id_warehouse_id")),
     )
     op.create_table(
         "variant",
@@ -804,9 +720,7 @@ def upgrade() -> None:
             name=op.f("ck_variant_price_exact"),
         ),
         sa.CheckConstraint("price >= 0", name=op.f("ck_variant_price_positive")),
-        sa.ForeignKeyConstraint(
-            ["product_id"], ["product.id"], name=op.f("fk_variant_product_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["product_id"], ["product.id"], name=op.f("fk_variant_product_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_variant")),
         sa.UniqueConstraint("sku", name=op.f("uq_variant_sku")),
     )
@@ -832,9 +746,7 @@ def upgrade() -> None:
             name=op.f("ck_barcode_pack_quantity_exact"),
         ),
         sa.CheckConstraint("pack_quantity > 0", name=op.f("ck_barcode_pack_quantity_positive")),
-        sa.ForeignKeyConstraint(
-            ["variant_id"], ["variant.id"], name=op.f("fk_barcode_variant_id"), ondelete="CASCADE"
-        ),
+        sa.ForeignKeyConstraint(["variant_id"], ["variant.id"], name=op.f("fk_barcode_variant_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_barcode")),
         sa.UniqueConstraint("code", name=op.f("uq_barcode_code")),
         sa.UniqueConstraint("key", name=op.f("uq_barcode_key")),
@@ -847,9 +759,7 @@ def upgrade() -> None:
         sa.Column("variant_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("batch_number", sa.Text(), nullable=False),
         sa.Column("expiry_date", sa.Date(), nullable=True),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.ForeignKeyConstraint(["variant_id"], ["variant.id"], name=op.f("fk_lot_variant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lot")),
@@ -864,15 +774,9 @@ def upgrade() -> None:
         sa.Column("document_type", sa.Text(), nullable=False),
         sa.Column("document_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("document_line", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column(
-            "created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "expires_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "released_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True
-        ),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("released_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint(
@@ -903,12 +807,8 @@ def upgrade() -> None:
         sa.Column("source_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("destination_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("unit_cost", sa.BigInteger(), nullable=True),
-        sa.Column(
-            "occurred_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
-        sa.Column(
-            "recorded_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False
-        ),
+        sa.Column("occurred_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("channel", sa.Text(), nullable=True),
         sa.Column("document_type", sa.Text(), nullable=False),
         sa.Column("document_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

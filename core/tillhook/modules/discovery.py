@@ -78,9 +78,7 @@ def check_set(plugins: Sequence[LoadedPlugin]) -> None:
     for plugin in plugins:
         for required in plugin.manifest.requires:
             if required not in names:
-                raise PluginError(
-                    plugin.name, f"plugin {plugin.name} requires {required}, which is not enabled"
-                )
+                raise PluginError(plugin.name, f"plugin {plugin.name} requires {required}, which is not enabled")
 
 
 def migration_sources(plugins: Sequence[LoadedPlugin], hooks: HookManager) -> tuple[MigrationSource, ...]:
@@ -117,9 +115,7 @@ def _installed() -> dict[str, EntryPoint]:
     for entry in entry_points(group=GROUP):
         other = found.setdefault(entry.name, entry)
         if other.value != entry.value:
-            raise StartupError(
-                f"two distributions install a plugin {entry.name}: {other.value} and {entry.value}"
-            )
+            raise StartupError(f"two distributions install a plugin {entry.name}: {other.value} and {entry.value}")
     return found
 
 
@@ -142,9 +138,7 @@ def _check_core_version(manifest: Plugin) -> None:
     try:
         fits = SpecifierSet(manifest.core).contains(tillhook.__version__, prereleases=True)
     except InvalidSpecifier as error:
-        raise StartupError(
-            f"plugin {manifest.name}: core={manifest.core!r} is no version specifier"
-        ) from error
+        raise StartupError(f"plugin {manifest.name}: core={manifest.core!r} is no version specifier") from error
     if not fits:
         raise StartupError(
             f"plugin {manifest.name} {manifest.version} works with tillhook {manifest.core},"

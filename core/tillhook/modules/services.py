@@ -35,8 +35,7 @@ def list_modules(settings: Settings, database: Database) -> list[ModuleStatus]:
     versions = {entry.name: entry.dist.version for entry in entry_points(group=GROUP) if entry.dist}
     found = [_status(plugin, settings, stored) for plugin in loaded]
     found += [
-        ModuleStatus(each.name, versions.get(each.name, "?"), "broken", traceback=each.traceback)
-        for each in broken
+        ModuleStatus(each.name, versions.get(each.name, "?"), "broken", traceback=each.traceback) for each in broken
     ]
     found += [ModuleStatus(name, "?", "missing") for name in stored if name not in versions]
     return sorted(found, key=lambda status: status.name)

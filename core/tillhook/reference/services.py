@@ -46,8 +46,7 @@ def update_settings(session: Session, changes: Mapping[str, Any]) -> None:
     if errors:
         raise ValidationFailed("The settings were not changed.", errors=errors)
     before = {
-        row.key: row.value
-        for row in session.execute(select(Setting.key, Setting.value).where(Setting.key.in_(values)))
+        row.key: row.value for row in session.execute(select(Setting.key, Setting.value).where(Setting.key.in_(values)))
     }
     for key, value in values.items():
         _store(session, key, value, is_new=key not in before)
@@ -87,7 +86,5 @@ def _described(declaration: "SettingDeclaration", stored: Mapping[str, Any]) -> 
         "type": {bool: "boolean", int: "integer", str: "text"}.get(declaration.type, "decimal"),
         "value": to_json(from_json(declaration, present)),
         "default": default,
-        "choices": None
-        if declaration.choices is None
-        else [to_json(choice) for choice in declaration.choices],
+        "choices": None if declaration.choices is None else [to_json(choice) for choice in declaration.choices],
     }

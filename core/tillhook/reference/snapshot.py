@@ -125,9 +125,7 @@ class SnapshotCache:
                 for row in rows(_WAREHOUSES)
             },
             taxes={
-                row.id: TaxRef(
-                    row.id, row.name, from_units(row.rate), bool(row.is_inclusive), bool(row.is_default)
-                )
+                row.id: TaxRef(row.id, row.name, from_units(row.rate), bool(row.is_inclusive), bool(row.is_default))
                 for row in rows(_TAXES)
             },
             units={row.id: UnitRef(row.id, row.code, row.precision) for row in rows(_UNITS)},

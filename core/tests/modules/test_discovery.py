@@ -1,0 +1,160 @@
+"""Which plugins can be used, and what is said of the others."""
+
+import sys
+
+import pytest
+
+from tillhook.config import Settings
+from tillhook.errors import StartupError
+from tillhook.modules import load_plugins
+from tillhook.runtime import build_runtime
+from tillhook.testing.plugins import write_plugin
+
+NOTHING = ""
+CHANNEL = """
+from tillhook import hookimpl
+from tillhook.hooks import Channel
+
+@hookimpl
+def register_channels():
+    return [Channel(name="{name}", title="", number_prefix="{prefix}")]
+"""
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Write plugins into a folder on the path; forget them afterwards."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield lambda name, hooks=NOTHING, manifest="": write_plugin(tmp_path, name, hooks, manifest=manifest)
+    for name in set(sys.modules) - before:
+        if name.startswith("tillhook_"):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def build(tmp_path):
+    """Build the runtime of the named plugins; the database is not asked."""
+    runtimes = []
+
+    def build(*names, safe=False):
+        settings = Settings(data_dir=tmp_path / "data", secret="s" * 32, modules=names)
+        runtimes.append(build_runtime(settings, safe=safe))
+        return runtimes[-1]
+
+    yield build
+    for runtime in runtimes:
+        runtime.dispose()
+
+
+def names(runtime):
+    return [plugin.name for plugin in runtime.plugins]
+
+
+def test_plugins_load_in_the_order_of_their_names(install, build):
+    for name in ("zebra", "apple"):
+        install(name)
+    assert names(build("zebra", "apple")) == ["apple", "zebra"]
+
+
+def test_a_plugin_that_is_not_installed_is_refused_with_the_nearest_name(install, build):
+    install("zebra")
+    with pytest.raises(StartupError, match="plugin zebar is not installed; did you mean zebra?"):
+        build("zebar")
+
+
+def test_a_broken_plugin_is_named_with_its_traceback(install, build):
+    install("zebra", "import nothing_of_this_name")
+    with pytest.raises(StartupError, match="(?s)plugin zebra cannot be used.*hooks.py.*nothing_of_this_name"):
+        build("zebra")
+
+
+def test_safe_mode_starts_without_the_broken_plugin_and_those_that_need_it(install, build):
+    install("zebra", "1 / 0")
+    install("foal", manifest='requires=("zebra",)')
+    install("apple")
+    runtime = build("zebra", "foal", "apple", safe=True)
+    assert names(runtime) == ["apple"]
+    found = {plugin.name: plugin.traceback for plugin in runtime.broken}
+    assert "ZeroDivisionError" in found["zebra"]
+    assert "plugin foal requires zebra, which is not enabled" in found["foal"]
+
+
+def test_safe_mode_leaves_out_one_of_two_that_clash(install, build):
+    install("apple", CHANNEL.format(name="apple", prefix="A"))
+    install("zebra", CHANNEL.format(name="zebra", prefix="A"))
+    with pytest.raises(StartupError, match="channels apple and zebra both number"):
+        build("apple", "zebra")
+    assert names(build("apple", "zebra", safe=True)) == ["apple"]
+
+
+def test_safe_mode_leaves_out_a_plugin_whose_declarations_fail(install, build):
+    install("zebra", "from tillhook import hookimpl\n@hookimpl\ndef register_jobs(): return 1 / 0")
+    with pytest.raises(StartupError, match="plugin zebra: register_jobs failed"):
+        build("zebra")
+    assert names(build("zebra", safe=True)) == []
+
+
+def test_a_plugin_for_another_core_is_refused_before_its_hooks_are_imported(install):
+    install("zebra", "raise AssertionError", 'core=">=99"')
+    _, [broken] = load_plugins(["zebra"])
+    assert "plugin zebra 1.0 works with tillhook >=99, and this is tillhook 0." in broken.traceback
+
+
+@pytest.mark.parametrize(
+    ("manifest", "message"),
+    [("core='new'", "core='new' is no version specifier"), ("name='foal'", "the manifest says 'foal'")],
+)
+def test_a_wrong_manifest_is_refused(install, tmp_path, manifest, message):
+    package = install("zebra")
+    arguments = f"version='1', {manifest}" + ("" if "name" in manifest else ", name='zebra'")
+    (tmp_path / package / "__init__.py").write_text(f"from tillhook.hooks import Plugin\nPLUGIN = Plugin({arguments})")
+    _, [broken] = load_plugins(["zebra"])
+    assert message in broken.traceback
+
+
+def test_a_package_without_manifest_is_refused(install, tmp_path):
+    package = install("zebra")
+    (tmp_path / package / "__init__.py").write_text("")
+    _, [broken] = load_plugins(["zebra"])
+    assert "tillhook_zebra has no manifest: PLUGIN = Plugin(name='zebra', ...)" in broken.traceback
+
+
+@pytest.mark.parametrize(("one", "two"), [("same_", "same_"), ("same_", "same_too_")])
+def test_two_plugins_cannot_claim_one_table_prefix(install, build, one, two):
+    install("apple", manifest=f"table_prefix='{one}'")
+    install("zebra", manifest=f"table_prefix='{two}'")
+    with pytest.raises(StartupError, match=f"plugins apple and zebra both claim the table prefix {two}"):
+        build("apple", "zebra")
+
+
+def test_a_plugin_cannot_claim_the_cores_tables(install, build):
+    install("zebra", manifest="table_prefix='stock_'")
+    with pytest.raises(StartupError, match="plugins tillhook and zebra both claim the table prefix stock_"):
+        build("zebra")
+
+
+def test_plugins_cannot_require_each_other(install, build):
+    install("apple", manifest="requires=('zebra',), migrations='none'")
+    install("zebra", manifest="requires=('apple',), migrations='none'")
+    with pytest.raises(StartupError, match="plugins require each other: apple, zebra"):
+        build("apple", "zebra")
+
+
+def test_what_is_required_migrates_first(install, build):
+    install("apple", manifest="requires=('zebra',), migrations='none'")
+    install("bean", manifest="migrations='none'")
+    install("zebra", manifest="migrations='none'")
+    runtime = build("apple", "bean", "zebra")
+    assert [source.name for source in runtime.migrations] == ["tillhook", "bean", "zebra", "apple"]
+
+
+@pytest.mark.parametrize("arguments", ["name='foal_x', table_prefix='foal_x_'", "name='zebra_x'"])
+def test_further_migrations_carry_the_plugins_name_and_a_prefix(install, build, arguments):
+    install(
+        "zebra",
+        "from tillhook import hookimpl\nfrom tillhook.hooks import MigrationSource\n@hookimpl\n"
+        f"def register_migrations(): return [MigrationSource(package='none', {arguments})]",
+    )
+    with pytest.raises(StartupError, match="need a name of their own that begins with zebra_"):
+        build("zebra")
