@@ -7,10 +7,10 @@ clients need not name.
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tillhook.db import Base, IdMixin, TimestampMixin, exact_checks
+from tillhook.db import Base, IdMixin, TimestampMixin, exact_checks, partial_index
 
 
 class Category(IdMixin, Base):
@@ -50,13 +50,7 @@ class Tax(IdMixin, Base):
     __table_args__ = (
         *exact_checks("rate"),
         CheckConstraint("rate BETWEEN 0 AND 10000", name="rate_fraction"),
-        Index(
-            "ux_tax_default",
-            "is_default",
-            unique=True,
-            postgresql_where=text("is_default"),
-            sqlite_where=text("is_default"),
-        ),
+        partial_index("ux_tax_default", "is_default", where="is_default", unique=True),
     )
 
 
@@ -118,13 +112,7 @@ class Variant(IdMixin, Base):
         *exact_checks("price", "cost_price"),
         CheckConstraint("price >= 0", name="price_positive"),
         CheckConstraint("cost_price >= 0", name="cost_price_positive"),
-        Index(
-            "ux_variant_default",
-            "product_id",
-            unique=True,
-            postgresql_where=text("is_default"),
-            sqlite_where=text("is_default"),
-        ),
+        partial_index("ux_variant_default", "product_id", where="is_default", unique=True),
     )
 
 

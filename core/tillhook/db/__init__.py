@@ -3,7 +3,7 @@
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, insert_rows
 from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
-from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, utc_now
+from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
 
 __all__ = [
     "Base",
@@ -22,6 +22,7 @@ __all__ = [
     "insert_rows",
     "is_retryable",
     "is_unavailable",
+    "partial_index",
     "retrying",
     "utc_now",
 ]

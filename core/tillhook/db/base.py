@@ -22,7 +22,7 @@ class Base(DeclarativeBase):
     """The base of every mapped class, the core's and the plugins'."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+    type_annotation_map = {
         int: Id,
         str: Text,
         Decimal: Exact,

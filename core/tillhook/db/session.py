@@ -34,9 +34,7 @@ class Database:
         self.dialect = self.url.get_backend_name()
         if self.dialect == "sqlite":
             if not self.url.database or self.url.database == ":memory:":
-                raise ValueError(
-                    "TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db"
-                )
+                raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             self._writer_lock = _FileLock(self.url.database + ".writer")
             self.engine = create_engine(
@@ -138,7 +136,7 @@ class _FileLock:
     def __enter__(self) -> None:
         handle = getattr(self._local, "handle", None)
         if handle is None or self._local.pid != os.getpid():
-            handle = self._local.handle = open(self._path, "ab")  # noqa: SIM115 - kept for the thread's life
+            handle = self._local.handle = open(self._path, "ab")
             self._local.pid = os.getpid()
         fcntl.flock(handle, fcntl.LOCK_EX)
 

@@ -3,10 +3,9 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tillhook.db import Base, IdMixin, utc_now
+from tillhook.db import Base, IdMixin, partial_index, utc_now
 
 
 class OutboxEvent(IdMixin, Base):
@@ -20,9 +19,7 @@ class OutboxEvent(IdMixin, Base):
     warehouse_id: Mapped[int | None]
     occurred_at: Mapped[datetime] = mapped_column(default=utc_now)
 
-    __table_args__ = (
-        Index("ix_outbox_unsequenced", "id", postgresql_where=text("seq IS NULL"), sqlite_where=text("seq IS NULL")),
-    )
+    __table_args__ = (partial_index("ix_outbox_unsequenced", "id", where="seq IS NULL"),)
 
 
 class ConsumerCursor(Base):

@@ -147,12 +147,11 @@ _READ = text(
 
 def _read(session: Session, levels: dict[LevelKey, LevelAfter]) -> list[ProductStock]:
     """Return the products of the levels, their totals read while other postings of them wait."""
-    products = dict(
-        session.execute(
-            text("SELECT id, product_id FROM variant WHERE id IN :ids").bindparams(bindparam("ids", expanding=True)),
-            {"ids": sorted({key.variant_id for key in levels}) or [0]},
-        ).tuples()
+    rows = session.execute(
+        text("SELECT id, product_id FROM variant WHERE id IN :ids").bindparams(bindparam("ids", expanding=True)),
+        {"ids": sorted({key.variant_id for key in levels})},
     )
+    products = {row.id: row.product_id for row in rows}
     changed: dict[tuple[int, int], tuple[int, int]] = {}
     for key in sorted(levels):
         place = (products[key.variant_id], key.location_id)
@@ -197,8 +196,8 @@ def _review(session: Session, change: ProductStock) -> Events:
 def _open(session: Session, change: ProductStock) -> Events:
     opened = session.execute(
         text(
-            "INSERT INTO stock_alert (product_id, variant_id, warehouse_id, current_stock, threshold, status, created_at)"
-            " VALUES (:product, :variant, :warehouse, :stock, :threshold, 'open', :now)"
+            "INSERT INTO stock_alert"
+            " (product_id, variant_id, warehouse_id, current_stock, threshold, status, created_at) VALUES (:product, :variant, :warehouse, :stock, :threshold, 'open', :now)"
             " ON CONFLICT (product_id, warehouse_id) WHERE status = 'open' DO NOTHING RETURNING id"
         ),
         {

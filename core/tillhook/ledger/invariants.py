@@ -11,7 +11,8 @@ _LEVELS = text(
     """
     WITH moved AS (
         SELECT variant_id, location_id, lot_id, SUM(quantity) AS quantity FROM (
-            SELECT variant_id, destination_id AS location_id, lot_id, quantity FROM stock_movement WHERE destination_id > 0
+            SELECT variant_id, destination_id AS location_id, lot_id, quantity
+              FROM stock_movement WHERE destination_id > 0
             UNION ALL
             SELECT variant_id, source_id, lot_id, -quantity FROM stock_movement WHERE source_id > 0
         ) AS m GROUP BY variant_id, location_id, lot_id

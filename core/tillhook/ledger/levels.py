@@ -166,9 +166,9 @@ def ensure_lot(
     place = "%s" if connection.dialect.name == "postgresql" else "?"
     expiry = expiry_date.isoformat() if expiry_date else None
     row = connection.exec_driver_sql(
-        f"INSERT INTO lot (variant_id, batch_number, expiry_date, created_at) VALUES ({place}, {place}, {place}, {place})"
-        " ON CONFLICT (variant_id, batch_number) DO UPDATE SET expiry_date = COALESCE(lot.expiry_date, excluded.expiry_date)"
-        " RETURNING id, expiry_date",
+        "INSERT INTO lot (variant_id, batch_number, expiry_date, created_at)"
+        f" VALUES ({place}, {place}, {place}, {place}) ON CONFLICT (variant_id, batch_number)"
+        " DO UPDATE SET expiry_date = COALESCE(lot.expiry_date, excluded.expiry_date) RETURNING id, expiry_date",
         (variant_id, batch_number, expiry, _moment(connection, utc_now())),
     ).one()
     kept = date.fromisoformat(row[1]) if isinstance(row[1], str) else row[1]

@@ -9,7 +9,7 @@ from decimal import Decimal
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tillhook.db import Base, IdMixin, TimestampMixin, exact_checks, utc_now
+from tillhook.db import Base, IdMixin, TimestampMixin, exact_checks, partial_index, utc_now
 
 #: Fixed keys of the virtual locations, which hold no goods and keep the ledger's sum at zero.
 VENDOR, CUSTOMER, ADJUSTMENT, SCRAP, TRANSIT = -1, -2, -3, -4, -5
@@ -98,13 +98,7 @@ class StockMovement(IdMixin, Base):
             "document_type", "document_id", "document_line", "effect", "lot_id", name="uq_stock_movement_effect"
         ),
         Index("ix_stock_movement_variant", "variant_id", "id"),
-        Index(
-            "ux_stock_movement_reverses",
-            "reverses_id",
-            unique=True,
-            postgresql_where=text("reverses_id IS NOT NULL"),
-            sqlite_where=text("reverses_id IS NOT NULL"),
-        ),
+        partial_index("ux_stock_movement_reverses", "reverses_id", where="reverses_id IS NOT NULL", unique=True),
     )
 
 
@@ -151,13 +145,7 @@ class Reservation(IdMixin, Base):
         *exact_checks("quantity"),
         CheckConstraint("quantity > 0", name="positive"),
         Index("ix_reservation_document", "document_type", "document_id"),
-        Index(
-            "ix_reservation_open",
-            "variant_id",
-            "location_id",
-            postgresql_where=text("released_at IS NULL"),
-            sqlite_where=text("released_at IS NULL"),
-        ),
+        partial_index("ix_reservation_open", "variant_id", "location_id", where="released_at IS NULL"),
     )
 
 
@@ -215,12 +203,5 @@ class StockAlert(IdMixin, Base):
 
     __table_args__ = (
         CheckConstraint("status IN ('open','resolved')", name="status"),
-        Index(
-            "ux_stock_alert_open",
-            "product_id",
-            "warehouse_id",
-            unique=True,
-            postgresql_where=text("status = 'open'"),
-            sqlite_where=text("status = 'open'"),
-        ),
+        partial_index("ux_stock_alert_open", "product_id", "warehouse_id", where="status = 'open'", unique=True),
     )

@@ -18,7 +18,8 @@ from tillhook.runtime import runtime_of
 # ORDER BY makes the row locks come in key order; the upsert takes each lock as it changes the row.
 _LEVELS = """
 INSERT INTO stock_level AS l (variant_id, location_id, lot_id, on_hand, reserved, updated_at)
-SELECT d.v, d.p, d.t, d.q, 0, now() FROM json_to_recordset(%s::json) AS d(v bigint, p bigint, t bigint, q bigint), inserted
+SELECT d.v, d.p, d.t, d.q, 0, now()
+FROM json_to_recordset(%s::json) AS d(v bigint, p bigint, t bigint, q bigint), inserted
 WHERE inserted.done >= 0 ORDER BY d.v, d.p, d.t
 ON CONFLICT (variant_id, location_id, lot_id)
 DO UPDATE SET on_hand = l.on_hand + excluded.on_hand, updated_at = excluded.updated_at

@@ -59,7 +59,8 @@ _ORPHANS = text(
     """
 )
 _NUMBERS = text(
-    "SELECT id, sale_number FROM sale WHERE CAST(SUBSTR(sale_number, LENGTH(sale_number) - 6) AS BIGINT) <> id % 10000000"
+    "SELECT id, sale_number FROM sale"
+    " WHERE CAST(SUBSTR(sale_number, LENGTH(sale_number) - 6) AS BIGINT) <> id % 10000000"
 )
 
 

@@ -8,10 +8,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tillhook.db import Base, IdMixin, exact_checks, utc_now
+from tillhook.db import Base, IdMixin, exact_checks, partial_index, utc_now
 
 
 class Sale(IdMixin, Base):
@@ -58,19 +58,8 @@ class Sale(IdMixin, Base):
         *exact_checks("subtotal", "tax_amount", "discount_amount", "total_amount"),
         Index("ix_sale_date", "sale_date", "id"),
         Index("ix_sale_warehouse", "warehouse_id", "sale_date"),
-        Index(
-            "ix_sale_origin",
-            "origin_id",
-            postgresql_where=text("origin_id IS NOT NULL"),
-            sqlite_where=text("origin_id IS NOT NULL"),
-        ),
-        Index(
-            "ux_sale_cancellation",
-            "origin_id",
-            unique=True,
-            postgresql_where=text("kind = 'cancellation'"),
-            sqlite_where=text("kind = 'cancellation'"),
-        ),
+        partial_index("ix_sale_origin", "origin_id", where="origin_id IS NOT NULL"),
+        partial_index("ux_sale_cancellation", "origin_id", where="kind = 'cancellation'", unique=True),
     )
 
 
@@ -107,12 +96,7 @@ class SaleLine(IdMixin, Base):
         CheckConstraint("quantity <> 0", name="quantity"),
         Index("ix_sale_line_sale", "sale_id"),
         Index("ix_sale_line_product", "product_id", "sale_id"),
-        Index(
-            "ix_sale_line_origin",
-            "origin_line_id",
-            postgresql_where=text("origin_line_id IS NOT NULL"),
-            sqlite_where=text("origin_line_id IS NOT NULL"),
-        ),
+        partial_index("ix_sale_line_origin", "origin_line_id", where="origin_line_id IS NOT NULL"),
     )
 
 

@@ -57,7 +57,7 @@ def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str
 
 
 def visible_sales(session: Session) -> Select[tuple[Sale]]:
-    """Return the query of the documents that the actor may see: own warehouses, and own sales unless more is granted."""
+    """Return the query of what the actor may see: own warehouses, and own sales unless more is granted."""
     actor = actor_of(session)
     query = select(Sale)
     warehouses = visible_warehouses(actor)
