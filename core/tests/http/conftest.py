@@ -110,9 +110,7 @@ ROUTES = (
     Route(method="GET", path="/scan/{code}", handler=lambda call, code: {"code": code}, permission=PUBLIC),
     Route(method="GET", path="/me", handler=whoami, permission=AUTHENTICATED),
     Route(method="GET", path="/public", handler=whoami, permission=PUBLIC),
-    Route(
-        method="POST", path="/files", handler=store, permission="shop:thing:make", body=StoreIn, upload=True
-    ),
+    Route(method="POST", path="/files", handler=store, permission="shop:thing:make", body=StoreIn, upload=True),
     Route(
         method="POST",
         path="/key",

@@ -53,9 +53,7 @@ def test_without_token(shop: Any) -> None:
 
 
 @sqlite_only
-@pytest.mark.parametrize(
-    "token", ["Bearer x", "Bearer th_x", "Bearer", "Bearer a.b.c", "Basic eDp5", "Bearer \xff"]
-)
+@pytest.mark.parametrize("token", ["Bearer x", "Bearer th_x", "Bearer", "Bearer a.b.c", "Basic eDp5", "Bearer \xff"])
 def test_with_a_bad_token(shop: Any, token: str) -> None:
     problem(shop.get("/api/me", headers={"Authorization": token}), 401)
     # A public route serves anyway: somebody's old token must not keep them from logging in.

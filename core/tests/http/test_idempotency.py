@@ -118,9 +118,7 @@ def test_two_at_once_have_one_effect(make_shop: Any, engine: str) -> None:
     go_on.set()
     first.join(10)
     second.join(10)
-    assert sorted(result.status_code for result in results) == (
-        [200, 409] if engine == "postgresql" else [200, 200]
-    )
+    assert sorted(result.status_code for result in results) == ([200, 409] if engine == "postgresql" else [200, 200])
     assert shop.names() == ["x"]
     assert shop.post("/api/x", headers=KEY).headers["idempotency-replayed"] == "true"
 

@@ -57,9 +57,7 @@ def test_an_escaped_backslash_is_no_nul() -> None:
     assert media.parse_json(rb'{"a": "\ud83d\ude00"}') == {"a": "😀"}
 
 
-@pytest.mark.parametrize(
-    "kind", ["application/json", "application/json; charset=UTF-8", "application/x+json"]
-)
+@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=UTF-8", "application/x+json"])
 def test_json_is_taken(kind: str) -> None:
     media.check_json_type(kind)
 

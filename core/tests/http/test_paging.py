@@ -64,9 +64,7 @@ def test_rows_that_come_meanwhile_move_nothing(shop: Any) -> None:
     before = set(range(1, 24))
 
     def insert() -> None:
-        shop.add(
-            {"name": f"a new one {next(names)}", "rank": 0}, {"name": f"z new one {next(names)}", "rank": 0}
-        )
+        shop.add({"name": f"a new one {next(names)}", "rank": 0}, {"name": f"z new one {next(names)}", "rank": 0})
 
     seen = [each for each in _walk(shop, "-name", between=insert) if each in before]
     assert sorted(seen) == sorted(before)
@@ -100,16 +98,12 @@ def test_a_bad_cursor_is_422(shop: Any, cursor: str) -> None:
     ],
 )
 def test_a_value_of_another_type_is_422(shop: Any, ordering: str, value: Any) -> None:
-    result = shop.get(
-        "/api/things", query_string=f"ordering={ordering}&cursor={_cursor([ordering, value, 1])}"
-    )
+    result = shop.get("/api/things", query_string=f"ordering={ordering}&cursor={_cursor([ordering, value, 1])}")
     assert (result.status_code, result.json["code"]) == (422, "bad-cursor")
 
 
 @sqlite_only
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "limit=1.0", "ordering=secret", "extra=1"]
-)
+@pytest.mark.parametrize("query", ["limit=0", "limit=201", "limit=x", "limit=1.0", "ordering=secret", "extra=1"])
 def test_a_bad_query_names_the_parameter(shop: Any, query: str) -> None:
     result = shop.get("/api/things", query_string=query)
     assert result.status_code == 422

@@ -51,24 +51,15 @@ GOOD = [
     (ListOf(Key()), [1, 2], [1, 2]),
 ]
 BAD = [
-    *[
-        (Amount(), bad)
-        for bad in ("-1", "1_000", "١٢", "1e3", "", " 1", "1.23456", True, None, 1.5, "NaN", [])
-    ],
+    *[(Amount(), bad) for bad in ("-1", "1_000", "١٢", "1e3", "", " 1", "1.23456", True, None, 1.5, "NaN", [])],
     *[(Amount(), bad) for bad in (10**30, "1" * 30, Decimal("Infinity"), "1\n", "+1", ".5", "5.", "01")],
     *[(Quantity(), bad) for bad in (0, "0.0000", "-0", Decimal("1E-5"), Decimal("1E+400"))],
     (Quantity(max=100), "100.01"),
     (Quantity(places=2), "1.005"),
     *[(Text(min=1, max=3), bad) for bad in ("", "  ", "abcd", 1, None, ["a"], "a\nb", "a\x7f", "\x85")],
-    *[
-        (Email(), bad)
-        for bad in ("x", "a@b", "a@b.c\n@", "a b@c.de", "a@@b.de", 1, "ä@b.de", "a" * 260 + "@b.de")
-    ],
+    *[(Email(), bad) for bad in ("x", "a@b", "a@b.c\n@", "a b@c.de", "a@@b.de", 1, "ä@b.de", "a" * 260 + "@b.de")],
     *[(Instant(), bad) for bad in ("2026-01-31T14:30:00", "2026-01-31", "2026-02-30T00:00:00Z", 1, None)],
-    *[
-        (Instant(), bad)
-        for bad in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "2026-01-31T24:00:00Z")
-    ],
+    *[(Instant(), bad) for bad in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "2026-01-31T24:00:00Z")],
     *[(Instant(), bad) for bad in ("2026-W05-6T00:00:00Z", "20260131T000000Z", "٢026-01-31T14:30:00Z")],
     *[(Day(), bad) for bad in ("2026-02-29", "20260131", "2026-1-1", "2026-01-31T00:00:00Z", 20260131)],
     *[(Key(), bad) for bad in (True, "1", 1.0, Decimal("1.0"), 0, -1, 2**63, None)],

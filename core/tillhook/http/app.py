@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import falcon
 
-from tillhook.http import probes, problems, routing
+from tillhook.http import docs, probes, problems, routing
 from tillhook.http.middleware import Around
+from tillhook.http.tokens import TokenReader
 
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime
@@ -26,8 +27,10 @@ def create_app(runtime: "Runtime") -> "falcon.App[Any, Any]":
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = False
     problems.install(app)
-    routing.mount(app, runtime.registry.routes, runtime)
-    probes.mount(app, runtime)
+    tokens = TokenReader(runtime.settings)
+    routing.mount(app, runtime.registry.routes, runtime, tokens)
+    probes.mount(app, runtime, tokens)
+    docs.mount(app, runtime)
     return app
 
 

@@ -5,6 +5,7 @@ transaction → handler → commit. The bytes come before the connection, so tha
 This is the hot path: whatever depends on the route alone is worked out once, in the constructor.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import falcon
 from falcon.util import code_to_http_status
 from marshmallow import ValidationError
 
-from tillhook.access import ANONYMOUS, Actor, authenticate_token, load_actor
+from tillhook.access import ANONYMOUS, Actor, load_actor
 from tillhook.db import retrying
 from tillhook.errors import NotFound, Unauthenticated, ValidationFailed
 from tillhook.hooks.plugin import PUBLIC, Route
@@ -20,6 +21,7 @@ from tillhook.http import idempotency
 from tillhook.http.call import Call, Reply, Upload
 from tillhook.http.media import JSON, check_json_type, dump_json, parse_json, read_body, read_form
 from tillhook.http.problems import validation_failed
+from tillhook.http.tokens import TokenReader
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -49,13 +51,24 @@ class Sent:
         self.files: Mapping[str, Upload] = {}
         self.key: idempotency.Key | None = None
 
+    def content(self) -> bytes:
+        """Return what tells this body from another; a form's boundary differs each time it is sent."""
+        if not self.files and not self.form:
+            return self.raw
+        parts = [f"{name}={value}" for name, value in sorted(self.form.items())]
+        for name, file in sorted(self.files.items()):
+            file.stream.seek(0)
+            parts.append(f"{name}:{file.filename}:{hashlib.file_digest(file.stream, 'sha256').hexdigest()}")
+        return "\n".join(parts).encode()
+
 
 class Endpoint:
     """One route, mounted: a Falcon responder."""
 
-    def __init__(self, route: Route, runtime: "Runtime") -> None:
+    def __init__(self, route: Route, runtime: "Runtime", tokens: TokenReader) -> None:
         self.route = route
         self._runtime = runtime
+        self._tokens = tokens
         self._database = runtime.database
         self._handler = route.handler
         self._is_public = route.permission is PUBLIC
@@ -71,11 +84,11 @@ class Endpoint:
     def __call__(self, request: falcon.Request, response: falcon.Response, **parameters: Any) -> None:
         _check_path(parameters)
         sent = Sent(request, self._claims(request))
-        if self._takes_body:
-            self._read(sent)
-            if self.route.idempotent:
-                sent.key = idempotency.read_key(request, self.route, parameters, sent.raw)
         try:
+            if self._takes_body:
+                self._read(sent)
+                if self.route.idempotent:
+                    sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
             result = retrying(lambda: self._attempt(sent, parameters))
         finally:
             for file in sent.files.values():
@@ -88,17 +101,15 @@ class Endpoint:
         On a public route a token that is no good any more is as none at all: a log-in must not fail because
         the client still sends the old one.
         """
-        token = _token(request)
-        if token is None:
-            if self._is_public:
-                return None
-            raise Unauthenticated("This needs a log-in: send an access token or an API key.")
         try:
-            return authenticate_token(token, self._runtime.settings)
+            claims = self._tokens.claims(request)
         except Unauthenticated:
             if self._is_public:
                 return None
             raise
+        if claims is None and not self._is_public:
+            raise Unauthenticated("This needs a log-in: send an access token or an API key.")
+        return claims
 
     def _read(self, sent: Sent) -> None:
         request = sent.request
@@ -163,9 +174,7 @@ class Endpoint:
             raise validation_failed(error) from None
         return body, query
 
-    def _once(
-        self, session: "Session", call: Call, key: idempotency.Key, parameters: Mapping[str, Any]
-    ) -> "Reply":
+    def _once(self, session: "Session", call: Call, key: idempotency.Key, parameters: Mapping[str, Any]) -> "Reply":
         """Run the handler unless its answer is kept already; keep the answer in the same transaction."""
         kept = idempotency.find(session, call.actor, key)
         if kept is not None:
@@ -207,17 +216,6 @@ def _answer_reply(response: falcon.Response, reply: Reply, status: int) -> None:
         response.stream = iter(reply.data)
 
 
-def _token(request: falcon.Request) -> str | None:
-    """Return the token of ``Authorization: Bearer`` or the key of ``X-API-Key``."""
-    header = request.env.get("HTTP_AUTHORIZATION")
-    if header is None:
-        return request.env.get("HTTP_X_API_KEY") or None
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        return None
-    return token.strip()  # type: ignore[no-any-return]
-
-
 def _check_path(parameters: Mapping[str, Any]) -> None:
     # What no column can hold is found nowhere.
     for value in parameters.values():
@@ -239,13 +237,12 @@ def _query(request: falcon.Request) -> dict[str, str]:
     return result
 
 
-def endpoint_actor(request: falcon.Request, runtime: "Runtime") -> Actor:
+def actor_of(request: falcon.Request, runtime: "Runtime", tokens: TokenReader) -> Actor:
     """Return who asks, for the few addresses that are no routes; anonymous without a good token."""
-    token = _token(request)
-    if token is None:
-        return ANONYMOUS
     try:
-        claims = authenticate_token(token, runtime.settings)
+        claims = tokens.claims(request)
+        if claims is None:
+            return ANONYMOUS
         with runtime.database.connect() as connection:
             return load_actor(connection, runtime.snapshots.current(connection), claims)
     except Unauthenticated:

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, text
 from tillhook.db.migrate import progress_of
 from tillhook.errors import PermissionDenied, Unauthenticated
 from tillhook.http import metrics, problems
-from tillhook.http.dispatch import endpoint_actor
+from tillhook.http.dispatch import actor_of
 from tillhook.http.media import JSON
+from tillhook.http.tokens import TokenReader
 
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime
@@ -62,8 +63,9 @@ class Readiness:
 class Metrics:
     """Prometheus text, for the bearer of the metrics token or an actor with the permission."""
 
-    def __init__(self, runtime: "Runtime") -> None:
+    def __init__(self, runtime: "Runtime", tokens: TokenReader) -> None:
         self._runtime = runtime
+        self._tokens = tokens
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         self._check(request)
@@ -74,7 +76,7 @@ class Metrics:
         given = request.get_header("Authorization") or ""
         if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             return
-        actor = endpoint_actor(request, self._runtime)
+        actor = actor_of(request, self._runtime, self._tokens)
         if actor.can(METRICS_PERMISSION):
             return
         if actor.user_id is None:
@@ -82,8 +84,8 @@ class Metrics:
         raise PermissionDenied(f"This needs the permission {METRICS_PERMISSION}.")
 
 
-def mount(app: "falcon.App[Any, Any]", runtime: "Runtime") -> None:
+def mount(app: "falcon.App[Any, Any]", runtime: "Runtime", tokens: TokenReader) -> None:
     """Put the three addresses on ``app``."""
     app.add_route("/healthz", Health())
     app.add_route("/readyz", Readiness(runtime))
-    app.add_route("/metrics", Metrics(runtime))
+    app.add_route("/metrics", Metrics(runtime, tokens))

@@ -9,6 +9,7 @@ from falcon.routing.converters import BaseConverter
 from tillhook.errors import StartupError
 from tillhook.hooks.plugin import Route
 from tillhook.http.dispatch import Endpoint
+from tillhook.http.tokens import TokenReader
 
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime
@@ -34,7 +35,7 @@ class _Resource:
     """One path: a responder per method, set from outside."""
 
 
-def mount(app: "falcon.App[Any, Any]", routes: Iterable[Route], runtime: "Runtime") -> None:
+def mount(app: "falcon.App[Any, Any]", routes: Iterable[Route], runtime: "Runtime", tokens: TokenReader) -> None:
     """Put every route below ``/api``; HEAD is answered wherever GET is.
 
     Raises:
@@ -48,7 +49,7 @@ def mount(app: "falcon.App[Any, Any]", routes: Iterable[Route], runtime: "Runtim
         if hasattr(resource, responder):
             # Falcon would replace the first one without a word.
             raise StartupError(f"two routes claim {route.method} {route.path}")
-        endpoint = Endpoint(route, runtime)
+        endpoint = Endpoint(route, runtime, tokens)
         setattr(resource, responder, endpoint)
         if route.method == "GET" and not hasattr(resource, "on_head"):
             resource.on_head = endpoint  # type: ignore[attr-defined]

@@ -24,9 +24,7 @@ _ANY_CONTROL = re.compile(f"[{_CONTROL}]")
 _CONTROL_BUT_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _DIGITS = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 
-_MONTHS = (
-    "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-)
+_MONTHS = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 _LEAP = "(((19|20|21)(0[48]|[2468][048]|[13579][26])|2000)-02-29)"
 _DAY = f"((19|20|21)[0-9]{{2}}-{_MONTHS}|{_LEAP})"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
@@ -122,7 +120,7 @@ class Quantity(StrictField):
             whole["not"] = {"const": 0}
         return {
             "anyOf": [text, whole],
-            "description": f"From {self.min:f} to {self.max:f}, with at most {self.places} digits after the point; "
+            "description": f"From {self.min:f} to {self.max:f}, at most {self.places} digits after the point; "
             "a number with a fraction is taken too.",
         }
 
