@@ -85,7 +85,9 @@ def _bench(engine: str, options: argparse.Namespace) -> Iterator["_Bench"]:
     with contextlib.ExitStack() as stack:
         stack.callback(postgres.stop)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        url = stack.enter_context(Databases(folder, postgres, fill).copy(engine, modules))
+        databases = Databases(folder, postgres, fill)
+        stack.callback(databases.close)
+        url = stack.enter_context(databases.copy(engine, modules))
         settings = Settings(
             data_dir=scratch,
             database_url=url,

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tillhook.testing.postgres import PostgresServer
 
@@ -35,6 +36,12 @@ class Databases:
         self._fill = fill
         self._templates: dict[tuple[str, tuple[str, ...]], str] = {}
         self._numbers = itertools.count(1)
+        self._connection: Any = None
+
+    def close(self) -> None:
+        """Let go of the server."""
+        if self._connection is not None:
+            self._connection.close()
 
     @contextlib.contextmanager
     def copy(self, engine: str, modules: tuple[str, ...]) -> Iterator[str]:
@@ -110,8 +117,9 @@ class Databases:
     def _execute(self, statement: str) -> None:
         import psycopg
 
-        with psycopg.connect(self._postgres.url(), autocommit=True) as connection:
-            connection.execute(statement)  # type: ignore[arg-type]
+        if self._connection is None:
+            self._connection = psycopg.connect(self._postgres.url(), autocommit=True)
+        self._connection.execute(statement)
 
     def _remove_files(self, name: str) -> None:
         for file in self._folder.glob(f"{name}.db*"):

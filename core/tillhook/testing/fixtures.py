@@ -83,7 +83,7 @@ def _shared_folder(config: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def databases(pytestconfig: pytest.Config) -> Databases:
+def databases(pytestconfig: pytest.Config) -> Iterator[Databases]:
     """The session's templates and copies of them; also ``databases.empty(engine)``."""
     from tillhook.testing.plugins import install_counter
     from tillhook.testing.template import fill
@@ -92,7 +92,9 @@ def databases(pytestconfig: pytest.Config) -> Databases:
     postgres = PostgresServer(folder)
     with postgres.lock():
         install_counter(folder / "plugins")
-    return Databases(folder, postgres, fill)
+    databases = Databases(folder, postgres, fill)
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
