@@ -150,6 +150,4 @@ def _require_seen(actor: Actor, owner: Actor) -> None:
         return
     if owner.warehouse_ids is None or not owner.warehouse_ids <= actor.warehouse_ids:
         message = "The owner works in warehouses that are not yours; name some of yours."
-        raise PermissionDenied(
-            message, code="foreign-warehouse", errors=[{"field": "warehouses", "message": message}]
-        )
+        raise PermissionDenied(message, code="foreign-warehouse", errors=[{"field": "warehouses", "message": message}])

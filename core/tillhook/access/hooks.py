@@ -31,9 +31,7 @@ def _within(minimum: int, maximum: int) -> Callable[[int], None]:
 
 
 SETTINGS = (
-    SettingDeclaration(
-        key=REGISTRATION, type=bool, default=False, title="Customers may sign up by themselves"
-    ),
+    SettingDeclaration(key=REGISTRATION, type=bool, default=False, title="Customers may sign up by themselves"),
     SettingDeclaration(
         key=MEMORY_KIB,
         type=int,

@@ -222,9 +222,7 @@ def require_admin_left(session: Session) -> None:
 def _make_builtin(session: Session) -> bool:
     present = set(session.scalars(select(Role.name)))
     missing = [
-        {"name": name, "title": title, "is_builtin": True}
-        for name, title in BUILTIN.items()
-        if name not in present
+        {"name": name, "title": title, "is_builtin": True} for name, title in BUILTIN.items() if name not in present
     ]
     if missing:
         session.execute(insert(Role), missing)

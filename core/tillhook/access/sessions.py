@@ -151,9 +151,7 @@ def change_password(session: Session, command: PasswordChange) -> None:
     try:
         _check_password(session, attempt, user, command.current_password)
     except Unauthenticated:
-        raise ValidationFailed.at(
-            "current_password", "Not your present password.", code="wrong-credentials"
-        ) from None
+        raise ValidationFailed.at("current_password", "Not your present password.", code="wrong-credentials") from None
     new_hash = hash_password(command.new_password, snapshot_of(session).settings)
     with _own_transaction(session, user.id) as writing:
         record_success(writing, attempt)

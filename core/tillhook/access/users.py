@@ -242,9 +242,7 @@ def _end_sessions(session: Session, user: UserAccount, changes: Mapping[str, Any
         revoke_sessions_of(session, user.id, "deactivated")
 
 
-def _check_grant(
-    session: Session, roles: Sequence[str], warehouses: Iterable[int], all_warehouses: bool
-) -> None:
+def _check_grant(session: Session, roles: Sequence[str], warehouses: Iterable[int], all_warehouses: bool) -> None:
     role_ids(session, roles)
     actor = actor_of(session)
     require_holds(actor, permissions_of(snapshot_of(session), roles))
