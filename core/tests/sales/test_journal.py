@@ -132,7 +132,7 @@ def test_allow_goes_below_zero(client, make):
 
 
 def test_the_most_specific_policy_wins(client, make):
-    product = make.product(stock=0)
+    product = make.product()
     policy(client, "allow")
     policy(client, "block", product_id=product["id"])
     answer = client.post("/api/sales", body(make, product))

@@ -186,7 +186,7 @@ class _Context:
 def _names(session: Session, column: Any, keys: set[Any]) -> dict[Any, str]:
     model = column.class_
     rows = session.execute(select(model.id, column).where(model.id.in_(keys - {None})))
-    return dict(rows.tuples())
+    return {row[0]: row[1] for row in rows}
 
 
 def _grouped(rows: Any, key: str) -> dict[int, list[Any]]:

@@ -127,7 +127,7 @@ def retrying(function: Callable[[], Result], attempts: int = 6) -> Result:
 
 
 class _FileLock:
-    """An exclusive lock between threads and processes; each thread has a file handle of its own."""
+    """An exclusive lock between threads and processes; each thread has a descriptor of its own."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -135,13 +135,24 @@ class _FileLock:
 
     def __enter__(self) -> None:
         handle = getattr(self._local, "handle", None)
-        if handle is None or self._local.pid != os.getpid():
-            handle = self._local.handle = open(self._path, "ab")
-            self._local.pid = os.getpid()
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        if handle is None or handle.pid != os.getpid():
+            handle = self._local.handle = _Descriptor(self._path)
+        fcntl.flock(handle.number, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._local.handle, fcntl.LOCK_UN)
+        fcntl.flock(self._local.handle.number, fcntl.LOCK_UN)
+
+
+class _Descriptor:
+    """A file descriptor that is closed with the thread that opened it."""
+
+    def __init__(self, path: str) -> None:
+        self.number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.pid = os.getpid()
+
+    def __del__(self) -> None:
+        if self.pid == os.getpid():
+            os.close(self.number)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -197,7 +197,8 @@ def _open(session: Session, change: ProductStock) -> Events:
     opened = session.execute(
         text(
             "INSERT INTO stock_alert"
-            " (product_id, variant_id, warehouse_id, current_stock, threshold, status, created_at) VALUES (:product, :variant, :warehouse, :stock, :threshold, 'open', :now)"
+            " (product_id, variant_id, warehouse_id, current_stock, threshold, status, created_at)"
+            " VALUES (:product, :variant, :warehouse, :stock, :threshold, 'open', :now)"
             " ON CONFLICT (product_id, warehouse_id) WHERE status = 'open' DO NOTHING RETURNING id"
         ),
         {

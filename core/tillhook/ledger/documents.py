@@ -227,6 +227,7 @@ def _issue(
         destination_id=destination_id,
         # Expired goods may be moved and written off by anybody who may do so with the rest.
         may_sell_expired=True,
+        picks_expired=True,
         today=document.occurred_at.date(),
         lines=[
             IssueLine(

@@ -40,7 +40,9 @@ class Issue:
     lines: Sequence[IssueLine]
     destination_id: int = CUSTOMER
     channel: str | None = None
+    #: Whether a line may name an expired lot, and whether one is picked once nothing fresh is left.
     may_sell_expired: bool = False
+    picks_expired: bool = False
     today: date
 
 
@@ -242,10 +244,12 @@ class _Draft:
         return expiry is not None and expiry < self._issue.today
 
     def _first_expired_first(self, lots: Sequence[LotLevel], wanted: int) -> list[tuple[int, int]]:
+        fresh = [lot for lot in lots if not self._is_expired(lot.expiry_date)]
+        expired = [lot for lot in lots if self._is_expired(lot.expiry_date)] if self._issue.picks_expired else []
         parts = []
-        for lot in lots:
+        for lot in fresh + expired:
             left = self._left(lot.key)
-            if left <= 0 or (self._is_expired(lot.expiry_date) and not self._issue.may_sell_expired):
+            if left <= 0:
                 continue
             units = min(left, wanted)
             parts.append((lot.key.lot_id, units))

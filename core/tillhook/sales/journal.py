@@ -470,6 +470,7 @@ class _Batch:
             occurred_at=draft.sale_date,
             channel=channel.name,
             may_sell_expired=draft.is_offline or self._actor.can("stock:lot:sell_expired"),
+            picks_expired=draft.is_offline,
             today=business_day(self._snapshot, draft.sale_date),
             lines=[
                 IssueLine(

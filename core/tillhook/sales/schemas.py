@@ -24,6 +24,7 @@ from tillhook.http import (
     Schema,
     Text,
 )
+from tillhook.quantities import ZERO
 from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, Tender
 
 #: The most sales that one ``/sales/sync`` takes.
@@ -47,7 +48,7 @@ class SaleItemIn(Schema):
     variant_id = Key(allow_none=True, load_default=None)
     quantity = Quantity(required=True)
     unit_price = Amount(allow_none=True, load_default=None)
-    discount_per_item = Amount(load_default=0)
+    discount_per_item = Amount(load_default=ZERO)
     batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
     expiry_date = Day(allow_none=True, load_default=None)
 
@@ -86,7 +87,7 @@ class SaleIn(Schema):
     payment_method = Text(min=1, max=40, allow_none=True, load_default=None)
     payment_reference = Text(max=120, load_default="")
     payments = ListOf(Nested(TenderIn), max=20, allow_none=True, load_default=None)
-    discount_amount = Amount(load_default=0)
+    discount_amount = Amount(load_default=ZERO)
     notes = Text(max=2000, lines=True, load_default="")
     items = ListOf(Nested(SaleItemIn), required=True, min=1, max=500)
 
