@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Any
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, Any
 
 from tillhook.errors import ValidationFailed
 
@@ -21,7 +22,7 @@ class Upload:
 
     filename: str
     content_type: str
-    stream: IO[bytes]
+    stream: "SpooledTemporaryFile[bytes]"
 
 
 @dataclass(slots=True)

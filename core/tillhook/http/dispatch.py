@@ -168,11 +168,15 @@ class Endpoint:
             elif sent.request.query_string and (given := _query(sent.request)):
                 raise ValidationError({name: ["Unknown field."] for name in given})
             if self._body_schema is not None:
-                given = sent.form if self.route.upload else parse_json(sent.raw) if sent.raw else {}
-                body = self._body_schema.load(given)
+                body = self._body_schema.load(self._parsed(sent))
         except ValidationError as error:
             raise validation_failed(error) from None
         return body, query
+
+    def _parsed(self, sent: Sent) -> Any:
+        if self.route.upload:
+            return sent.form
+        return parse_json(sent.raw) if sent.raw else {}
 
     def _once(self, session: "Session", call: Call, key: idempotency.Key, parameters: Mapping[str, Any]) -> "Reply":
         """Run the handler unless its answer is kept already; keep the answer in the same transaction."""

@@ -9,10 +9,10 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import falcon
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import Table, delete, insert, select, text
 from sqlalchemy.orm import Session
 
 from tillhook.db import utc_now
@@ -30,7 +30,7 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LIFETIME = timedelta(hours=24)
 _MAX_LENGTH = 255
-_TABLE = IdempotencyKey.__table__
+_TABLE = cast(Table, IdempotencyKey.__table__)
 
 
 class KeyInUse(Conflict):

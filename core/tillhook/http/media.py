@@ -220,8 +220,8 @@ def _form_text(raw: bytes) -> str:
     return text
 
 
-def _spool(source: IO[bytes], left: int, limit: int) -> tuple[IO[bytes], int]:
-    target: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - the request's end closes it
+def _spool(source: IO[bytes], left: int, limit: int) -> tuple["tempfile.SpooledTemporaryFile[bytes]", int]:
+    target = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - the request's end closes it
     size = 0
     while piece := source.read(64 * 1024):
         size += len(piece)

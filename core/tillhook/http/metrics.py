@@ -42,14 +42,14 @@ def exposition() -> tuple[bytes, str]:
     registry = REGISTRY
     if _is_multiprocess():
         registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)
     return generate_latest(registry), CONTENT_TYPE_LATEST
 
 
 def forget_process(pid: int) -> None:
     """Drop what a worker that has ended left; for gunicorn's ``child_exit``."""
     if _is_multiprocess():
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(pid)
 
 
 def _is_multiprocess() -> bool:

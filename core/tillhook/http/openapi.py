@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from tillhook.runtime import Runtime
 
 _PARAMETER = re.compile(r"\{(\w+)(?::(\w+)[^}]*)?\}")
-_DESCRIPTION = """Amounts and quantities are texts in answers, and texts or numbers in requests. Times are RFC 3339 in UTC.
-Every error is `application/problem+json` with a stable `code`. A POST takes an `Idempotency-Key`: the same
-answer again for a day. An answer other than success is not kept, because it changed nothing."""
+_DESCRIPTION = """Amounts and quantities are texts in answers, and texts or numbers in requests.
+Times are RFC 3339 in UTC. Every error is `application/problem+json` with a stable `code`.
+A POST takes an `Idempotency-Key`: the same answer again for a day. An answer other than success is not
+kept, because it changed nothing."""
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457; an error may have members of its own besides these.",
@@ -221,7 +222,7 @@ def _strict_field(_converter: Any, field: fields.Field, *, ret: dict[str, Any], 
         return field.json_schema()
     if not isinstance(field, StrictField):
         return {}
-    said = {key: ret[key] for key in ("default", "readOnly", "writeOnly") if key in ret}
+    said: dict[str, Any] = {key: ret[key] for key in ("default", "readOnly", "writeOnly") if key in ret}
     described = {
         **field.json_schema(),
         **{key: field.metadata[key] for key in ("description",) if key in field.metadata},
@@ -230,10 +231,10 @@ def _strict_field(_converter: Any, field: fields.Field, *, ret: dict[str, Any], 
     return {**({"anyOf": [described, {"type": "null"}]} if field.allow_none else described), **said}
 
 
-def _component_name(schema: Any) -> str | None:
-    """Return the schema's name among the components; ``None`` writes it where it is used."""
+def _component_name(schema: Any) -> str:
+    """Return the schema's name among the components; an empty one writes it where it is used."""
     class_ = resolve_schema_cls(schema)
     if isinstance(class_, list) or class_.__name__ == "GeneratedSchema":
-        return None
+        return ""
     is_changed = isinstance(schema, Schema) and bool(schema.only or schema.exclude or schema.partial)
-    return None if is_changed else f"{module_of(class_)}.{class_.__name__}"
+    return "" if is_changed else f"{module_of(class_)}.{class_.__name__}"

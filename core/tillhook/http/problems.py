@@ -121,7 +121,7 @@ def _falcon_error(request: Request, response: Response, error: falcon.HTTPError,
 
 
 def _database_error(request: Request, response: Response, error: DBAPIError, params: Any) -> None:
-    reason = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", "")
+    reason = str(getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", ""))
     if isinstance(error, IntegrityError) and reason in _TAKEN | _GONE:
         log.warning("integrity", request_id=request.context.get("request_id"), reason=reason)
         taken = "Somebody else has just saved the same."

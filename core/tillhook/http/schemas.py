@@ -263,7 +263,7 @@ class Day(StrictField):
 
 
 class Whole(StrictField):
-    """A whole number from ``min`` to ``max``; a flag, a text or 1.0 is none."""
+    """A whole number from ``min`` to ``max``; a flag, a text or 1.5 is none."""
 
     def __init__(self, *, min: int = 0, max: int = 2**31 - 1, **options: Any) -> None:
         super().__init__(**options)
@@ -272,6 +272,8 @@ class Whole(StrictField):
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> int:
         if self._from_text and isinstance(value, str) and _DIGITS.fullmatch(value):
             value = int(value)
+        elif isinstance(value, Decimal) and value.adjusted() < 19 and value == int(value):
+            value = int(value)  # JSON Schema calls 1.0 an integer too
         if not isinstance(value, int) or isinstance(value, bool):
             raise ValidationError("Not a whole number.")
         if not self.min <= value <= self.max:
