@@ -1,7 +1,7 @@
 """Pictures of products: checked by decoding them, kept by their content's hash below the data folder.
 
 What is stored is our own encoding of the first frame: no metadata (a photo says where it was taken), nothing
-behind the picture's end, nothing that is not a picture. The same picture is the same file, however often it comes.
+behind the picture's end, nothing that is not a picture. The same picture is the same file.
 """
 
 import hashlib

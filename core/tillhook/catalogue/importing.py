@@ -1,9 +1,9 @@
 """Importing products and opening stock from a file: every bad row named, all rows or none, safe to run again.
 
 A row is found again by its SKU: a new SKU makes a product, a known one is updated by the cells that are not
-empty. A row with ``parent_sku`` is a variant of that product. A further row of the same SKU adds opening stock in
-another warehouse or lot. Opening stock is received only where the variant never moved, so that a second run adds none.
-A dry run does all of it and then rolls back, so what it says is what will happen.
+empty. A row with ``parent_sku`` is a variant of that product. A further row of the same SKU adds opening stock
+in another warehouse or lot. Opening stock is received only where the variant never moved, so that a second run
+adds none. A dry run does all of it and then rolls back, so what it says is what will happen.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -103,7 +103,7 @@ class RowMessage:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What an import did, or in a dry run would do. Of messages the first thousand are kept, all are counted."""
+    """What an import did, or in a dry run would do; of messages the first thousand are kept."""
 
     dry_run: bool = False
     rows: int = 0
@@ -201,7 +201,7 @@ def import_products(
 
 
 class _Import:
-    """One file on its way in. Each step leaves its errors in the result; writing begins when there are none."""
+    """One file on its way in. Each step leaves its errors in the result; without any, writing begins."""
 
     def __init__(
         self, session: Session, result: ImportResult, warehouse_id: int | None, progress: Progress
@@ -437,7 +437,7 @@ class _Import:
                     self._result.bad(rows[key].number, "barcode", f"{key} belongs to {owner} already.")
 
     def _resolve_references(self) -> None:
-        """Find the categories, units and taxes that the rows name, each name once; make missing categories."""
+        """Find the categories, units and taxes that the rows name, each once; make missing categories."""
         before = self._session.scalar(select(Category.id).order_by(Category.id.desc()).limit(1)) or 0
         for entry in self._entries.values():
             for name, resolve in _RESOLVERS.items():

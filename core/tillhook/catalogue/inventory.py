@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
@@ -44,7 +44,7 @@ def low_stock(
     limit: Any = threshold
     if threshold is None:
         default = Decimal(snapshot_of(session).setting("low_stock_threshold"))
-        limit = func.coalesce(Product.low_stock_threshold, default, type_=StockLevel.on_hand.type)
+        limit = func.coalesce(Product.low_stock_threshold, literal(default, Product.low_stock_threshold.type))
     statement = (
         select(Product)
         .outerjoin(on_hand, on_hand.c.product_id == Product.id)

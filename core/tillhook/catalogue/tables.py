@@ -34,7 +34,7 @@ class Row:
 class Table:
     """A table: its header, and its rows as they are read.
 
-    ``encoding`` is ``None`` for XLSX. Reading the rows raises ``ValidationFailed`` when the file turns out broken.
+    ``encoding`` is ``None`` for XLSX. Reading the rows of a broken file raises ``ValidationFailed``.
     """
 
     header: list[str]

@@ -1,0 +1,93 @@
+"""Pictures of products."""
+
+import hashlib
+import io
+
+import pytest
+from PIL import Image
+
+
+def picture(kind="PNG", size=(4, 3), colour="red", **options):
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, kind, **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_upload_and_read(client, upload, make, kind):
+    product = make.product()
+    path = f"/api/products/{product.id}/images"
+    made = upload(path, picture(kind) + b"<script>", filename="../../evil.html")
+    assert made.status_code == 201, made.text
+    image = made.json
+    assert (image["content_type"], image["width"], image["height"]) == (f"image/{kind.lower()}", 4, 3)
+    read = client.get(image["url"], as_=None)
+    assert hashlib.sha256(read.content).hexdigest() == image["sha256"]
+    assert read.headers["content-type"] == image["content_type"]
+    assert "immutable" in read.headers["cache-control"]
+    assert b"<script>" not in read.content
+    again = client.get(image["url"], as_=None, headers={"If-None-Match": read.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert [each["id"] for each in client.get(f"/api/products/{product.id}").json["images"]] == [image["id"]]
+
+
+def test_metadata_is_dropped_and_the_picture_turned_upright(client, upload, make):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "A camera"
+    product = make.product()
+    image = upload(f"/api/products/{product.id}/images", picture("JPEG", exif=exif)).json
+    assert (image["width"], image["height"]) == (3, 4)
+    with Image.open(io.BytesIO(client.get(image["url"]).content)) as stored:
+        assert not stored.getexif()
+
+
+def test_order_and_removal(client, upload, make):
+    product = make.product()
+    path = f"/api/products/{product.id}/images"
+    red = upload(path, picture(colour="red")).json
+    blue = upload(path, picture(colour="blue")).json
+    green = upload(path, picture(colour="green"), position="1").json
+    assert upload(path, picture(colour="red")).json["id"] == red["id"]
+    assert [each["id"] for each in client.get(path).json["items"]] == [green["id"], red["id"], blue["id"]]
+    assert client.delete(f"{path}/{red['id']}").status_code == 204
+    assert [each["position"] for each in client.get(path).json["items"]] == [1, 2]
+    assert client.delete(f"{path}/{red['id']}").status_code == 404
+    assert client.get(red["url"]).status_code == 404
+
+
+def test_pictures_of_what_is_not_published_are_for_those_who_see_it(client, upload, make):
+    product = make.product(as_="supplier")
+    image = upload(f"/api/products/{product.id}/images", picture(), as_="supplier").json
+    for who, status in ((None, 404), ("cashier", 404), ("supplier", 200), ("admin", 200)):
+        assert client.get(image["url"], as_=who).status_code == status
+    assert "private" in client.get(image["url"]).headers["cache-control"]
+
+
+def bomb():
+    return picture(size=(30_000, 30_000))
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (b"", "not-an-image"),
+        (b"GIF89a", "not-an-image"),
+        (picture("GIF"), "not-an-image"),
+        (picture()[:50], "not-an-image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not-an-image"),
+    ],
+)
+def test_what_is_no_picture_is_refused(upload, make, content, code):
+    answer = upload(f"/api/products/{make.product().id}/images", content)
+    assert (answer.status_code, answer.json["code"]) == (422, code)
+    assert answer.json["errors"][0]["field"] == "file"
+
+
+def test_a_picture_of_too_many_pixels_is_refused(upload, make):
+    answer = upload(f"/api/products/{make.product().id}/images", bomb())
+    assert (answer.status_code, answer.json["code"]) == (422, "image-too-large")
+
+
+def test_odd_addresses_of_pictures(client):
+    for name in ("x", "0" * 64, "A" * 64, "..%2f..%2fsecret"):
+        assert client.get(f"/api/images/{name}").status_code == 404

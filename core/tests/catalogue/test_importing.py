@@ -1,0 +1,273 @@
+"""Importing products and opening stock from files."""
+
+import io
+import time
+import zipfile
+
+import openpyxl
+import pytest
+from click.testing import CliRunner
+
+from tillhook.catalogue import import_products
+from tillhook.catalogue.cli import products as command
+
+PATH = "/api/products/import"
+HEADER = "sku,name,price,category,barcode,stock,warehouse\n"
+
+
+def csv(*rows, header=HEADER):
+    return (header + "".join(row + "\n" for row in rows)).encode()
+
+
+def xlsx(*rows):
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def listed(client, **params):
+    return {product["sku"]: product for product in client.get("/api/products", params=params).json["items"]}
+
+
+@pytest.fixture
+def place(client, make):
+    """The name of the main warehouse."""
+    warehouses = client.get("/api/warehouses").json["items"]
+    return next(warehouse["name"] for warehouse in warehouses if warehouse["id"] == make.main)
+
+
+def test_products_categories_barcodes_and_stock(client, upload, place):
+    content = csv(f"A,Äpfel,1.50,Fruit,4006381333931|000123,12,{place}", "B,Beans,2,Fruit,,,")
+    answer = upload(PATH, content)
+    assert answer.status_code == 200, answer.text
+    result = answer.json
+    assert (result["rows"], result["created"], result["updated"]) == (2, 2, 0)
+    assert (result["categories_created"], result["stock_lines"], result["encoding"]) == (1, 1, "utf-8")
+    found = listed(client, search="äpfel")["A"]
+    assert (found["price"], found["category"], found["inventory"]) == ("1.50", "Fruit", "12")
+    assert (found["barcodes"], found["status"]) == (["4006381333931", "000123"], "published")
+    assert listed(client, barcode="000123").keys() == {"A"}
+
+
+def test_a_second_run_updates_and_adds_no_stock(client, upload, place):
+    upload(PATH, csv(f"A,Apples,1.50,Fruit,111,12,{place}"))
+    again = upload(PATH, csv(f"A,Apples,1.80,,111,12,{place}")).json
+    assert (again["created"], again["updated"], again["stock_lines"]) == (0, 1, 0)
+    assert [warning["column"] for warning in again["warnings"]] == ["stock"]
+    assert upload(PATH, csv(f"A,Apples,1.80,,111,12,{place}")).json["unchanged"] == 1
+    found = listed(client)["A"]
+    assert (found["price"], found["category"], found["inventory"]) == ("1.80", "Fruit", "12")
+
+
+def test_every_bad_row_is_named_and_nothing_is_imported(client, upload, make, runtime):
+    make.product(sku="OLD", barcode="999")
+    content = csv(
+        "A,Apples,abc,Fruit,,,",
+        ",No code,1,Fruit,,,",
+        "C,,1,Fruit,,,",
+        "D,Dates,1,Fruit,111,,",
+        "E,Eggs,1,Fruit,111,,",
+        "F,Figs,1,Fruit,999,,",
+        "G,Good,1,Fruit,,,",
+        "G,Worse,1,Fruit,,,",
+        "H,Ham,1,Fruit,,5,Nowhere",
+        'I,Ice,"1,234",Fruit,,,',
+    )
+    answer = upload(PATH, content)
+    assert (answer.status_code, answer.json["code"]) == (422, "import-failed")
+    named = {(error["row"], error["column"]) for error in answer.json["errors"]}
+    assert named == {
+        (2, "price"),
+        (3, "sku"),
+        (4, "name"),
+        (6, "barcodes"),
+        (7, "barcodes"),
+        (9, "name"),
+        (9, "sku"),
+        (10, "warehouse"),
+        (11, "price"),
+    }
+    dry = upload(PATH, content, dry_run="true")
+    assert (dry.status_code, dry.json["valid"], dry.json["error_count"]) == (200, False, 9)
+    assert listed(client).keys() == {"OLD"}
+    assert client.get("/api/categories").json["items"] == []
+
+
+def test_a_dry_run_says_what_would_happen_and_changes_nothing(client, upload, runtime, place):
+    def counts():
+        with runtime.database.connect() as connection:
+            tables = ("product", "variant", "barcode", "category", "stock_movement", "outbox", "audit_entry")
+            return [connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() for table in tables]
+
+    before = counts()
+    content = csv(f"A,Apples,1.50,Fruit,111,12,{place}")
+    dry = upload(PATH + "?dry_run=true", content).json
+    assert counts() == before
+    real = upload(PATH, content).json
+    assert dry | {"dry_run": False} == real
+
+
+def test_variants_lots_and_more_warehouses(client, upload, make, place):
+    header = "sku,parent_sku,name,price,tracking,stock,warehouse,batch,expires,size\n"
+    content = csv(
+        "SHIRT,,Shirt,25,,,,,,",
+        f"SHIRT-S,SHIRT,Small,,,3,{place},,,S",
+        f"SHIRT-L,SHIRT,Large,27,,4,{place},,,L",
+        f"PILL,,Pills,3,lot,10,{place},B1,2030-01-31,",
+        f"PILL,,,,,5,{place},B2,2031-01-31,",
+        f"PILL,,,,,7,{make.other},B1,2030-01-31,",
+        header=header,
+    )
+    answer = upload(PATH, content)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json["created"], answer.json["stock_lines"]) == (4, 5)
+    found = listed(client)
+    sizes = [(variant["sku"], variant["price"], variant["attributes"]) for variant in found["SHIRT"]["variants"]]
+    assert sizes == [("SHIRT-S", "25.00", {"size": "S"}), ("SHIRT-L", "27.00", {"size": "L"})]
+    assert (found["SHIRT"]["inventory"], found["PILL"]["inventory"]) == ("7", "22")
+    again = upload(PATH, csv("SHIRT-S,SHIRT,Small,24,,,,,,", header=header)).json
+    assert (again["updated"], again["created"]) == (1, 0)
+    assert listed(client)["SHIRT"]["variants"][0]["price"] == "24.00"
+
+
+@pytest.mark.parametrize(
+    ("row", "column"),
+    [
+        ("P,,Pills,3,lot,10,,,", "batch_number"),
+        ("P,,Pills,3,,10,,B1,", "batch_number"),
+        ("P,,Pills,3,none,10,,,", "stock"),
+        ("P,NONE,Pills,3,,,,,", "parent_sku"),
+        ("P,,Pills,3,serial,,,,", "tracking"),
+        ("P,,Pills,3,lot,10,,B1,31.01.2030", "expiry_date"),
+        ("P,,Pills,3,,-1,,,", "stock"),
+        ("P,,Pills,NaN,,,,,", "price"),
+    ],
+)
+def test_rules_of_stock(upload, make, row, column):
+    header = "sku,parent_sku,name,price,tracking,stock,warehouse,batch,expires\n"
+    answer = upload(PATH, csv(row, header=header), warehouse=str(make.main))
+    assert answer.status_code == 422
+    assert [error["column"] for error in answer.json["errors"]] == [column]
+
+
+def test_a_units_precision_is_named_by_row(upload, make):
+    make.unit("pcs", precision=0)
+    header = "sku,name,price,unit,stock\n"
+    content = csv("A,Apples,1,pcs,2", "B,Beans,1,pcs,2.5", header=header)
+    answer = upload(PATH, content, warehouse=str(make.main))
+    assert answer.status_code == 422
+    assert [(error["row"], error["column"]) for error in answer.json["errors"]] == [(3, "stock")]
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        ("sku;name;price\nA;Käse;1,50\n".encode("cp1252"), "cp1252"),
+        ("\ufeffSKU\tName\tPrice\r\nA\tKäse\t1.50\r\n".encode(), "utf-8"),
+        ("sku|name|price\nA|Käse|1.50\n".encode("utf-16"), "utf-16"),
+        ('"sku","name","price"\n"A","Käse",1.50\n'.encode(), "utf-8"),
+    ],
+)
+def test_delimiters_and_encodings(client, upload, content, encoding):
+    answer = upload(PATH, content)
+    assert answer.status_code == 200, answer.text
+    assert answer.json["encoding"] == encoding
+    assert bool(answer.json["warnings"]) == (encoding == "cp1252")
+    found = listed(client)["A"]
+    assert (found["name"], found["price"]) == ("Käse", "1.50")
+
+
+def test_xlsx(client, upload, place):
+    content = xlsx(
+        ["SKU", "Name", "Price", "Barcode", "Stock", "Warehouse"],
+        ["A", "Apples", 0.1 + 0.2, 4006381333931, 12, place],
+        [None] * 6,
+        ["B", "Beans", 2, None, None, None],
+    )
+    answer = upload(PATH, content)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json["rows"], answer.json["encoding"]) == (2, None)
+    found = listed(client)["A"]
+    assert (found["price"], found["barcode"], found["inventory"]) == ("0.30", "4006381333931", "12")
+    bad = upload(PATH, xlsx(["sku", "name", "price"], [], ["C", "Cress", "free"]))
+    assert [error["row"] for error in bad.json["errors"]] == [3]
+
+
+def test_a_formula_without_value_is_refused(upload):
+    answer = upload(PATH, xlsx(["sku", "name", "price"], ["A", "Apples", "=1+1"]))
+    assert (answer.status_code, answer.json["code"]) == (422, "unreadable-file")
+    assert "Row 2, column 3" in answer.json["detail"]
+
+
+def bomb():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as package:
+        with package.open("xl/worksheets/sheet1.xml", "w", force_zip64=True) as sheet:
+            for _ in range(600):
+                sheet.write(bytes(1024 * 1024))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n\n",
+        b"name,price\nA,1\n",
+        b"sku,SKU\nA,B\n",
+        b"sku\x00,name\n",
+        b"PK\x03\x04 no zip at all",
+        xlsx(["name"], ["A"])[:500],
+        xlsx(),
+        b'sku,name\n"' + b"x" * 200_000 + b'",b\n',
+    ],
+)
+def test_unreadable_files(upload, content):
+    answer = upload(PATH, content)
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["field"] == "file"
+
+
+def test_a_bomb_is_refused_at_once(upload):
+    content = bomb()
+    started = time.monotonic()
+    assert upload(PATH, content).status_code == 422
+    assert time.monotonic() - started < 2
+
+
+def test_only_those_with_the_permission_import(upload):
+    assert upload(PATH, csv("A,Apples,1,,,,"), as_="supplier").status_code == 403
+
+
+def test_ten_thousand_products_in_seconds(runtime, make):
+    place = make.main
+    content = csv(*(f"S{n},Product {n},1.50,Group {n % 20},C{n},5,{place}" for n in range(10_000)))
+    steps = []
+    started = time.monotonic()
+    with runtime.unit_of_work() as session:
+        result = import_products(session, io.BytesIO(content), progress=lambda *step: steps.append(step))
+    taken = time.monotonic() - started
+    assert (result.created, result.stock_lines) == (10_000, 10_000)
+    assert {step[0] for step in steps} == {"reading", "products", "stock"}
+    assert taken < 30
+
+
+def test_the_command(runtime, tmp_path, place):
+    file = tmp_path / "goods.csv"
+    file.write_bytes(csv(f"A,Apples,1.50,Fruit,111,12,{place}"))
+
+    class Context:
+        pass
+
+    context = Context()
+    context.runtime = runtime
+    dry = CliRunner().invoke(command, ["import", str(file), "--dry-run"], obj=context)
+    assert (dry.exit_code, "1 would be created" in dry.output) == (0, True), dry.output
+    done = CliRunner().invoke(command, ["import", str(file)], obj=context)
+    assert "1 rows: 1 were created, 0 updated, 0 unchanged; 1 lines of opening stock." in done.output
+    file.write_bytes(csv("A,,abc,,,,"))
+    failed = CliRunner().invoke(command, ["import", str(file)], obj=context)
+    assert (failed.exit_code, "row 2 price" in failed.output) == (1, True)
