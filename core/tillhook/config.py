@@ -114,17 +114,9 @@ class Settings:
     metrics_token: str = _setting(
         "",
         "Bearer token for `/metrics`; without it a log-in with `platform:metrics:read` is needed.",
+        parse=_secret,
         secret=True,
         shown="none",
-    )
-    cors_origins: tuple[str, ...] = _setting(
-        (),
-        "Origins whose pages may call the API from a browser, separated by commas.",
-        parse=_names,
-        shown="none",
-    )
-    metrics_token: str = _setting(
-        "", "Bearer token that opens `/metrics` to a program.", parse=_secret, secret=True, shown="none"
     )
     log_level: str = _setting("info", "Least severity that is logged: debug, info, warning or error.", parse=_log_level)
 

@@ -30,9 +30,9 @@ def check(context: Context) -> None:
 @with_context
 def openapi(context: Context) -> None:
     """Print the OpenAPI document of the enabled plugins."""
-    from tillhook.http.openapi import document
+    from tillhook.http.openapi import build
 
-    click.echo(json.dumps(document(context.runtime), indent=2, ensure_ascii=False))
+    click.echo(json.dumps(build(context.runtime), indent=2, ensure_ascii=False))
 
 
 @click.group()

@@ -1,10 +1,14 @@
 """``tillhook demo``: what the first run of a demonstration finds."""
 
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
+
 import click
 from sqlalchemy import text
 
 from tillhook.cli.context import Context, with_context
 from tillhook.errors import StartupError
+from tillhook.hooks import DemoData
 from tillhook.reference.models import Setting
 from tillhook.runtime import Runtime
 
@@ -29,7 +33,7 @@ def create_demo_data(runtime: Runtime) -> list[str]:
     if not is_demo(runtime) and has_users(runtime):
         raise StartupError("this database has users already; demo data is for an empty one")
     made = []
-    for name, data in runtime.registry.demo_data.items():
+    for name, data in _in_order(runtime.registry.demo_data):
         # A transaction each: the next one sees its warehouses and taxes among the reference data.
         with runtime.unit_of_work() as session:
             marker = session.get(Setting, DONE)
@@ -41,6 +45,16 @@ def create_demo_data(runtime: Runtime) -> list[str]:
                 marker.value = [*marker.value, name]
                 made.append(name)
     return made
+
+
+def _in_order(found: Mapping[str, DemoData]) -> Iterator[tuple[str, DemoData]]:
+    """Yield each after those it requires; what is not there (its plugin is not enabled) is not waited for."""
+    requires = {name: sorted(set(data.requires) & set(found)) for name, data in found.items()}
+    try:
+        for name in TopologicalSorter(requires).static_order():
+            yield name, found[name]
+    except CycleError as error:
+        raise StartupError(f"demo data requires itself: {' → '.join(error.args[1])}") from error
 
 
 def is_demo(runtime: Runtime) -> bool:

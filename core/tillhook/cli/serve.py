@@ -47,7 +47,7 @@ def serve(context: Context, safe: bool) -> None:
     _Server(settings, safe, welcome, metrics).run()
 
 
-class _Server(BaseApplication):  # type: ignore[misc]
+class _Server(BaseApplication):
     """gunicorn with our settings; each worker process builds a runtime of its own."""
 
     def __init__(self, settings: Settings, safe: bool, welcome: str, metrics: str) -> None:

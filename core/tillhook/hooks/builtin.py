@@ -4,7 +4,6 @@ They are named, not imported: the hooks are below them.
 """
 
 import importlib
-import importlib.util
 from types import ModuleType
 from typing import Any
 
@@ -22,7 +21,7 @@ MODULES = (
 
 def load_builtin() -> list[ModuleType]:
     """Import the core's hook modules."""
-    return [importlib.import_module(name) for name in MODULES if importlib.util.find_spec(name)]
+    return [importlib.import_module(name) for name in MODULES]
 
 
 def system_actor() -> Any:

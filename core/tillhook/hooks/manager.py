@@ -113,7 +113,9 @@ class HookManager:
                 for implementation in caller.get_hookimpls():
                     wrapper = implementation.wrapper or implementation.hookwrapper
                     if implementation.plugin is module and not wrapper:
-                        implementation.function = _noting(implementation.function, plugin, caller.name)
+                        # Declared final; there is no other way to wrap one implementation.
+                        noting = _noting(implementation.function, plugin, caller.name)
+                        implementation.function = noting  # type: ignore[misc]
 
 
 def _noting(function: Callable[..., Any], plugin: str, hook: str) -> Callable[..., Any]:

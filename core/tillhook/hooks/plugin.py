@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from marshmallow import Schema
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
     from tillhook.events import Event
-    from tillhook.http import Schema
     from tillhook.sales import SaleDraft
 
 StockPolicy = Literal["block", "allow", "absorb"]

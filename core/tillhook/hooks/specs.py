@@ -9,6 +9,8 @@ Implementations run in a fixed order: the core's own, then the plugins by name. 
 that they do not need. They never commit. Work that may fail alone belongs to a consumer of the outbox.
 """
 
+# mypy: disable-error-code="empty-body"
+
 from collections.abc import Iterable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
         Route,
         SettingDeclaration,
     )
-    from tillhook.ledger import LotPick, LotRequest, MovementDraft, PolicyRequest, StockMovement
+    from tillhook.ledger import LotRequest, PolicyRequest, StockMovement
     from tillhook.reporting import Report
     from tillhook.sales import PostedSale, PriceRequest, SaleDraft, TaxRequest
 
@@ -192,7 +194,7 @@ def validate_sale(session: "Session", draft: "SaleDraft") -> None:
 
 
 @hookspec
-def validate_movements(session: "Session", movements: "Sequence[MovementDraft]") -> None:
+def validate_movements(session: "Session", movements: "Sequence[StockMovement]") -> None:
     """Veto a batch of stock movements before it is written.
 
     Called: once per batch, in the poster's transaction.
@@ -290,10 +292,11 @@ def resolve_stock_policy(session: "Session", request: "PolicyRequest") -> "str |
 
 
 @hookspec(firstresult=True)
-def resolve_lots(session: "Session", request: "LotRequest") -> "Sequence[LotPick] | None":
+def resolve_lots(session: "Session", request: "LotRequest") -> "Sequence[tuple[int, Decimal]] | None":
     """Answer from which lots a line is taken, or ``None`` for no opinion.
 
     Called: per line of a lot-tracked product that names no lot.
-    Returns: lots and quantities that add up to the line. When nobody answers: first expired, first out.
+    Returns: ids of lots and quantities, in the order of picking, together at most the line's. When nobody
+        answers: first expired, first out.
     Since: 0.1
     """

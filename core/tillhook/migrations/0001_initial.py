@@ -108,8 +108,7 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.CheckConstraint("(id > 0) = (kind = 'warehouse')", name=op.f("ck_location_virtual_id")),
         sa.CheckConstraint(
-            "kind IN ('warehouse','vendor','customer','adjustment','scrap','transit')",
-            name=op.f("ck_location_kind"),
+            "kind IN ('warehouse','vendor','customer','adjustment','scrap','transit')", name=op.f("ck_location_kind")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_location")),
         sa.UniqueConstraint("code", name=op.f("uq_location_code")),
@@ -205,11 +204,7 @@ def upgrade() -> None:
         sa.Column("customer_email", sa.Text(), nullable=False),
         sa.Column("source_device", sa.Text(), nullable=False),
         sa.Column("is_offline", sa.Boolean(), nullable=False),
-        sa.Column(
-            "client_timestamp",
-            sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"),
-            nullable=True,
-        ),
+        sa.Column("client_timestamp", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("clock_suspect", sa.Boolean(), nullable=False),
         sa.Column("sale_date", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
@@ -228,20 +223,20 @@ def upgrade() -> None:
         sa.CheckConstraint("(kind = 'sale') = (origin_id IS NULL)", name=op.f("ck_sale_origin")),
         sa.CheckConstraint("kind IN ('sale','return','cancellation')", name=op.f("ck_sale_kind")),
         sa.CheckConstraint(
-            "discount_amount = CAST(discount_amount AS BIGINT) AND discount_amount BETWEEN -9999999999999 AND 9999999999999",
+            "discount_amount = CAST(discount_amount AS BIGINT) AND discount_amount BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_discount_amount_exact"),
         ),
         sa.CheckConstraint("subtotal + tax_amount - discount_amount = total_amount", name=op.f("ck_sale_totals")),
         sa.CheckConstraint(
-            "subtotal = CAST(subtotal AS BIGINT) AND subtotal BETWEEN -9999999999999 AND 9999999999999",
+            "subtotal = CAST(subtotal AS BIGINT) AND subtotal BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_subtotal_exact"),
         ),
         sa.CheckConstraint(
-            "tax_amount = CAST(tax_amount AS BIGINT) AND tax_amount BETWEEN -9999999999999 AND 9999999999999",
+            "tax_amount = CAST(tax_amount AS BIGINT) AND tax_amount BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_tax_amount_exact"),
         ),
         sa.CheckConstraint(
-            "total_amount = CAST(total_amount AS BIGINT) AND total_amount BETWEEN -9999999999999 AND 9999999999999",
+            "total_amount = CAST(total_amount AS BIGINT) AND total_amount BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_total_amount_exact"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sale")),
@@ -292,19 +287,19 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint("quantity <> 0", name=op.f("ck_sale_line_quantity")),
         sa.CheckConstraint(
-            "quantity = CAST(quantity AS BIGINT) AND quantity BETWEEN -9999999999999 AND 9999999999999",
+            "quantity = CAST(quantity AS BIGINT) AND quantity BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_line_quantity_exact"),
         ),
         sa.CheckConstraint(
-            "tax_amount = CAST(tax_amount AS BIGINT) AND tax_amount BETWEEN -9999999999999 AND 9999999999999",
+            "tax_amount = CAST(tax_amount AS BIGINT) AND tax_amount BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_line_tax_amount_exact"),
         ),
         sa.CheckConstraint(
-            "total_price = CAST(total_price AS BIGINT) AND total_price BETWEEN -9999999999999 AND 9999999999999",
+            "total_price = CAST(total_price AS BIGINT) AND total_price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_line_total_price_exact"),
         ),
         sa.CheckConstraint(
-            "unit_price = CAST(unit_price AS BIGINT) AND unit_price BETWEEN -9999999999999 AND 9999999999999",
+            "unit_price = CAST(unit_price AS BIGINT) AND unit_price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_line_unit_price_exact"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sale_line")),
@@ -329,11 +324,11 @@ def upgrade() -> None:
         sa.Column("reference", sa.Text(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint(
-            "amount = CAST(amount AS BIGINT) AND amount BETWEEN -9999999999999 AND 9999999999999",
+            "amount = CAST(amount AS BIGINT) AND amount BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_payment_amount_exact"),
         ),
         sa.CheckConstraint(
-            "change = CAST(change AS BIGINT) AND change BETWEEN -9999999999999 AND 9999999999999",
+            "change = CAST(change AS BIGINT) AND change BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_payment_change_exact"),
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sale_payment")),
@@ -351,32 +346,21 @@ def upgrade() -> None:
     op.create_table(
         "stock_level",
         sa.Column(
-            "variant_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
+            "variant_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column(
-            "location_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
+            "location_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
-        sa.Column(
-            "lot_id",
-            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-            autoincrement=False,
-            nullable=False,
-        ),
+        sa.Column("lot_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("on_hand", sa.BigInteger(), nullable=False),
         sa.Column("reserved", sa.BigInteger(), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.CheckConstraint(
-            "on_hand = CAST(on_hand AS BIGINT) AND on_hand BETWEEN -9999999999999 AND 9999999999999",
+            "on_hand = CAST(on_hand AS BIGINT) AND on_hand BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_stock_level_on_hand_exact"),
         ),
         sa.CheckConstraint(
-            "reserved = CAST(reserved AS BIGINT) AND reserved BETWEEN -9999999999999 AND 9999999999999",
+            "reserved = CAST(reserved AS BIGINT) AND reserved BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_stock_level_reserved_exact"),
         ),
         sa.CheckConstraint("reserved >= 0", name=op.f("ck_stock_level_reserved_positive")),
@@ -394,7 +378,7 @@ def upgrade() -> None:
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint(
-            "rate = CAST(rate AS BIGINT) AND rate BETWEEN -9999999999999 AND 9999999999999",
+            "rate = CAST(rate AS BIGINT) AND rate BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_tax_rate_exact"),
         ),
         sa.CheckConstraint("rate BETWEEN 0 AND 10000", name=op.f("ck_tax_rate_fraction")),
@@ -509,26 +493,26 @@ def upgrade() -> None:
         sa.CheckConstraint("status IN ('pending','published','rejected','archived')", name=op.f("ck_product_status")),
         sa.CheckConstraint("tracking IN ('none','quantity','lot')", name=op.f("ck_product_tracking")),
         sa.CheckConstraint(
-            "cost_price = CAST(cost_price AS BIGINT) AND cost_price BETWEEN -9999999999999 AND 9999999999999",
+            "cost_price = CAST(cost_price AS BIGINT) AND cost_price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_product_cost_price_exact"),
         ),
         sa.CheckConstraint("cost_price >= 0", name=op.f("ck_product_cost_price_positive")),
         sa.CheckConstraint(
-            "last_price = CAST(last_price AS BIGINT) AND last_price BETWEEN -9999999999999 AND 9999999999999",
+            "last_price = CAST(last_price AS BIGINT) AND last_price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_product_last_price_exact"),
         ),
         sa.CheckConstraint(
-            "list_price = CAST(list_price AS BIGINT) AND list_price BETWEEN -9999999999999 AND 9999999999999",
+            "list_price = CAST(list_price AS BIGINT) AND list_price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_product_list_price_exact"),
         ),
         sa.CheckConstraint("list_price >= 0", name=op.f("ck_product_list_price_positive")),
         sa.CheckConstraint(
-            "low_stock_threshold = CAST(low_stock_threshold AS BIGINT) AND low_stock_threshold BETWEEN -9999999999999 AND 9999999999999",
+            "low_stock_threshold = CAST(low_stock_threshold AS BIGINT) AND low_stock_threshold BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_product_low_stock_threshold_exact"),
         ),
         sa.CheckConstraint("low_stock_threshold >= 0", name=op.f("ck_product_low_stock_threshold_positive")),
         sa.CheckConstraint(
-            "price = CAST(price AS BIGINT) AND price BETWEEN -9999999999999 AND 9999999999999",
+            "price = CAST(price AS BIGINT) AND price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_product_price_exact"),
         ),
         sa.CheckConstraint("price >= 0", name=op.f("ck_product_price_positive")),
@@ -711,12 +695,12 @@ def upgrade() -> None:
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint(
-            "cost_price = CAST(cost_price AS BIGINT) AND cost_price BETWEEN -9999999999999 AND 9999999999999",
+            "cost_price = CAST(cost_price AS BIGINT) AND cost_price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_variant_cost_price_exact"),
         ),
         sa.CheckConstraint("cost_price >= 0", name=op.f("ck_variant_cost_price_positive")),
         sa.CheckConstraint(
-            "price = CAST(price AS BIGINT) AND price BETWEEN -9999999999999 AND 9999999999999",
+            "price = CAST(price AS BIGINT) AND price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_variant_price_exact"),
         ),
         sa.CheckConstraint("price >= 0", name=op.f("ck_variant_price_positive")),
@@ -742,7 +726,7 @@ def upgrade() -> None:
         sa.Column("pack_quantity", sa.BigInteger(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint(
-            "pack_quantity = CAST(pack_quantity AS BIGINT) AND pack_quantity BETWEEN -9999999999999 AND 9999999999999",
+            "pack_quantity = CAST(pack_quantity AS BIGINT) AND pack_quantity BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_barcode_pack_quantity_exact"),
         ),
         sa.CheckConstraint("pack_quantity > 0", name=op.f("ck_barcode_pack_quantity_positive")),
@@ -780,7 +764,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint(
-            "quantity = CAST(quantity AS BIGINT) AND quantity BETWEEN -9999999999999 AND 9999999999999",
+            "quantity = CAST(quantity AS BIGINT) AND quantity BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_reservation_quantity_exact"),
         ),
         sa.CheckConstraint("quantity > 0", name=op.f("ck_reservation_positive")),
@@ -817,7 +801,7 @@ def upgrade() -> None:
         sa.Column("reverses_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint(
-            "quantity = CAST(quantity AS BIGINT) AND quantity BETWEEN -9999999999999 AND 9999999999999",
+            "quantity = CAST(quantity AS BIGINT) AND quantity BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_stock_movement_quantity_exact"),
         ),
         sa.CheckConstraint("quantity > 0", name=op.f("ck_stock_movement_positive")),
@@ -825,12 +809,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["variant_id"], ["variant.id"], name=op.f("fk_stock_movement_variant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_movement")),
         sa.UniqueConstraint(
-            "document_type",
-            "document_id",
-            "document_line",
-            "effect",
-            "lot_id",
-            name="uq_stock_movement_effect",
+            "document_type", "document_id", "document_line", "effect", "lot_id", name="uq_stock_movement_effect"
         ),
     )
     with op.batch_alter_table("stock_movement", schema=None) as batch_op:
@@ -896,9 +875,7 @@ def downgrade() -> None:
     op.drop_table("stock_policy")
     with op.batch_alter_table("stock_alert", schema=None) as batch_op:
         batch_op.drop_index(
-            "ux_stock_alert_open",
-            postgresql_where=sa.text("status = 'open'"),
-            sqlite_where=sa.text("status = 'open'"),
+            "ux_stock_alert_open", postgresql_where=sa.text("status = 'open'"), sqlite_where=sa.text("status = 'open'")
         )
 
     op.drop_table("stock_alert")
@@ -983,9 +960,7 @@ def downgrade() -> None:
     op.drop_table("party")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index(
-            "ix_outbox_unsequenced",
-            postgresql_where=sa.text("seq IS NULL"),
-            sqlite_where=sa.text("seq IS NULL"),
+            "ix_outbox_unsequenced", postgresql_where=sa.text("seq IS NULL"), sqlite_where=sa.text("seq IS NULL")
         )
 
     op.drop_table("outbox")
