@@ -31,9 +31,7 @@ def format_number(pattern: str, number: int, on: date) -> str:
 
     Known fields are ``yyyy``, ``yy``, ``mm``, ``dd`` and ``seq``.
     """
-    return pattern.format(
-        yyyy=f"{on:%Y}", yy=f"{on:%y}", mm=f"{on:%m}", dd=f"{on:%d}", seq=number
-    )
+    return pattern.format(yyyy=f"{on:%Y}", yy=f"{on:%y}", mm=f"{on:%m}", dd=f"{on:%d}", seq=number)
 
 
 def sale_number(prefix: str, recorded_on: date, sale_id: int) -> str:
