@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+import requests
 import time_machine
 from sqlalchemy import select, update
 
@@ -15,6 +16,7 @@ from tillhook.db import utc_now
 from tillhook.reference import update_settings
 from tillhook.runtime import Runtime
 from tillhook.testing.client import Client
+from tillhook.testing.server import RunningServer
 
 LogIn = Callable[..., Any]
 
@@ -328,3 +330,25 @@ def test_old_sessions_are_cleaned_up(runtime: Runtime, log_in: LogIn) -> None:
 )
 def test_log_in_bodies_that_are_wrong(client: Client, body: dict[str, Any]) -> None:
     assert client.post("/api/auth/login", body, as_=None).status_code == 422
+
+
+@pytest.mark.parametrize("way", ["log-out", "reuse"])
+def test_a_session_ends_in_every_process(server: RunningServer, way: str) -> None:
+    body = {"email": "cashier@test.com", "password": "testpass123"}
+    tokens = requests.post(f"{server.url}/api/auth/login", json=body, timeout=10).json()
+    headers = bearer(tokens["access_token"])
+
+    def statuses() -> set[int]:
+        # Each on a connection of its own, so that both processes answer some and keep the actor.
+        url = f"{server.url}/api/auth/me"
+        return {requests.get(url, headers=headers, timeout=10).status_code for _ in range(30)}
+
+    assert statuses() == {200}
+    if way == "log-out":
+        done = requests.post(f"{server.url}/api/auth/logout", headers=headers, timeout=10)
+        assert done.status_code == 204
+    else:
+        again = {"refresh_token": tokens["refresh_token"]}
+        codes = [requests.post(f"{server.url}/api/auth/refresh", json=again, timeout=10).status_code for _ in "12"]
+        assert codes == [200, 401]
+    assert statuses() == {401}
