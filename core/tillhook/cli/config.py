@@ -1,7 +1,5 @@
 """``tillhook config``, ``tillhook openapi`` and ``tillhook docs``: what the program says of itself."""
 
-import json
-
 import click
 
 from tillhook.cli.context import Context, print_table, with_context
@@ -30,9 +28,10 @@ def check(context: Context) -> None:
 @with_context
 def openapi(context: Context) -> None:
     """Print the OpenAPI document of the enabled plugins."""
+    from tillhook.http.media import dump_json
     from tillhook.http.openapi import build
 
-    click.echo(json.dumps(build(context.runtime), indent=2, ensure_ascii=False))
+    click.echo(dump_json(build(context.runtime)))
 
 
 @click.group()

@@ -42,6 +42,7 @@ class Registry:
     def __init__(self, hooks: HookManager, settings: Settings) -> None:
         self._hooks = hooks
         self._owners: dict[tuple[str, str], str] = {}
+        self._commands: dict[str, click.Command] | None = None
         self.permissions = self._named("permission", Permission)
         self.settings = self._named("setting", SettingDeclaration)
         self.channels = self._named("channel", Channel)
@@ -62,11 +63,13 @@ class Registry:
 
     def commands(self) -> "dict[str, click.Command]":
         """Return the plugins' commands; only the command line asks."""
-        found: dict[str, click.Command] = {}
-        for plugin, command in self._hooks.collect("register_commands"):
-            self._claim("command", str(command.name), plugin)
-            found[str(command.name)] = command
-        return found
+        if self._commands is None:
+            found: dict[str, click.Command] = {}
+            for plugin, command in self._hooks.collect("register_commands"):
+                self._claim("command", str(command.name), plugin)
+                found[str(command.name)] = command
+            self._commands = found
+        return self._commands
 
     def _named(self, kind: str, type_: type[Declaration], hook: str | None = None) -> dict[str, Declaration]:
         found: dict[str, Declaration] = {}

@@ -1,0 +1,191 @@
+"""The command line, without a server."""
+
+import json
+import sys
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import text
+
+from tillhook.cli.demo import create_demo_data, is_demo
+from tillhook.cli.main import cli, main
+from tillhook.errors import StartupError
+from tillhook.hooks import DemoData
+from tillhook.testing.plugins import write_plugin
+
+
+@pytest.fixture
+def run(settings, monkeypatch):
+    """Run one command on the test's database."""
+    monkeypatch.setenv("TILLHOOK_DATABASE_URL", settings.database_url)
+    monkeypatch.setenv("TILLHOOK_DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("TILLHOOK_SECRET", settings.secret)
+    monkeypatch.setenv("TILLHOOK_MODULES", ",".join(settings.modules))
+
+    def run(*arguments, **options):
+        return CliRunner().invoke(cli, arguments, **options)
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder of installed plugins."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    before = set(sys.modules)
+    yield folder
+    for name in set(sys.modules) - before:
+        if name.startswith("tillhook_"):
+            del sys.modules[name]
+
+
+def test_migrating_again_changes_nothing(run):
+    done = run("migrate")
+    assert done.exit_code == 0, done.output
+    assert run("db", "current").exit_code == 0
+    assert run("db", "check").output == "The tables are as the code wants them.\n"
+
+
+def test_a_database_that_is_behind_fails_the_check(run, runtime):
+    with runtime.database.unit_of_work() as session:
+        session.execute(text("UPDATE alembic_version_tillhook SET version_num = '0001'"))
+    assert run("db", "current").exit_code == 1
+    with runtime.database.unit_of_work() as session:
+        session.execute(text("ALTER TABLE party ADD COLUMN surplus INTEGER"))
+    done = run("db", "check")
+    assert (done.exit_code, "surplus" in done.output) == (1, True)
+
+
+def test_a_broken_plugin_is_listed_with_its_traceback(run, folder):
+    write_plugin(folder, "wreck", "import nothing_of_this_name")
+    done = run("modules", "list")
+    assert done.exit_code == 0, done.output
+    assert "wreck" in done.output
+    assert "No module named 'nothing_of_this_name'" in done.output
+
+
+def test_modules_are_switched_when_no_variable_fixes_them(run, folder, monkeypatch):
+    write_plugin(folder, "zebra", "")
+    refused = run("modules", "disable", "zebra")
+    assert isinstance(refused.exception, StartupError)
+    monkeypatch.delenv("TILLHOOK_MODULES")
+    assert run("modules", "enable", "zebra").output == "zebra is enabled; restart the server.\n"
+    assert run("modules", "disable", "zebra").exit_code == 0
+    [line] = [line for line in run("modules", "list").output.splitlines() if line.startswith("zebra")]
+    assert line.split() == ["zebra", "1.0", "disabled"]
+
+
+def test_verify_is_silent_about_sound_books_and_names_a_damaged_level(run, make, runtime):
+    product = make.product(stock={make.main: 10})
+    assert run("verify").exit_code == 0
+    with runtime.database.unit_of_work() as session:
+        session.execute(text("UPDATE stock_level SET on_hand = on_hand + 10000"))
+    done = run("verify")
+    assert done.exit_code == 1
+    assert "stock levels" in done.output
+    assert "11" in done.output and "10" in done.output
+    assert product
+
+
+def test_a_user_can_be_added_and_log_in(run, client):
+    added = run("users", "add", "boss@example.com", "--password-stdin", input="correct horse battery\n")
+    assert added.exit_code == 0, added.output
+    assert "boss@example.com" in run("users", "list").output
+    body = {"email": "boss@example.com", "password": "correct horse battery"}
+    assert client.post("/api/auth/login", body, as_=None).status_code == 200
+
+
+def test_demo_data_is_for_an_empty_database(run):
+    refused = run("demo")
+    assert isinstance(refused.exception, StartupError)
+    assert "has users already" in str(refused.exception)
+
+
+def test_demo_data_is_made_once_each_after_what_it_requires(runtime):
+    made = []
+
+    def data(name, *requires):
+        return DemoData(name=name, create=lambda session: made.append(name), requires=requires)
+
+    with runtime.unit_of_work() as session:
+        for table in ("user_role", "user_warehouse", "session_family", "user_account"):
+            session.execute(text(f"DELETE FROM {table}"))
+    runtime.registry.demo_data = {"a": data("a", "c", "absent"), "b": data("b"), "c": data("c")}
+    assert not is_demo(runtime)
+    create_demo_data(runtime)
+    assert made.index("c") < made.index("a")
+    runtime.registry.demo_data["d"] = data("d")
+    assert create_demo_data(runtime) == ["d"], "a plugin that came later"
+    assert sorted(made) == ["a", "b", "c", "d"]
+    runtime.registry.demo_data = {"x": data("x", "y"), "y": data("y", "x")}
+    with pytest.raises(StartupError, match="demo data requires itself"):
+        create_demo_data(runtime)
+
+
+def test_demo_mode_does_not_leave_the_machine(run, runtime, monkeypatch):
+    with runtime.unit_of_work() as session:
+        session.execute(
+            text("INSERT INTO setting (key, value, updated_at) VALUES ('demo.created', '[]', '2026-01-01T00:00:00Z')")
+        )
+    monkeypatch.setenv("TILLHOOK_HOST", "0.0.0.0")
+    monkeypatch.setenv("TILLHOOK_PORT", "18999")
+    refused = run("serve")
+    assert isinstance(refused.exception, StartupError)
+    assert "demo mode does not listen on 0.0.0.0" in str(refused.exception)
+
+
+def test_events_are_shown_newest_last(run, make):
+    make.product(name="Tea")
+    make.product(name="Rye bread")
+    lines = [json.loads(line) for line in run("events", "show", "--last", "1000").output.splitlines()]
+    assert lines
+    assert [line["id"] for line in lines] == sorted(line["id"] for line in lines)
+    name = lines[0]["name"]
+    found = run("events", "show", "--name", name).output.splitlines()
+    assert {json.loads(line)["name"] for line in found} == {name}
+
+
+def test_the_settings_are_checked_and_shown(run):
+    done = run("config", "check")
+    assert done.exit_code == 0, done.output
+    assert "TILLHOOK_PORT" in done.output
+    assert "(hidden)" in done.output
+
+
+def test_the_api_is_described(run):
+    document = json.loads(run("openapi").output)
+    assert document["openapi"].startswith("3.1")
+    assert document["paths"]
+
+
+def test_a_plugin_adds_a_command(run, folder, monkeypatch, settings):
+    write_plugin(
+        folder,
+        "zebra",
+        "import click\nfrom tillhook import hookimpl\n@hookimpl\ndef register_commands():\n"
+        "    return [click.Command('gallop', callback=lambda: click.echo('hop'))]\n",
+    )
+    monkeypatch.setenv("TILLHOOK_MODULES", ",".join((*settings.modules, "zebra")))
+    assert run("gallop").output == "hop\n"
+    assert "gallop" in run("--help").output
+
+
+def test_help_needs_no_working_plugins(run, monkeypatch):
+    monkeypatch.setenv("TILLHOOK_MODULES", "nonsense")
+    done = run("--help")
+    assert done.exit_code == 0
+    assert "plugin nonsense is not installed" in done.output
+    assert "serve" in done.output
+
+
+def test_what_a_person_can_mend_is_said_without_a_traceback(run, monkeypatch, capsys):
+    monkeypatch.setenv("TILLHOOK_PROT", "1")
+    monkeypatch.setattr(sys, "argv", ["tillhook", "migrate"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
+        "tillhook: TILLHOOK_PROT: there is no such setting; did you mean TILLHOOK_PORT?\n"
+    )
