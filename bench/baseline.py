@@ -221,12 +221,12 @@ class _PostgresStore(_Store):
     ) -> None:
         variants, units = zip(*changes, strict=True)
         cursor.execute(
-            "WITH locked AS MATERIALIZED (SELECT l.id, c.units FROM stock_level l"
+            "WITH locked AS MATERIALIZED (SELECT l.variant_id, c.units FROM stock_level l"
             " JOIN unnest(%s::bigint[], %s::bigint[]) AS c(variant, units) ON c.variant = l.variant_id"
             " WHERE l.location_id = %s AND l.lot_id = 0 ORDER BY l.variant_id FOR UPDATE OF l)"
             " UPDATE stock_level l SET on_hand = on_hand - locked.units, updated_at = %s FROM locked"
-            " WHERE l.id = locked.id",
-            (list(variants), list(units), warehouse, now),
+            " WHERE l.variant_id = locked.variant_id AND l.location_id = %s AND l.lot_id = 0",
+            (list(variants), list(units), warehouse, now, warehouse),
         )
 
 

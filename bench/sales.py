@@ -226,7 +226,7 @@ class _Bench:
         outcome = _run_load(job)
         expected = {"sales": "201", "hot": "201"}.get(case, "200")
         if set(outcome.statuses) != {expected}:
-            _say(f"{self._engine} {case}: answers {outcome.statuses}; the server's log ends:\n{server.logs()[-3000:]}")
+            raise SystemExit(f"{case}: answers {outcome.statuses}; the log ends:\n{server.logs()[-3000:]}")
         if case == "echo":
             outcome.acknowledged = outcome.requests
         elif case != "duplicates":

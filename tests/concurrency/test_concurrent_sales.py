@@ -75,7 +75,7 @@ def test_the_last_10_units_are_sold_to_10_of_64_clients(
     assert Counter(status for status, _ in answers) == {201: 10, 409: 54}
     for problem in (body for status, body in answers if status == 409):
         assert problem["code"] == "insufficient-stock"
-        assert [line["product_id"] for line in problem["lines"]] == [scarce["id"]]
+        assert [line["product_id"] for line in problem["short_lines"]] == [scarce["id"]]
     assert (make.stock(scarce), make.stock(plenty)) == (0, 990)
     assert verify(runtime) == []
 
