@@ -97,7 +97,7 @@ class Document:
         is_public = route.permission is PUBLIC
         operation: dict[str, Any] = {
             "operationId": self._operation_id(route),
-            "summary": route.summary or f"{route.method} {route.path}",
+            "summary": _plain(route.summary) or f"{route.method} {route.path}",
             "tags": [module_of(route.handler)],
             "parameters": [*_path_parameters(route), *self._query_parameters(route), *_headers(route)],
             "responses": self._responses(route),
@@ -107,7 +107,7 @@ class Document:
             operation["x-permission"] = route.permission
         text = (route.handler.__doc__ or "").strip().partition("\n\n")[2].strip()
         if text:
-            operation["description"] = re.sub(r"[ \t]*\n[ \t]+", "\n", text)
+            operation["description"] = _plain(re.sub(r"[ \t]*\n[ \t]+", "\n", text))
         if route.body is not None or route.upload:
             operation["requestBody"] = self._body(route)
         return operation
@@ -206,6 +206,11 @@ def _headers(route: Route) -> list[dict[str, Any]]:
         return []
     schema = {"type": "string", "pattern": "^[!-~]{1,255}$"}
     return [{"name": HEADER, "in": "header", "required": False, "schema": schema}]
+
+
+def _plain(text: str) -> str:
+    """Return a docstring's text as Markdown."""
+    return text.replace("``", "`")
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
