@@ -16,6 +16,7 @@ MODULES = (
     "tillhook.ledger.hooks",
     "tillhook.sales.hooks",
     "tillhook.events.hooks",
+    "tillhook.http.hooks",
 )
 
 

@@ -17,6 +17,10 @@ function resolve(schema) {
   return schema && schema.$ref ? openapi.components.schemas[schema.$ref.split("/").pop()] : schema || {};
 }
 
+function isA(type, name) {
+  return [].concat(type.type).includes(name);
+}
+
 /** Say a schema in a few words. */
 function kind(schema) {
   const type = resolve(schema);
@@ -26,7 +30,7 @@ function kind(schema) {
     const others = type.anyOf.filter((each) => each.type !== "null").map(kind);
     words.push(others.join(" or ") + (isNullable ? " or null" : ""));
   } else if (type.enum) words.push(type.enum.join(" | "));
-  else if (type.type === "array") words.push("list of " + kind(type.items));
+  else if (isA(type, "array")) words.push("list of " + kind(type.items) + (isA(type, "null") ? " or null" : ""));
   else words.push([].concat(type.type || "any").join(" or "));
   if (type.minimum !== undefined || type.maximum !== undefined) {
     const most = type.maximum > 2 ** 53 ? undefined : type.maximum;
@@ -41,14 +45,14 @@ function kind(schema) {
 /** List the fields of a schema, those of nested objects with their path. */
 function rows(schema, prefix = "", depth = 0) {
   const type = resolve(schema);
-  if (type.type === "array") return rows(type.items, prefix + "[].", depth);
+  if (isA(type, "array")) return rows(type.items, prefix + "[].", depth);
   const found = [];
   for (const [name, field] of Object.entries(type.properties || {})) {
     const isRequired = (type.required || []).includes(name);
     found.push(row(prefix + name, field, isRequired));
     const inner = resolve(field);
-    const isObject = inner.properties || (inner.type === "array" && resolve(inner.items).properties);
-    if (isObject && depth < 3) found.push(...rows(inner, prefix + name + (inner.type === "array" ? "" : "."), depth + 1));
+    const isObject = inner.properties || (isA(inner, "array") && resolve(inner.items).properties);
+    if (isObject && depth < 3) found.push(...rows(inner, prefix + name + (isA(inner, "array") ? "" : "."), depth + 1));
   }
   return found;
 }
