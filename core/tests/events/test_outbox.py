@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from tillhook.events import dispatch, read_events, record, sequence_events
+from tillhook.hooks import Consumer
 
 NAME = "inventory:low-stock-alert"
 
@@ -107,10 +108,10 @@ def test_a_consumer_that_fails_gets_the_same_events_again(runtime):
         got.extend(event.payload["number"] for event in events if "number" in event.payload)
 
     with pytest.raises(RuntimeError), runtime.unit_of_work() as session:
-        dispatch(session, "mail", fail)
+        dispatch(session, Consumer(name="mail", handle=fail))
     with runtime.unit_of_work() as session:
-        dispatch(session, "mail", take)
-        assert dispatch(session, "mail", take) == 0
+        dispatch(session, Consumer(name="mail", handle=take, events=(NAME,)))
+        assert dispatch(session, Consumer(name="mail", handle=take, events=(NAME,))) == 0
     assert got == [0, 1, 2]
 
 

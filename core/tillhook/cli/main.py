@@ -14,6 +14,7 @@ from tillhook.cli.modules import modules
 from tillhook.cli.serve import serve
 from tillhook.cli.users import users
 from tillhook.cli.verify import verify
+from tillhook.cli.worker import worker
 from tillhook.errors import DomainError, StartupError
 
 
@@ -46,7 +47,7 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Context)
 
 
-for _command in (serve, migrate, db, migrations, modules, users, verify, demo, events, config, openapi, docs):
+for _command in (serve, worker, migrate, db, migrations, modules, users, verify, demo, events, config, openapi, docs):
     cli.add_command(_command)
 
 

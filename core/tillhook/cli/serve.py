@@ -5,6 +5,8 @@ import os
 import shlex
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -52,6 +54,7 @@ class _Server(BaseApplication):
 
     def __init__(self, settings: Settings, safe: bool, welcome: str, metrics: str) -> None:
         self._settings, self._safe, self._welcome, self._metrics = settings, safe, welcome, metrics
+        self._worker: subprocess.Popen[bytes] | None = None
         super().__init__()
 
     def load_config(self) -> None:
@@ -82,10 +85,21 @@ class _Server(BaseApplication):
             "graceful_timeout": 30,
             "loglevel": "warning",
             "proc_name": "tillhook",
-            "when_ready": lambda server: click.echo(self._welcome),
+            "when_ready": lambda server: self._ready(),
             "child_exit": lambda server, worker: forget_process(worker.pid),
-            "on_exit": lambda server: shutil.rmtree(self._metrics, ignore_errors=True),
+            "on_exit": lambda server: self._leave(),
         }
+
+    def _ready(self) -> None:
+        """Start the worker beside the requests' processes, and say where we are."""
+        self._worker = subprocess.Popen([sys.executable, "-m", "tillhook", "worker"])
+        click.echo(self._welcome)
+
+    def _leave(self) -> None:
+        if self._worker is not None:
+            self._worker.terminate()
+            self._worker.wait()
+        shutil.rmtree(self._metrics, ignore_errors=True)
 
 
 def _bracketed(host: str) -> str:

@@ -7,10 +7,10 @@ lost. Within one numbering the order is that of the keys; a posting takes its ev
 the events of one stock level are numbered in the order in which its transactions committed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -18,6 +18,9 @@ from sqlalchemy.orm import Session
 from tillhook.db import as_instant, format_instant, insert_rows, utc_now
 from tillhook.events.models import ConsumerCursor, OutboxEvent
 from tillhook.runtime import runtime_of
+
+if TYPE_CHECKING:
+    from tillhook.hooks import Consumer
 
 #: An advisory lock's key, any constant that nothing else uses.
 _SEQUENCE_LOCK = 7_411_001
@@ -81,21 +84,22 @@ def read_events(session: Session, after: int, limit: int = 100, names: Sequence[
     ]
 
 
-def dispatch(
-    session: Session, consumer: str, handle: Callable[[Session, Sequence[Event]], None], limit: int = 100
-) -> int:
-    """Hand the next events to a consumer and move its cursor, in one transaction; return how many.
+def dispatch(session: Session, consumer: "Consumer", limit: int = 100) -> int:
+    """Hand the next events to a consumer and move its cursor, in one transaction; return how many were looked at.
 
-    At least once: when ``handle`` raises, the cursor stays and the same events come again.
+    At least once: when ``consumer.handle`` raises, the cursor stays and the same events come again. A cursor is
+    locked while it moves, so two workers never hand out the same events at once.
     """
     sequence_events(session)
-    cursor = session.get(ConsumerCursor, consumer, with_for_update=True)
+    cursor = session.get(ConsumerCursor, consumer.name, with_for_update=True)
     if cursor is None:
-        cursor = ConsumerCursor(consumer=consumer, seq=0)
+        cursor = ConsumerCursor(consumer=consumer.name, seq=0)
         session.add(cursor)
     events = read_events(session, cursor.seq, limit)
+    wanted = [event for event in events if consumer.events is None or event.name in consumer.events]
+    if wanted:
+        consumer.handle(session, wanted)
     if events:
-        handle(session, events)
         cursor.seq = events[-1].seq
     session.flush()
     return len(events)

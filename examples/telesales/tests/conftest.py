@@ -1,6 +1,7 @@
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def modules():
+    """The plugins that these tests run with: this one alone."""
     return ("telesales",)
