@@ -25,10 +25,9 @@ def register_channels():
 def install(tmp_path, monkeypatch):
     """Write plugins into a folder on the path; forget them afterwards."""
     monkeypatch.syspath_prepend(str(tmp_path))
-    before = set(sys.modules)
     yield lambda name, hooks=NOTHING, manifest="": write_plugin(tmp_path, name, hooks, manifest=manifest)
-    for name in set(sys.modules) - before:
-        if name.startswith("tillhook_"):
+    for name, module in list(sys.modules.items()):
+        if str(tmp_path) in (getattr(module, "__file__", None) or ""):
             del sys.modules[name]
 
 
