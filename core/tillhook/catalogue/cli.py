@@ -1,5 +1,6 @@
 """``tillhook products``: what is too long for a request."""
 
+import itertools
 import sys
 from typing import IO, TYPE_CHECKING, Any
 
@@ -53,7 +54,9 @@ class _Bar:
         if step != self._step:
             self._finish()
             self._step = step
-            self._bar = click.progressbar(length=total or None, label=step.ljust(10), file=sys.stderr)
+            # Without a length it wants something to go through, which may be endless.
+            steps = range(total) if total else itertools.count()
+            self._bar = click.progressbar(steps, label=step.ljust(10), file=sys.stderr)
             self._bar.render_progress()
         self._bar.update(done - self._bar.pos)
 
