@@ -160,9 +160,7 @@ class TestChange:
         client.patch(f"/api/products/{product.id}", {"price": 2})
         with runtime.database.connect() as connection:
             names = connection.exec_driver_sql("SELECT name FROM outbox ORDER BY id").scalars().all()
-            actions = connection.exec_driver_sql(
-                "SELECT action FROM audit_entry WHERE entity = 'product' ORDER BY id"
-            )
+            actions = connection.exec_driver_sql("SELECT action FROM audit_entry WHERE entity = 'product' ORDER BY id")
             assert actions.scalars().all() == ["create", "update"]
         assert [name for name in names if name in ("product:created", "product:updated")] == [
             "product:created",

@@ -114,9 +114,7 @@ class _Context:
         self._units = _names(session, Unit.code, {product.unit_id for product in products})
         self._taxes = _names(session, Tax.name, {product.tax_id for product in products})
         ids = [product.id for product in products]
-        variants = list(
-            session.scalars(select(Variant).where(Variant.product_id.in_(ids)).order_by(Variant.id))
-        )
+        variants = list(session.scalars(select(Variant).where(Variant.product_id.in_(ids)).order_by(Variant.id)))
         barcodes = select(Barcode).where(Barcode.variant_id.in_([variant.id for variant in variants]))
         images = select(ProductImage).where(ProductImage.product_id.in_(ids))
         self._variants = _grouped(variants, "product_id")
@@ -150,9 +148,7 @@ class _Context:
             "tracking": product.tracking,
             "price_mode": product.price_mode,
             "low_stock_threshold": quantity(product.low_stock_threshold),
-            "inventory": None
-            if product.tracking == "none"
-            else format_quantity(self._available.get(product.id, ZERO)),
+            "inventory": None if product.tracking == "none" else format_quantity(self._available.get(product.id, ZERO)),
             "default_variant_id": next((variant.id for variant in variants if variant.is_default), None),
             "variants": [self._variant(product, each) for each in variants if not each.is_default]
             if product.has_variants

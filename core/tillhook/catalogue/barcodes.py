@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from tillhook.catalogue.models import Barcode, Product, Variant
 from tillhook.errors import Conflict, ValidationFailed
-from tillhook.quantities import from_units
 
 Kind = Literal["ean8", "upca", "ean13", "gtin14", "free"]
 _KINDS: dict[int, Kind] = {8: "ean8", 12: "upca", 13: "ean13", 14: "gtin14"}
@@ -91,12 +90,14 @@ def find_code(connection: Connection, code: str) -> ScannedCode | None:
     ).first()
     if row is not None:
         return ScannedCode(code, kind_of(code), row.product_id, row.variant_id, row.pack_quantity)
-    row = connection.execute(
+    by_sku = connection.execute(
         select(Variant.product_id, Variant.id)
         .join(Product, Product.id == Variant.product_id)
         .where((Variant.sku == code) | ((Product.sku == code) & Variant.is_default))
     ).first()
-    return None if row is None else ScannedCode(code, "sku", row.product_id, row.id, from_units(10_000))
+    if by_sku is None:
+        return None
+    return ScannedCode(code, "sku", by_sku.product_id, by_sku.id, Decimal(1))
 
 
 def add_barcode(

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from typing import Any
 
-from marshmallow import post_load
+from marshmallow import ValidationError, post_load
 
 from tillhook.catalogue.barcodes import clean_code
 from tillhook.catalogue.schemas import MAX_NAME, MAX_SKU, PRICE_MODES, TRACKING
@@ -27,7 +27,7 @@ TITLES = {
     "parent_sku": ("parent sku", "parent", "variant of"),
     "name": ("name", "product", "product name", "title", "item"),
     "variant_name": ("variant name", "variant"),
-    "barcodes": ("barcode", "barcodes", "ean", "ean13", "upc", "gtin"),
+    "barcode": ("barcode", "barcodes", "ean", "ean13", "upc", "gtin"),
     "category": ("category", "group", "department"),
     "unit": ("unit", "uom", "unit of measure"),
     "tax": ("tax", "vat", "tax name"),
@@ -64,7 +64,7 @@ class ImportRow(QuerySchema):
     parent_sku = Text(min=1, max=MAX_SKU)
     name = Text(min=1, max=MAX_NAME)
     variant_name = Text(min=1, max=MAX_NAME)
-    barcodes = Text(max=1000, load_default="")
+    barcode = Text(max=1000, load_default="")
     category = Text(min=1, max=MAX_NAME)
     unit = Text(min=1, max=20)
     tax = Text(min=1, max=80)
@@ -83,8 +83,11 @@ class ImportRow(QuerySchema):
 
     @post_load
     def split(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
-        codes = [code for code in _SEPARATORS.split(data["barcodes"]) if code.strip()]
-        return data | {"barcodes": list(dict.fromkeys(clean_code(code) for code in codes))}
+        codes = [code for code in _SEPARATORS.split(data.pop("barcode")) if code.strip()]
+        try:
+            return data | {"barcodes": list(dict.fromkeys(clean_code(code) for code in codes))}
+        except ValueError as error:
+            raise ValidationError(str(error), "barcode") from error
 
 
 def column_of(title: str) -> str | None:

@@ -28,9 +28,7 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(name=f"{product}:archive", title="Archive and delete products"),
         Permission(name=f"{product}:approve", title="Approve, reject and change any product"),
         Permission(name=f"{product}:import", title="Import products from a file"),
-        Permission(
-            name=f"{product}:create_inline", title="Make a product while selling it", roles=("supplier",)
-        ),
+        Permission(name=f"{product}:create_inline", title="Make a product while selling it", roles=("supplier",)),
         Permission(name="catalogue:cost:read", title="See costs", roles=("accountant",)),
         Permission(name="catalogue:setup:manage", title="Manage categories, units and taxes"),
     )

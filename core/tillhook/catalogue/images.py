@@ -9,7 +9,7 @@ import io
 import os
 import secrets
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 from sqlalchemy import select
@@ -28,16 +28,14 @@ MAX_BYTES = 10 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 MAX_PER_PRODUCT = 50
 _FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_OPTIONS = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 90, "optimize": True},
     "PNG": {"optimize": True},
     "WEBP": {"quality": 90, "method": 4},
 }
 
 
-def add_image(
-    session: Session, product_id: int, stream: IO[bytes], position: int | None = None
-) -> ProductImage:
+def add_image(session: Session, product_id: int, stream: IO[bytes], position: int | None = None) -> ProductImage:
     """Store a picture and put it among the product's pictures.
 
     Args:
@@ -72,9 +70,7 @@ def add_image(
     )
     session.add(image)
     session.flush()
-    audit(
-        session, "create", "product_image", image.id, after={"product_id": product.id, **image_answer(image)}
-    )
+    audit(session, "create", "product_image", image.id, after={"product_id": product.id, **image_answer(image)})
     return image
 
 
@@ -95,9 +91,7 @@ def remove_image(session: Session, product_id: int, image_id: int) -> None:
     image = next((each for each in images if each.id == image_id), None)
     if image is None:
         raise NotFound(f"Product {product_id} has no picture {image_id}.")
-    audit(
-        session, "delete", "product_image", image.id, before={"product_id": product.id, **image_answer(image)}
-    )
+    audit(session, "delete", "product_image", image.id, before={"product_id": product.id, **image_answer(image)})
     session.delete(image)
     for later in images[images.index(image) + 1 :]:
         later.position -= 1
@@ -134,9 +128,7 @@ def reencode(stream: IO[bytes]) -> tuple[bytes, str, tuple[int, int]]:
     """
     raw = stream.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
-        raise ValidationFailed.at(
-            "file", f"Larger than {MAX_BYTES // 1024 // 1024} MiB.", code="image-too-large"
-        )
+        raise ValidationFailed.at("file", f"Larger than {MAX_BYTES // 1024 // 1024} MiB.", code="image-too-large")
     try:
         with Image.open(io.BytesIO(raw), formats=list(_FORMATS)) as image:
             kind = image.format or ""
@@ -147,7 +139,9 @@ def reencode(stream: IO[bytes]) -> tuple[bytes, str, tuple[int, int]]:
             return _encoded(upright, kind), _FORMATS[kind], upright.size
     except UnidentifiedImageError as error:
         raise ValidationFailed.at("file", "Not a JPEG, PNG or WebP picture.", code="not-an-image") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ValidationFailed.at("file", f"More than {MAX_PIXELS:,} pixels.", code="image-too-large") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise ValidationFailed.at("file", "The picture is damaged.", code="not-an-image") from error
 
 

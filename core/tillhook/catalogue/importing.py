@@ -203,9 +203,7 @@ def import_products(
 class _Import:
     """One file on its way in. Each step leaves its errors in the result; without any, writing begins."""
 
-    def __init__(
-        self, session: Session, result: ImportResult, warehouse_id: int | None, progress: Progress
-    ) -> None:
+    def __init__(self, session: Session, result: ImportResult, warehouse_id: int | None, progress: Progress) -> None:
         self._session = session
         self._result = result
         self._default_warehouse = warehouse_id
@@ -248,11 +246,7 @@ class _Import:
         return columns
 
     def _read_row(self, row: Row) -> None:
-        cells = {
-            name: cell
-            for name, cell in zip(self._columns, row.cells, strict=False)
-            if name is not None and cell
-        }
+        cells = {name: cell for name, cell in zip(self._columns, row.cells, strict=False) if name is not None and cell}
         if len(row.cells) > len(self._columns) and any(row.cells[len(self._columns) :]):
             self._result.bad(row.number, None, "More cells than the header has columns.")
             return
@@ -282,12 +276,7 @@ class _Import:
             values: dict[str, Any] = _ROW.load(given)
         except ValidationError as error:
             for name, messages in error.normalized_messages().items():
-                self._result.bad(
-                    number, str(name), str(messages[0] if isinstance(messages, list) else messages)
-                )
-            return None
-        except ValueError as error:
-            self._result.bad(number, "barcode", str(error))
+                self._result.bad(number, str(name), str(messages[0] if isinstance(messages, list) else messages))
             return None
         return values
 
@@ -295,7 +284,8 @@ class _Import:
         """Refuse a second row of an SKU that says something else than the first, stock apart."""
         for name, value in values.items():
             if name not in _STOCK and value and value != known.values.get(name):
-                self._result.bad(number, name, f"Differs from row {known.number}, which has the same SKU.")
+                column = "barcode" if name == "barcodes" else name
+                self._result.bad(number, column, f"Differs from row {known.number}, which has the same SKU.")
         if "stock" not in values:
             self._result.bad(number, "sku", f"Row {known.number} has the same SKU.")
 
@@ -303,9 +293,7 @@ class _Import:
 
     def _find_existing(self) -> None:
         skus = list(self._entries)
-        parents = [
-            entry.values["parent_sku"] for entry in self._entries.values() if "parent_sku" in entry.values
-        ]
+        parents = [entry.values["parent_sku"] for entry in self._entries.values() if "parent_sku" in entry.values]
         self._products: dict[str, Product] = {}
         self._variants: dict[str, Variant] = {}
         for chunk in _chunks(list(dict.fromkeys(skus + parents))):
@@ -345,9 +333,7 @@ class _Import:
             self._result.bad(entry.number, "sku", "This product is archived.")
         elif not may_edit(self._actor, product):
             self._result.bad(entry.number, "sku", "This product belongs to somebody else.")
-        if entry.values.get("tracking", product.tracking) != product.tracking and has_stock(
-            self._session, product.id
-        ):
+        if entry.values.get("tracking", product.tracking) != product.tracking and has_stock(self._session, product.id):
             self._result.bad(entry.number, "tracking", "Cannot change while there is stock.")
         if entry.sku in self._parents and not product.has_variants:
             self._result.bad(entry.number, "sku", "This product is sold without variants.")
@@ -429,9 +415,7 @@ class _Import:
         for chunk in _chunks(list(rows)):
             query = select(Barcode.key, Barcode.variant_id, Variant.sku, Product.sku)
             query = query.join(Variant, Variant.id == Barcode.variant_id).join(Product)
-            for key, _, variant_sku, product_sku in self._session.execute(
-                query.where(Barcode.key.in_(chunk))
-            ):
+            for key, _, variant_sku, product_sku in self._session.execute(query.where(Barcode.key.in_(chunk))):
                 if (variant_sku or product_sku) != rows[key].sku:
                     owner = variant_sku or product_sku
                     self._result.bad(rows[key].number, "barcode", f"{key} belongs to {owner} already.")
@@ -526,9 +510,7 @@ class _Import:
         products = {entry.product.id for entry in self._entries.values() if entry.product}
         for chunk in _chunks(sorted(products)):
             query = select(Variant.id, Variant.product_id, Variant.sku, Variant.is_default)
-            for key, product_id, sku, is_default in self._session.execute(
-                query.where(Variant.product_id.in_(chunk))
-            ):
+            for key, product_id, sku, is_default in self._session.execute(query.where(Variant.product_id.in_(chunk))):
                 if is_default:
                     defaults[product_id] = key
                 elif sku is not None:
@@ -545,9 +527,8 @@ class _Import:
             assert entry.product is not None
             if "parent_sku" in entry.values:
                 target: Any = self._variants[entry.sku]
-                wanted = {
-                    name: entry.values[name] for name in ("price", "cost_price") if name in entry.values
-                }
+                named = ("price", "cost_price")
+                wanted: dict[str, Any] = {name: entry.values[name] for name in named if name in entry.values}
                 if name := entry.values.get("variant_name") or entry.values.get("name"):
                     wanted["name"] = name
             else:
@@ -588,9 +569,7 @@ class _Import:
 
     def _insert_barcodes(self) -> None:
         wanted = {
-            canonical(code): (code, entry)
-            for entry in self._entries.values()
-            for code in entry.values["barcodes"]
+            canonical(code): (code, entry) for entry in self._entries.values() for code in entry.values["barcodes"]
         }
         for chunk in _chunks(list(wanted)):
             known = set(self._session.scalars(select(Barcode.key).where(Barcode.key.in_(chunk))))
@@ -607,9 +586,7 @@ class _Import:
         for chunk in _chunks(sorted(products)):
             variants = _by_product(
                 self._session.execute(
-                    select(Variant.product_id, Variant)
-                    .where(Variant.product_id.in_(chunk))
-                    .order_by(Variant.id)
+                    select(Variant.product_id, Variant).where(Variant.product_id.in_(chunk)).order_by(Variant.id)
                 )
             )
             barcodes = _by_product(
@@ -644,9 +621,7 @@ class _Import:
                 self._progress("stock", self._result.stock_lines, total)
 
     def _receive(self, warehouse_id: int, lines: Sequence[tuple[int, StockLine]]) -> None:
-        command = StockCommand(
-            warehouse=warehouse_id, lines=tuple(line for _, line in lines), reason="Opening stock"
-        )
+        command = StockCommand(warehouse=warehouse_id, lines=tuple(line for _, line in lines), reason="Opening stock")
         try:
             ledger.receive(self._session, command)
         except ValidationFailed as error:

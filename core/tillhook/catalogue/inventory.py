@@ -51,9 +51,7 @@ def low_stock(
         .where(visible_to(actor), Product.tracking != "none", Product.status.in_(("published", "pending")))
         .where(total < limit)
     )
-    count = session.scalar(
-        select(func.count()).select_from(statement.with_only_columns(Product.id).subquery())
-    )
+    count = session.scalar(select(func.count()).select_from(statement.with_only_columns(Product.id).subquery()))
     ordering = {"name": Product.name, "inventory": total, "id": Product.id}
     rows, cursor = page(session, statement, ordering=ordering, query=query)
     return rows, count or 0, cursor
@@ -86,9 +84,7 @@ def set_product_inventory(
     actor = actor_of(session)
     if actor.device is not None:
         # A device may have been offline: what it knows of stock is old.
-        raise PermissionDenied(
-            "A device reports sales; it does not set stock.", code="device-cannot-set-stock"
-        )
+        raise PermissionDenied("A device reports sales; it does not set stock.", code="device-cannot-set-stock")
     product = get_product(session, product_id, for_update=True)
     if product.status == "archived":
         raise Conflict(f"Product {product_id} is archived.", code="product-archived")

@@ -137,9 +137,7 @@ def editable(session: Session, product_id: int, *, archived: bool = False) -> Pr
 
 def may_edit(actor: Actor, product: Product) -> bool:
     """Say whether the actor may change the product: an own one, or any for one who approves products."""
-    return actor.can("catalogue:product:approve") or (
-        actor.user_id is not None and product.owner_id == actor.user_id
-    )
+    return actor.can("catalogue:product:approve") or (actor.user_id is not None and product.owner_id == actor.user_id)
 
 
 def saved(session: Session, product: Product, before: dict[str, Any] | None, action: str = "") -> None:

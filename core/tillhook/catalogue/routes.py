@@ -23,7 +23,7 @@ from tillhook.catalogue.variants import (
 )
 from tillhook.errors import NotFound
 from tillhook.hooks import PUBLIC, Route
-from tillhook.http import Call, Reply, page
+from tillhook.http import Call, Reply, Schema, page
 
 #: Room for the form around the picture.
 _FORM = 64 * 1024
@@ -41,9 +41,7 @@ def list_products(call: Call) -> dict[str, Any]:
     """List the products that match; a category takes in those below it."""
     query = call.query
     filters = {name: query[name] for name in ("search", "category", "status", "barcode", "sku", "tracked")}
-    products, cursor = page(
-        call.session, product_query(call.actor, **filters), ordering=_ORDERING, query=query
-    )
+    products, cursor = page(call.session, product_query(call.actor, **filters), ordering=_ORDERING, query=query)
     return _listed(call, products, cursor)
 
 
@@ -145,9 +143,7 @@ def post_import(call: Call) -> Reply:
     file = call.upload("file")
     dry_run = call.body["dry_run"] or call.query["dry_run"]
     warehouse_id = call.body["warehouse"] or call.query["warehouse"]
-    result = import_products(
-        call.session, file.stream, file.filename, warehouse_id=warehouse_id, dry_run=dry_run
-    )
+    result = import_products(call.session, file.stream, file.filename, warehouse_id=warehouse_id, dry_run=dry_run)
     return Reply(media=result.answer())
 
 
@@ -198,9 +194,9 @@ def _setup_routes(
     path: str,
     model: type[Described],
     name: str,
-    body: type[schemas.Schema],
-    patch: type[schemas.Schema],
-    answer: type[schemas.Schema],
+    body: type[Schema],
+    patch: type[Schema],
+    answer: type[Schema],
 ) -> tuple[Route, ...]:
     """Return GET, POST and PATCH of one of the short tables that describe products."""
 
@@ -248,9 +244,7 @@ def _setup_routes(
     )
 
 
-def _product_route(
-    method: str, path: str, handler: Callable[..., Any], permission: str, **options: Any
-) -> Route:
+def _product_route(method: str, path: str, handler: Callable[..., Any], permission: str, **options: Any) -> Route:
     """Return a route of one product; its answer is the product unless said otherwise."""
     options.setdefault("answer", schemas.ProductOut)
     problems = (404,) if method == "GET" else (404, 409)
@@ -359,9 +353,7 @@ ROUTES = (
     ),
     _product_route("DELETE", "/images/{image_id:int}", delete_image, "update", status=204, answer=None),
     Route(method="GET", path="/images/{sha256}", handler=read_image, permission=PUBLIC, problems=(404,)),
-    *_setup_routes(
-        "/categories", Category, "category", schemas.CategoryIn, schemas.CategoryPatch, schemas.CategoryOut
-    ),
+    *_setup_routes("/categories", Category, "category", schemas.CategoryIn, schemas.CategoryPatch, schemas.CategoryOut),
     *_setup_routes("/units", Unit, "unit", schemas.UnitIn, schemas.UnitPatch, schemas.UnitOut),
     *_setup_routes("/taxes", Tax, "tax", schemas.TaxIn, schemas.TaxPatch, schemas.TaxOut),
 )

@@ -78,7 +78,7 @@ def product_query(
     barcode: str | None = None,
     sku: str | None = None,
     tracked: bool | None = None,
-) -> Select[tuple[Product]]:
+) -> Select[Product]:
     """Return the products that the actor sees and that match every filter given, in no order.
 
     Archived products appear only when their status, code or SKU is asked for. ``category`` is a key or a
@@ -112,7 +112,7 @@ def matches(search: str) -> ColumnElement[bool]:
     return and_(true(), *(Product.search_text.contains(term, autoescape=True) for term in terms))
 
 
-def _category_tree(reference: str) -> Select[tuple[int]]:
+def _category_tree(reference: str) -> Select[int]:
     """Return the keys of the category and of all below it."""
     start = Category.name == reference
     if reference.isascii() and reference.isdigit() and len(reference) < 19:

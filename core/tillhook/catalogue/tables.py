@@ -63,9 +63,7 @@ def _read_csv(raw: bytes, knows: Callable[[str], bool]) -> Table:
     if "\x00" in text:
         raise _broken("This is no text file.")
     first = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max(
-        _DELIMITERS, key=lambda each: sum(map(knows, next(csv.reader([first], delimiter=each), [])))
-    )
+    delimiter = max(_DELIMITERS, key=lambda each: sum(map(knows, next(csv.reader([first], delimiter=each), []))))
     rows = _numbered(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     header = next(rows, None)
     if header is None:
@@ -162,9 +160,7 @@ def _sheet(stream: IO[bytes], formulas: bool) -> Iterator[list[str]]:
 def _check_formulas(number: int, row: tuple[Any, ...], original: tuple[Any, ...]) -> None:
     for column, (value, source) in enumerate(zip(row, original, strict=False), 1):
         if value is None and isinstance(source, str) and source.startswith("="):
-            raise _broken(
-                f"Row {number}, column {column} is a formula without a value; open and save it in Excel."
-            )
+            raise _broken(f"Row {number}, column {column} is a formula without a value; open and save it in Excel.")
 
 
 def _texts(row: tuple[Any, ...]) -> list[str]:

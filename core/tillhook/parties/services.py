@@ -87,9 +87,7 @@ def update_party(session: Session, party_id: int, changes: Mapping[str, Any]) ->
     return party
 
 
-def list_parties(
-    *, search: str = "", is_customer: bool | None = None, is_vendor: bool | None = None
-) -> Select[tuple[Party]]:
+def list_parties(*, search: str = "", is_customer: bool | None = None, is_vendor: bool | None = None) -> Select[Party]:
     """Return the parties that match every filter given, in no order.
 
     Raises:
@@ -126,9 +124,7 @@ def _check_user(session: Session, party: Party) -> None:
     if party.user_id is None:
         return
     with session.no_autoflush:
-        known = session.connection().exec_driver_sql(
-            f"SELECT 1 FROM user_account WHERE id = {int(party.user_id)}"
-        )
+        known = session.connection().exec_driver_sql(f"SELECT 1 FROM user_account WHERE id = {int(party.user_id)}")
         if known.first() is None:
             raise ValidationFailed.at("user_id", "There is no such user.", code="unknown-user")
         holder = session.scalar(select(Party.id).where(Party.user_id == party.user_id))
