@@ -92,7 +92,8 @@ class _Server(BaseApplication):
 
     def _ready(self) -> None:
         """Start the worker beside the requests' processes, and say where we are."""
-        self._worker = subprocess.Popen([sys.executable, "-m", "tillhook", "worker"])
+        # In a group of its own: Ctrl-C is for the server, which then ends the worker.
+        self._worker = subprocess.Popen([sys.executable, "-m", "tillhook", "worker"], process_group=0)
         click.echo(self._welcome)
 
     def _leave(self) -> None:

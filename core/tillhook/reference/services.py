@@ -36,7 +36,7 @@ def update_settings(session: Session, changes: Mapping[str, Any]) -> None:
     """
     declarations = _declarations(session)
     values, errors = {}, []
-    for key, value in changes.items():
+    for key, value in sorted(changes.items()):
         try:
             if key not in declarations:
                 raise ValueError("There is no such setting.")
