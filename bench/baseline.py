@@ -13,37 +13,45 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 import falcon
 
-SALE = (
-    "id kind external_id fingerprint sale_number channel warehouse_id seller_id seller_name customer_name customer_phone"
-    " customer_email source_device is_offline client_timestamp clock_suspect sale_date created_at synced_at currency"
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+SALE = _words(
+    "id kind external_id fingerprint sale_number channel warehouse_id seller_id seller_name customer_name"
+    " customer_phone customer_email source_device is_offline client_timestamp clock_suspect sale_date created_at synced_at currency"
     " tax_rounding subtotal tax_amount discount_amount total_amount change_due reason notes request_id"
-).split()
-LINE = (
+)
+LINE = _words(
     "sale_id line_number product_id variant_id product_name variant_details quantity unit_price catalogue_price"
     " discount_per_item discount_share tax_rate tax_inclusive tax_amount total_price"
-).split()
+)
 PAYMENT = ["sale_id", "method", "amount", "change", "reference"]
-MOVEMENT = (
+MOVEMENT = _words(
     "product_id variant_id lot_id quantity source_id destination_id occurred_at recorded_at channel document_type"
     " document_id document_line effect"
-).split()
+)
 EVENT = ["name", "payload", "warehouse_id", "occurred_at"]
 
 #: PostgreSQL's types of the columns that are not text.
 _TYPES = {
     **dict.fromkeys(
-        "id warehouse_id seller_id subtotal tax_amount discount_amount total_amount change_due sale_id line_number"
-        " product_id variant_id quantity unit_price catalogue_price discount_per_item discount_share tax_rate"
-        " total_price amount change lot_id source_id destination_id document_id document_line".split(),
+        _words(
+            "id warehouse_id seller_id subtotal tax_amount discount_amount total_amount change_due sale_id line_number"
+            " product_id variant_id quantity unit_price catalogue_price discount_per_item discount_share tax_rate"
+            " total_price amount change lot_id source_id destination_id document_id document_line"
+        ),
         "bigint",
     ),
-    **dict.fromkeys("client_timestamp sale_date created_at synced_at occurred_at recorded_at".split(), "timestamptz"),
-    **dict.fromkeys("is_offline clock_suspect tax_inclusive".split(), "boolean"),
+    **dict.fromkeys(_words("client_timestamp sale_date created_at synced_at occurred_at recorded_at"), "timestamptz"),
+    **dict.fromkeys(_words("is_offline clock_suspect tax_inclusive"), "boolean"),
     "payload": "jsonb",
 }
 _CUSTOMER = -2
@@ -181,9 +189,7 @@ class _Store:
     def insert_many(self, cursor: Any, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         raise NotImplementedError
 
-    def change_levels(
-        self, cursor: Any, changes: Sequence[tuple[int, int]], warehouse: int, now: str
-    ) -> None:
+    def change_levels(self, cursor: Any, changes: Sequence[tuple[int, int]], warehouse: int, now: str) -> None:
         raise NotImplementedError
 
 
@@ -216,9 +222,7 @@ class _PostgresStore(_Store):
             f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays})", [list(c) for c in zip(*rows, strict=True)]
         )
 
-    def change_levels(
-        self, cursor: Any, changes: Sequence[tuple[int, int]], warehouse: int, now: str
-    ) -> None:
+    def change_levels(self, cursor: Any, changes: Sequence[tuple[int, int]], warehouse: int, now: str) -> None:
         variants, units = zip(*changes, strict=True)
         cursor.execute(
             "WITH locked AS MATERIALIZED (SELECT l.variant_id, c.units FROM stock_level l"
@@ -252,7 +256,7 @@ class _SqliteStore(_Store):
     def connection(self) -> Any:
         connection = super().connection()
         if not hasattr(self._local, "lock"):
-            self._local.lock = open(_sqlite_path() + ".writer", "ab")  # noqa: SIM115 - kept for the thread's life
+            self._local.lock = Path(_sqlite_path() + ".writer").open("ab")
         return connection
 
     def items(self, cursor: Any, warehouse: int, products: Sequence[int]) -> dict[int, Item]:
@@ -267,9 +271,7 @@ class _SqliteStore(_Store):
     def insert_many(self, cursor: Any, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
         cursor.executemany(_insert(table, columns, "?", 1), rows)
 
-    def change_levels(
-        self, cursor: Any, changes: Sequence[tuple[int, int]], warehouse: int, now: str
-    ) -> None:
+    def change_levels(self, cursor: Any, changes: Sequence[tuple[int, int]], warehouse: int, now: str) -> None:
         cursor.executemany(
             "UPDATE stock_level SET on_hand = on_hand - ?, updated_at = ?"
             " WHERE variant_id = ? AND location_id = ? AND lot_id = 0",
@@ -353,9 +355,7 @@ def _payment_row(sale: dict[str, Any], sale_id: int) -> Row:
     return (sale_id, sale["payment_method"], sum(_price(line) for line in sale["items"]), 0, "")
 
 
-def _movement_rows(
-    sale: dict[str, Any], sale_id: int, items: dict[int, Item], occurred_at: str, now: str
-) -> list[Row]:
+def _movement_rows(sale: dict[str, Any], sale_id: int, items: dict[int, Item], occurred_at: str, now: str) -> list[Row]:
     return [
         (
             *(line["product_id"], items[line["product_id"]][1], 0, _units(line["quantity"])),
@@ -375,9 +375,7 @@ def _changes(sales: Sequence[dict[str, Any]], items: dict[int, Item]) -> list[tu
     return sorted(changes.items())
 
 
-def _event_rows(
-    changes: Sequence[tuple[int, int]], items: dict[int, Item], warehouse: int, now: str
-) -> list[Row]:
+def _event_rows(changes: Sequence[tuple[int, int]], items: dict[int, Item], warehouse: int, now: str) -> list[Row]:
     by_variant = {item[1]: item for item in items.values()}
     rows = []
     for variant, units in changes:

@@ -46,9 +46,7 @@ def verify(runtime: Runtime) -> list[Any]:
         return [found for each in runtime.registry.invariants.values() for found in each.check(connection)]
 
 
-def test_one_external_id_from_100_threads_is_one_sale(
-    server: RunningServer, make: Factory, runtime: Runtime
-) -> None:
+def test_one_external_id_from_100_threads_is_one_sale(server: RunningServer, make: Factory, runtime: Runtime) -> None:
     products = [make.product(stock=1000) for _ in range(2)]
     before = count(runtime, "stock_movement")
     body = sale_of(*products, warehouse=make.main, external_id=str(uuid.uuid4()))
@@ -63,14 +61,10 @@ def test_one_external_id_from_100_threads_is_one_sale(
     assert verify(runtime) == []
 
 
-def test_the_last_10_units_are_sold_to_10_of_64_clients(
-    server: RunningServer, make: Factory, runtime: Runtime
-) -> None:
+def test_the_last_10_units_are_sold_to_10_of_64_clients(server: RunningServer, make: Factory, runtime: Runtime) -> None:
     plenty, scarce = make.product(stock=1000), make.product(stock=10)
 
-    answers = at_once(
-        64, lambda _: server.post("/api/sales", sale_of(plenty, scarce, warehouse=make.main))
-    )
+    answers = at_once(64, lambda _: server.post("/api/sales", sale_of(plenty, scarce, warehouse=make.main)))
 
     assert Counter(status for status, _ in answers) == {201: 10, 409: 54}
     for problem in (body for status, body in answers if status == 409):
@@ -80,9 +74,7 @@ def test_the_last_10_units_are_sold_to_10_of_64_clients(
     assert verify(runtime) == []
 
 
-def test_opposite_orders_of_lines_never_deadlock(
-    server: RunningServer, make: Factory, runtime: Runtime
-) -> None:
+def test_opposite_orders_of_lines_never_deadlock(server: RunningServer, make: Factory, runtime: Runtime) -> None:
     left, right = make.product(stock=10_000), make.product(stock=10_000)
     main, rounds = make.main, 6
 

@@ -8,6 +8,7 @@ import falcon.testing
 
 from tillhook.testing.people import Tokens
 
+
 # What a request may carry besides JSON's own types.
 def _plain(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 if TYPE_CHECKING:
-    from tillhook.hooks import MigrationSource, Route
+    from tillhook.hooks import Route
     from tillhook.runtime import Runtime
     from tillhook.testing.client import Client
     from tillhook.testing.databases import Databases

@@ -28,9 +28,7 @@ class Databases:
         fill: Migrates the database of a URL and writes what every test expects in it.
     """
 
-    def __init__(
-        self, folder: Path, postgres: PostgresServer, fill: Callable[[str, tuple[str, ...]], None]
-    ) -> None:
+    def __init__(self, folder: Path, postgres: PostgresServer, fill: Callable[[str, tuple[str, ...]], None]) -> None:
         self._folder = folder
         self._postgres = postgres
         self._fill = fill

@@ -51,9 +51,7 @@ class Factory:
     def warehouse(self, name: str | None = None, **fields: Any) -> Made:
         return self._post("/api/warehouses", {"name": name or f"Warehouse {next(self._numbers)}", **fields})
 
-    def product(
-        self, *, stock: Mapping[Key, Any] | Any = None, as_: Any = "admin", **fields: Any
-    ) -> Made:
+    def product(self, *, stock: Mapping[Key, Any] | Any = None, as_: Any = "admin", **fields: Any) -> Made:
         """Make a product of price 10.00, published unless ``as_`` says otherwise.
 
         Args:

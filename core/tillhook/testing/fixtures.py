@@ -116,9 +116,7 @@ def database_url(databases: Databases, engine_name: str, modules: tuple[str, ...
 def settings(database_url: str, modules: tuple[str, ...], tmp_path: Path) -> "Settings":
     from tillhook.config import Settings
 
-    return Settings(
-        data_dir=tmp_path / "data", database_url=database_url, secret=SECRET, modules=modules, demo=False
-    )
+    return Settings(data_dir=tmp_path / "data", database_url=database_url, secret=SECRET, modules=modules, demo=False)
 
 
 @pytest.fixture
@@ -163,9 +161,7 @@ def make(client: "Client", runtime: "Runtime") -> "Factory":
 
 
 @pytest.fixture
-def server(
-    settings: "Settings", databases: Databases, tokens: "Tokens", tmp_path: Path
-) -> "Iterator[RunningServer]":
+def server(settings: "Settings", databases: Databases, tokens: "Tokens", tmp_path: Path) -> "Iterator[RunningServer]":
     """A real gunicorn with two worker processes on the test's database."""
     from tillhook.testing.server import RunningServer
     from tillhook.testing.template import environment_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 #: The channel of tests that need one and are not about any: prefix ``CT``, stock policy ``block``.
 COUNTER = "counter"
-_COUNTER_HOOKS = '''
+_COUNTER_HOOKS = """
 from tillhook import hookimpl
 from tillhook.hooks import Channel
 
@@ -14,7 +14,7 @@ from tillhook.hooks import Channel
 @hookimpl
 def register_channels():
     return [Channel(name="counter", title="Counter of the tests", number_prefix="CT")]
-'''
+"""
 
 
 def write_plugin(folder: Path, name: str, hooks: str, *, manifest: str = "") -> str:

