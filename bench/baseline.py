@@ -26,8 +26,8 @@ def _words(text: str) -> list[str]:
 
 SALE = _words(
     "id kind external_id fingerprint sale_number channel warehouse_id seller_id seller_name customer_name"
-    " customer_phone customer_email source_device is_offline client_timestamp clock_suspect sale_date created_at synced_at currency"
-    " tax_rounding subtotal tax_amount discount_amount total_amount change_due reason notes request_id"
+    " customer_phone customer_email source_device is_offline client_timestamp clock_suspect sale_date created_at"
+    " synced_at currency tax_rounding subtotal tax_amount discount_amount total_amount change_due reason notes request_id"
 )
 LINE = _words(
     "sale_id line_number product_id variant_id product_name variant_details quantity unit_price catalogue_price"
@@ -256,7 +256,7 @@ class _SqliteStore(_Store):
     def connection(self) -> Any:
         connection = super().connection()
         if not hasattr(self._local, "lock"):
-            self._local.lock = Path(_sqlite_path() + ".writer").open("ab")
+            self._local.lock = Path(_sqlite_path() + ".writer").open("ab")  # noqa: SIM115 - kept for the thread's life
         return connection
 
     def items(self, cursor: Any, warehouse: int, products: Sequence[int]) -> dict[int, Item]:

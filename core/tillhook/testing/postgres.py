@@ -74,7 +74,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """Stop the server, if it runs, and remove its folder."""
-        import psutil  # type: ignore[import-untyped]
+        import psutil
 
         with contextlib.suppress(FileNotFoundError, psutil.NoSuchProcess, psutil.TimeoutExpired):
             process = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
