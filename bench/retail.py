@@ -419,7 +419,7 @@ class Api:
 
     def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """Yield the items of a list, page after page."""
-        cursor = {}
+        cursor: dict[str, str] = {}
         while True:
             page = self.get(path, **query, limit=200, **cursor)
             yield from page["items"]

@@ -1,7 +1,7 @@
 """Engines, transactions, column types and migrations; what a plugin's ``models.py`` builds on."""
 
 from tillhook.db.base import Base, IdMixin, TimestampMixin
-from tillhook.db.bulk import WriteBatch, insert_rows
+from tillhook.db.bulk import WriteBatch, fetch, insert_rows
 from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
 
@@ -18,6 +18,7 @@ __all__ = [
     "WriteBatch",
     "as_instant",
     "exact_checks",
+    "fetch",
     "format_instant",
     "insert_rows",
     "is_retryable",

@@ -1,4 +1,4 @@
-"""Many rows into several tables in one round trip.
+"""The hot path's way to the database: plain statements, and many rows into several tables in one round trip.
 
 On PostgreSQL a :class:`WriteBatch` is one statement of several CTEs, its rows one JSON array per table
 (a single parameter, whatever the number of rows and columns). On SQLite, where a statement costs no
@@ -10,9 +10,47 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 Rows = Sequence[Mapping[str, Any]]
+
+
+def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    """Run one statement in the driver's own style and return its rows as tuples, none if it has no result.
+
+    It belongs to the connection's transaction, which must have begun, and raises SQLAlchemy's errors; what it saves
+    is SQLAlchemy's result, which costs as much as a small statement itself.
+    """
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+    except _driver_error(connection) as error:
+        raise _wrapped(connection, sql, parameters, error) from error
+    finally:
+        cursor.close()
+
+
+def execute_many(connection: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    """Run one statement for every row; as :func:`fetch`, without a result."""
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(sql, rows)
+    except _driver_error(connection) as error:
+        raise _wrapped(connection, sql, (), error) from error
+    finally:
+        cursor.close()
+
+
+def _driver_error(connection: Connection) -> type[Exception]:
+    module = connection.dialect.dbapi
+    assert module is not None
+    return module.Error
+
+
+def _wrapped(connection: Connection, sql: str, parameters: Sequence[Any], error: Exception) -> BaseException:
+    return DBAPIError.instance(sql, tuple(parameters), error, _driver_error(connection), dialect=connection.dialect)
 
 
 class WriteBatch:
@@ -31,7 +69,7 @@ class WriteBatch:
         if rows:
             self._inserts.append((table, rows))
 
-    def run(self, then: str | None = None, parameter: Any = None) -> Sequence[Row[Any]]:
+    def run(self, then: str | None = None, parameter: Any = None) -> Sequence[Any]:
         """Insert everything.
 
         Args:
@@ -45,9 +83,10 @@ class WriteBatch:
         if self._connection.dialect.name == "sqlite":
             for table, rows in self._inserts:
                 columns = tuple(rows[0])
-                self._connection.exec_driver_sql(
+                execute_many(
+                    self._connection,
                     _sqlite_insert(table, columns),
-                    [tuple(_sqlite_value(value) for value in row.values()) for row in rows],
+                    [[_sqlite_value(value) for value in row.values()] for row in rows],
                 )
             return ()
         if not self._inserts and then is None:
@@ -56,8 +95,8 @@ class WriteBatch:
         parameters = [_json(rows) for _, rows in self._inserts]
         if then is not None:
             parameters.append(_json(parameter))
-        result = self._connection.exec_driver_sql(_postgresql_statement(shape, then), tuple(parameters))
-        return result.all() if then is not None else ()
+        rows = fetch(self._connection, _postgresql_statement(shape, then), parameters)
+        return rows if then is not None else ()
 
 
 def insert_rows(connection: Connection, table: str, rows: Rows) -> None:
@@ -72,7 +111,8 @@ def _json(value: Any) -> str:
 
 
 def _sqlite_value(value: Any) -> Any:
-    return _json(value) if isinstance(value, dict | list) else value
+    kind = type(value)
+    return _json(value) if kind is dict or kind is list else value
 
 
 @cache

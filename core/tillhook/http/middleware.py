@@ -39,7 +39,10 @@ class Around:
     ) -> None:
         seconds = time.perf_counter() - request.context.started
         response.set_header("X-Request-ID", request.context.request_id)
-        response.set_headers(_API if request.path.startswith("/api") else _SAFE)
+        for name, value in _API if request.path.startswith("/api") else _SAFE:
+            # A handler may know better: an image is kept, a page has a policy of its own.
+            if response.get_header(name) is None:
+                response.set_header(name, value)
         metrics.observe(request, response, seconds)
         log.info(
             "request",

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse
+from tillhook.catalogue.models import Product
 from tillhook.db import utc_now
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.ledger.alerts import stock_changed
@@ -159,7 +160,8 @@ def _post(session: Session, kind: str, command: StockCommand, make: Any) -> Stoc
     session.flush()
     movements = make(session, document, command, items)
     levels = write_movements(session, movements)
-    stock_changed(session, movements, levels)
+    # A transfer changes two warehouses, and the items were read for one.
+    stock_changed(session, movements, levels, items if command.to_warehouse is None else ())
     return document
 
 
@@ -290,15 +292,10 @@ def _lot(session: Session, number: int, line: StockLine, item: Item) -> int:
 
 
 def _items(session: Session, command: StockCommand) -> list[Item]:
+    """Return the item of every line, read in two statements however many lines there are."""
+    found = _found(session, command.warehouse, command.lines)
     return [
-        _item(
-            session,
-            command.warehouse,
-            line.product_id,
-            line.variant_id,
-            f"lines.{number}.product_id",
-            f"lines.{number}.variant_id",
-        )
+        _checked(session, found, line, f"lines.{number}.product_id", f"lines.{number}.variant_id")
         for number, line in enumerate(command.lines)
     ]
 
@@ -306,24 +303,39 @@ def _items(session: Session, command: StockCommand) -> list[Item]:
 def _item(
     session: Session, warehouse_id: int, product_id: int, variant_id: int | None, field: str, variant_field: str
 ) -> Item:
-    connection = session.connection()
-    if variant_id is not None:
-        items = load_items(connection, warehouse_id, variant_ids=[variant_id])
-        if not items or items[0].product_id != product_id:
-            raise ValidationFailed.at(
-                variant_field, "There is no such variant of this product.", code="unknown-variant"
-            )
-    else:
-        items = load_items(connection, warehouse_id, product_ids=[product_id])
-        if not items:
-            known = connection.exec_driver_sql(f"SELECT 1 FROM product WHERE id = {int(product_id)}").first()
-            if known is None:
-                raise ValidationFailed.at(field, "There is no such product.", code="unknown-product")
-    if variant_id is None and (not items or items[0].has_variants):
-        raise ValidationFailed.at(variant_field, "This product has variants; name one.", code="variant-needed")
-    if items[0].tracking == "none":
+    line = StockLine(product_id=product_id, variant_id=variant_id, quantity=ZERO)
+    return _checked(session, _found(session, warehouse_id, [line]), line, field, variant_field)
+
+
+def _found(session: Session, warehouse_id: int, lines: Sequence[StockLine]) -> dict[tuple[int, int | None], Item]:
+    """Return items by product and variant, and for simple products by product alone."""
+    items = load_items(
+        session.connection(),
+        warehouse_id,
+        variant_ids={line.variant_id for line in lines if line.variant_id is not None},
+        product_ids={line.product_id for line in lines if line.variant_id is None},
+    )
+    found: dict[tuple[int, int | None], Item] = {}
+    for item in items:
+        found[item.product_id, item.variant_id] = item
+        if item.is_default and not item.has_variants:
+            found[item.product_id, None] = item
+    return found
+
+
+def _checked(
+    session: Session, found: dict[tuple[int, int | None], Item], line: StockLine, field: str, variant_field: str
+) -> Item:
+    item = found.get((line.product_id, line.variant_id))
+    if item is None:
+        if session.get(Product, line.product_id) is None:
+            raise ValidationFailed.at(field, "There is no such product.", code="unknown-product")
+        if line.variant_id is None:
+            raise ValidationFailed.at(variant_field, "This product has variants; name one.", code="variant-needed")
+        raise ValidationFailed.at(variant_field, "There is no such variant of this product.", code="unknown-variant")
+    if item.tracking == "none":
         raise ValidationFailed.at(field, "This product's stock is not tracked.", code="not-tracked")
-    return items[0]
+    return item
 
 
 def _check_lines(session: Session, command: StockCommand, items: Sequence[Item]) -> None:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
+from tillhook.db import fetch
+
 
 class Item(NamedTuple):
     """A variant, its product, and its level without lot at one warehouse; integers of 1/10,000."""
@@ -82,6 +84,6 @@ def _select(connection: Connection, condition: str, warehouse_id: int, keys: lis
     else:
         sql = f"SELECT {_COLUMNS} WHERE {condition}".format(place="?", in_="IN (SELECT value FROM json_each(?))")
         parameters = (warehouse_id, warehouse_id, "[" + ",".join(map(str, keys)) + "]")
-    rows = connection.exec_driver_sql(sql, parameters)
+    rows = fetch(connection, sql, parameters)
     # SUM of bigint is numeric on PostgreSQL.
     return [Item(*row[:-1], int(row[-1])) for row in rows]

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from tillhook.db import RetryTransaction, WriteBatch, format_instant, utc_now
+from tillhook.db import RetryTransaction, WriteBatch, fetch, format_instant, utc_now
 from tillhook.ledger.movements import LevelAfter, LevelKey, StockMovement
 from tillhook.quantities import to_units
 from tillhook.runtime import runtime_of
@@ -70,7 +70,7 @@ def write_movements(
         batch.run()
         after = {}
         for key in sorted(changes):
-            row = connection.exec_driver_sql(_LEVEL_SQLITE, (*key, changes[key], recorded_at)).one()
+            row = fetch(connection, _LEVEL_SQLITE, (*key, changes[key], recorded_at))[0]
             after[key] = LevelAfter(row[0], row[1], changes[key])
     for key, units in (at_least or {}).items():
         level = after[key]

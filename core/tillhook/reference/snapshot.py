@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
+from tillhook.db import fetch
 from tillhook.quantities import from_units
 from tillhook.reference.models import Setting
 from tillhook.reference.values import from_json
@@ -101,7 +102,7 @@ class SnapshotCache:
         ``connection`` must not have written anything: what it then read might never be committed, and would
         stay in the cache for everybody.
         """
-        epoch = connection.exec_driver_sql(_EPOCH).scalar_one()
+        epoch = fetch(connection, _EPOCH)[0][0]
         snapshot = self._snapshot
         if snapshot is not None and snapshot.epoch == epoch:
             return snapshot

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import Actor, require_warehouse
 from tillhook.catalogue import create_inline_product, remember_price
-from tillhook.db import RetryTransaction, WriteBatch, utc_now
+from tillhook.db import RetryTransaction, WriteBatch, fetch, utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.hooks import Channel
 from tillhook.ledger.alerts import stock_changed
@@ -549,27 +549,27 @@ def posted_sale(draft: SaleDraft, shown: dict[str, Any]) -> PostedSale:
     )
 
 
+_KEYS = """
+SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint)) FROM sale WHERE external_id = ANY(%s)),
+       ARRAY(SELECT nextval('sale_id_seq') FROM generate_series(1, %s)),
+       ARRAY(SELECT nextval('sale_line_id_seq') FROM generate_series(1, %s))
+"""
+_LAST_KEYS = "SELECT (SELECT COALESCE(MAX(id), 0) FROM sale), (SELECT COALESCE(MAX(id), 0) FROM sale_line)"
+
+
 def _keys(
     connection: Connection, external_ids: Sequence[str | None], sales: int, lines: int
 ) -> tuple[dict[str, tuple[int, str | None]], list[int], list[int]]:
     """Return known sales by external id, and new keys for sales and lines."""
     if connection.dialect.name == "postgresql":
-        known, sale_ids, line_ids = connection.exec_driver_sql(
-            "SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint)) FROM sale"
-            " WHERE external_id = ANY(%s)),"
-            " ARRAY(SELECT nextval('sale_id_seq') FROM generate_series(1, %s)),"
-            " ARRAY(SELECT nextval('sale_line_id_seq') FROM generate_series(1, %s))",
-            (list(external_ids), sales, lines),
-        ).one()
+        known, sale_ids, line_ids = fetch(connection, _KEYS, (list(external_ids), sales, lines))[0]
         return {row[0]: (row[1], row[2]) for row in known or ()}, sale_ids, line_ids
-    rows = connection.exec_driver_sql(
-        f"SELECT external_id, id, fingerprint FROM sale WHERE external_id IN ({','.join('?' * len(external_ids))})",
-        tuple(external_ids),
+    places = ",".join("?" * len(external_ids))
+    rows = fetch(
+        connection, f"SELECT external_id, id, fingerprint FROM sale WHERE external_id IN ({places})", external_ids
     )
     # The writer's lock is held: nobody else takes these keys.
-    last_sale, last_line = connection.exec_driver_sql(
-        "SELECT (SELECT COALESCE(MAX(id), 0) FROM sale), (SELECT COALESCE(MAX(id), 0) FROM sale_line)"
-    ).one()
+    last_sale, last_line = fetch(connection, _LAST_KEYS)[0]
     return (
         {row[0]: (row[1], row[2]) for row in rows},
         list(range(last_sale + 1, last_sale + 1 + sales)),

@@ -46,5 +46,7 @@ def write_plugin(folder: Path, name: str, hooks: str, *, manifest: str = "") -> 
 def install_counter(folder: Path) -> None:
     """Make the channel ``counter`` an installed plugin of this process."""
     if str(folder) not in sys.path:
-        write_plugin(folder, COUNTER, _COUNTER_HOOKS)
+        # Several processes share the folder; none rewrites what another may be reading.
+        if not (folder / f"tillhook_{COUNTER}-1.0.dist-info" / "entry_points.txt").exists():
+            write_plugin(folder, COUNTER, _COUNTER_HOOKS)
         sys.path.insert(0, str(folder))
