@@ -38,9 +38,7 @@ def test_no_modules_is_not_the_same_as_any(tmp_path):
 
 
 def test_an_unknown_variable_is_refused_with_the_nearest_name(tmp_path):
-    with pytest.raises(
-        StartupError, match="TILLHOOK_PROT: there is no such setting; did you mean TILLHOOK_PORT?"
-    ):
+    with pytest.raises(StartupError, match="TILLHOOK_PROT: there is no such setting; did you mean TILLHOOK_PORT?"):
         read(tmp_path, TILLHOOK_PROT="1")
 
 
@@ -88,9 +86,7 @@ def test_the_secret_is_made_once_and_is_nobody_elses(tmp_path):
 
 
 def test_what_is_shown_hides_secrets(tmp_path):
-    settings = read(
-        tmp_path, TILLHOOK_DATABASE_URL="postgresql://me:hunter2@host/db", TILLHOOK_METRICS_TOKEN="t" * 32
-    )
+    settings = read(tmp_path, TILLHOOK_DATABASE_URL="postgresql://me:hunter2@host/db", TILLHOOK_METRICS_TOKEN="t" * 32)
     shown = dict(settings.described())
     assert shown["TILLHOOK_DATABASE_URL"] == "postgresql://me:***@host/db"
     assert shown["TILLHOOK_SECRET"] == shown["TILLHOOK_METRICS_TOKEN"] == "(hidden)"

@@ -72,9 +72,7 @@ class ValidationFailed(DomainError):
     @classmethod
     def at(cls, field: str, message: str, *, code: str | None = None, **extra: Any) -> "ValidationFailed":
         """Return the error of one field, ``field`` a dotted path such as ``items.0.quantity``."""
-        return cls(
-            f"{field}: {message}", code=code, errors=[{"field": field, "message": message}], **extra
-        )
+        return cls(f"{field}: {message}", code=code, errors=[{"field": field, "message": message}], **extra)
 
 
 class NotFound(DomainError):

@@ -35,6 +35,4 @@ def test_the_page_of_hooks_is_up_to_date():
 
 
 def test_the_page_of_settings_is_up_to_date():
-    assert (DOCS / "settings.md").read_text() == settings_page(), (
-        "run: bin/tillhook docs settings > docs/settings.md"
-    )
+    assert (DOCS / "settings.md").read_text() == settings_page(), "run: bin/tillhook docs settings > docs/settings.md"

@@ -42,12 +42,9 @@ def test_an_implementation_may_leave_out_arguments():
 def test_the_core_comes_first_then_the_plugins_by_name():
     seen = []
     plugins = [
-        (name, plugin(movements_posted=lambda session, name=name: seen.append(name)))
-        for name in ("zoo", "abc", "pos")
+        (name, plugin(movements_posted=lambda session, name=name: seen.append(name))) for name in ("zoo", "abc", "pos")
     ]
-    core = [
-        plugin(sales_posted=lambda: None, movements_posted=lambda n=n: seen.append(n)) for n in ("one", "two")
-    ]
+    core = [plugin(sales_posted=lambda: None, movements_posted=lambda n=n: seen.append(n)) for n in ("one", "two")]
     HookManager(core, plugins).hook.movements_posted(session=None, movements=())
     assert seen == ["one", "two", "abc", "pos", "zoo"]
 

@@ -23,10 +23,7 @@ from tillhook.hooks import (
 def plugin(**declarations):
     """Return a hook module that declares the given things: ``routes=[...]`` by ``register_routes``."""
     return SimpleNamespace(
-        **{
-            f"register_{kind}": hookimpl(lambda things=things: things)
-            for kind, things in declarations.items()
-        }
+        **{f"register_{kind}": hookimpl(lambda things=things: things) for kind, things in declarations.items()}
     )
 
 
@@ -59,9 +56,7 @@ def test_two_plugins_cannot_claim_one_route(one, two):
 
 def test_two_methods_of_one_path_are_two_routes():
     permissions = [SELL]
-    found = registry(
-        pos=plugin(routes=[route(), route(method="POST", permission=SELL.name)], permissions=permissions)
-    )
+    found = registry(pos=plugin(routes=[route(), route(method="POST", permission=SELL.name)], permissions=permissions))
     assert [each.method for each in found.routes] == ["GET", "POST"]
 
 
@@ -77,16 +72,12 @@ def test_one_plugin_cannot_declare_a_thing_twice():
 
 @pytest.mark.parametrize("permission", [None, ""])
 def test_a_route_without_permission_is_refused(permission):
-    with pytest.raises(
-        StartupError, match="plugin pos: route GET /pos/hello has neither a permission nor PUBLIC"
-    ):
+    with pytest.raises(StartupError, match="plugin pos: route GET /pos/hello has neither a permission nor PUBLIC"):
         registry(pos=plugin(routes=[route(permission=permission)]))
 
 
 def test_a_route_with_an_undeclared_permission_is_refused():
-    with pytest.raises(
-        StartupError, match="route GET /pos/hello asks for the permission pos:sale:sel, which nobody"
-    ):
+    with pytest.raises(StartupError, match="route GET /pos/hello asks for the permission pos:sale:sel, which nobody"):
         registry(pos=plugin(routes=[route(permission="pos:sale:sel")], permissions=[SELL]))
 
 
@@ -104,9 +95,7 @@ def test_methods_and_paths_are_checked():
 
 
 def test_a_declaration_of_another_type_is_refused():
-    with pytest.raises(
-        StartupError, match="plugin pos: register_permissions returned 'pos:sale:sell', not a Perm"
-    ):
+    with pytest.raises(StartupError, match="plugin pos: register_permissions returned 'pos:sale:sell', not a Perm"):
         registry(pos=plugin(permissions=["pos:sale:sell"]))
     with pytest.raises(StartupError, match="plugin pos: register_routes returned '/pos', not a Route"):
         registry(pos=plugin(routes=["/pos"]))
@@ -129,9 +118,7 @@ def test_two_channels_cannot_share_a_number_prefix():
         return Channel(name=name, title=name, number_prefix="OS", permission=SELL.name)
 
     with pytest.raises(StartupError, match="channels shop and till both number their sales OS…"):
-        registry(
-            abc=plugin(channels=[channel("shop")], permissions=[SELL]), pos=plugin(channels=[channel("till")])
-        )
+        registry(abc=plugin(channels=[channel("shop")], permissions=[SELL]), pos=plugin(channels=[channel("till")]))
 
 
 def test_two_plugins_cannot_claim_one_command():

@@ -27,7 +27,6 @@ from tillhook.catalogue.products import changed, flush, has_stock, may_edit, res
 from tillhook.catalogue.search import search_text
 from tillhook.catalogue.tables import Row, Table, read_table
 from tillhook.errors import ValidationFailed
-from tillhook.ledger import StockCommand, StockLine
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
 Progress = Callable[[str, int, int], None]
@@ -603,7 +602,7 @@ class _Import:
                     products[key].search_text = found
 
     def _receive_stock(self) -> None:
-        lines: dict[int, list[tuple[int, StockLine]]] = {}
+        lines: dict[int, list[tuple[int, ledger.StockLine]]] = {}
         moved = self._moved()
         for entry in self._entries.values():
             for number, values in entry.stock:
@@ -620,8 +619,10 @@ class _Import:
                 self._result.stock_lines += len(chunk)
                 self._progress("stock", self._result.stock_lines, total)
 
-    def _receive(self, warehouse_id: int, lines: Sequence[tuple[int, StockLine]]) -> None:
-        command = StockCommand(warehouse=warehouse_id, lines=tuple(line for _, line in lines), reason="Opening stock")
+    def _receive(self, warehouse_id: int, lines: Sequence[tuple[int, "ledger.StockLine"]]) -> None:
+        command = ledger.StockCommand(
+            warehouse=warehouse_id, lines=tuple(line for _, line in lines), reason="Opening stock"
+        )
         try:
             ledger.receive(self._session, command)
         except ValidationFailed as error:
@@ -679,11 +680,11 @@ class _Import:
         return None if said is None else self._references[name, said]
 
 
-def _stock_line(entry: _Entry, values: dict[str, Any]) -> StockLine:
+def _stock_line(entry: _Entry, values: dict[str, Any]) -> "ledger.StockLine":
     assert entry.product is not None
     expiry: date | None = values.get("expiry_date")
     quantity: Decimal = values["stock"]
-    return StockLine(
+    return ledger.StockLine(
         product_id=entry.product.id,
         variant_id=entry.variant_id,
         quantity=quantity,

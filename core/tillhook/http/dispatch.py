@@ -209,7 +209,7 @@ def _answer_reply(response: falcon.Response, reply: Reply, status: int) -> None:
     for name, value in reply.headers.items():
         response.set_header(name, value)
     if reply.data is None:
-        if reply.status != 204:
+        if reply.status not in (204, 304):
             response.content_type = reply.content_type or JSON
             response.data = dump_json(reply.media)
         return
