@@ -177,7 +177,7 @@ def read_image(call: Call, sha256: str) -> Reply:
         "X-Content-Type-Options": "nosniff",
     }
     if f'"{sha256}"' in (call.request.get_header("If-None-Match") or ""):
-        return Reply(status=304, headers=headers, data=b"", content_type=content_type)
+        return Reply(status=304, headers=headers)
     return Reply(headers=headers, data=path.read_bytes(), content_type=content_type)
 
 

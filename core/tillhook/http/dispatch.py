@@ -208,10 +208,11 @@ def _answer_reply(response: falcon.Response, reply: Reply, status: int) -> None:
     response.status = code_to_http_status(reply.status or status)
     for name, value in reply.headers.items():
         response.set_header(name, value)
+    if reply.status in (204, 304):
+        return
     if reply.data is None:
-        if reply.status not in (204, 304):
-            response.content_type = reply.content_type or JSON
-            response.data = dump_json(reply.media)
+        response.content_type = reply.content_type or JSON
+        response.data = dump_json(reply.media)
         return
     response.content_type = reply.content_type or "application/octet-stream"
     if isinstance(reply.data, bytes):
