@@ -77,7 +77,7 @@ def main(arguments: list[str]) -> int:
 @contextlib.contextmanager
 def _bench(engine: str, options: argparse.Namespace) -> Iterator["_Bench"]:
     """Yield the bench of one engine, its database filled and both servers running."""
-    folder = PostgresServer.make_folder()
+    folder = PostgresServer.make_folder(durable=True)
     postgres = PostgresServer(folder, durable=True)
     install_counter(folder / "plugins")
     modules = _modules()

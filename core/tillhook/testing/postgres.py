@@ -12,6 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 _PREFIX = "tillhook-pg-"
+#: A file system in memory, on Linux; containers often have a tiny one.
+_MEMORY = Path("/dev/shm")
+_ROOM = 2 * 1024**3
 
 _CONFIGURATION = """
 max_connections = 300
@@ -40,18 +43,22 @@ class PostgresServer:
         self._durable = durable
 
     @staticmethod
-    def make_folder() -> Path:
+    def make_folder(*, durable: bool = False) -> Path:
         """Return a new folder, named after this process, and remove those that dead processes left.
 
-        It is not below pytest's own folder: PostgreSQL may run as another user, who may not enter that.
+        It is in memory where there is room, unless ``durable``: copying the template's 1,400 files takes 15 ms
+        there, and up to 400 on a disk. It is not below pytest's own folder: PostgreSQL may run as another
+        user, who may not enter that.
         """
         import psutil  # type: ignore[import-untyped]
 
-        for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        places = [Path(tempfile.gettempdir()), *([_MEMORY] if _MEMORY.is_dir() else [])]
+        for left in (folder for place in places for folder in place.glob(f"{_PREFIX}*")):
             owner = left.name.split("-")[2]
             if owner.isdigit() and not psutil.pid_exists(int(owner)):
                 PostgresServer(left).stop()
-        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        place = places[0] if durable or shutil.disk_usage(places[-1]).free < _ROOM else places[-1]
+        folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=place))
         folder.chmod(0o755)
         return folder
 
