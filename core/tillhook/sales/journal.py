@@ -29,7 +29,7 @@ from tillhook.ledger.reservations import release
 from tillhook.numbering import sale_number
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 from tillhook.sales.calendar import business_day, happened_at
-from tillhook.sales.commands import SaleCommand, fingerprint
+from tillhook.sales.commands import SaleCommand, body_digest, fingerprint
 from tillhook.sales.drafts import DraftLine, PostedSale, SaleDraft
 from tillhook.sales.exceptions import keep_refused
 from tillhook.sales.pricing import check_discount, price_line
@@ -351,6 +351,7 @@ class _Batch:
             lines=lines,
             totals=self._totals(command, lines),
             fingerprint=self._prints.get(position),
+            body_digest=body_digest(command.payload, self._actor.user_id) if command.external_id else None,
             position=position,
             clock_suspect=suspect,
         )

@@ -24,6 +24,7 @@ class Sale(IdMixin, Base):
     origin_id: Mapped[int | None]
     external_id: Mapped[str | None] = mapped_column(unique=True)
     fingerprint: Mapped[str | None]
+    body_digest: Mapped[str | None]
     sale_number: Mapped[str] = mapped_column(unique=True)
     channel: Mapped[str]
     warehouse_id: Mapped[int]

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from tillhook.access import sees_all_sales, visible_warehouses
 from tillhook.errors import NotFound
 from tillhook.runtime import actor_of, snapshot_of
+from tillhook.sales.commands import body_digest
 from tillhook.sales.models import Sale
 from tillhook.sales.rows import show_sale
 
@@ -28,6 +29,33 @@ _RETURNED = text(
     "SELECT r.origin_line_id, -SUM(r.quantity) AS quantity FROM sale_line r JOIN sale s ON s.id = r.sale_id"
     " WHERE s.origin_id IN :ids AND s.kind = 'return' GROUP BY r.origin_line_id"
 ).bindparams(bindparam("ids", expanding=True))
+
+
+def find_repeated(session: Session, bodies: Sequence[Any]) -> dict[int, dict[str, Any]]:
+    """Return the sales that the actor posted before with the very same bodies, by the body's position.
+
+    It saves checking and pricing a batch that a device sends again; what is written differently is left for the
+    journal to compare.
+    """
+    seller_id = actor_of(session).user_id
+    wanted: dict[str, list[int]] = {}
+    for position, body in enumerate(bodies):
+        external_id = body.get("external_id") if isinstance(body, dict) else None
+        if isinstance(external_id, str):
+            wanted.setdefault(external_id.lower(), []).append(position)
+    if not wanted:
+        return {}
+    statement = select(Sale.external_id, Sale.id, Sale.body_digest).where(
+        Sale.external_id.in_(wanted), Sale.kind == "sale"
+    )
+    known = [
+        (position, row.id)
+        for row in session.execute(statement)
+        for position in wanted[row.external_id]
+        if row.body_digest == body_digest(bodies[position], seller_id)
+    ]
+    shown = sales_by_id(session, (sale_id for _, sale_id in known))
+    return {position: shown[sale_id] for position, sale_id in known}
 
 
 def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str, Any]]:

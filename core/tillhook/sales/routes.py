@@ -15,7 +15,7 @@ from tillhook.sales.commands import SaleCommand
 from tillhook.sales.exceptions import keep_refused
 from tillhook.sales.journal import Outcome, post_sale, post_sales
 from tillhook.sales.listing import list_exceptions, list_sales
-from tillhook.sales.queries import get_sale
+from tillhook.sales.queries import find_repeated, get_sale
 from tillhook.sales.reversals import cancel_sale, return_goods
 from tillhook.sales.schemas import (
     AnalyticsQuery,
@@ -51,7 +51,11 @@ def sync_sales(call: Call) -> Any:
     bodies = call.body["sales"]
     commands: list[SaleCommand] = []
     results: list[Any] = []
-    for body in bodies:
+    repeated = find_repeated(call.session, bodies)
+    for position, body in enumerate(bodies):
+        if position in repeated:
+            results.append(_result(body, Outcome("duplicate", sale=repeated[position])))
+            continue
         try:
             commands.append(_by_device(call.actor, _SALE_IN.load(body)))
             results.append(None)

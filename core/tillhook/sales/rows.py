@@ -41,6 +41,7 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
         "origin_id": None,
         "external_id": command.external_id,
         "fingerprint": draft.fingerprint,
+        "body_digest": draft.body_digest,
         "sale_number": number,
         "channel": command.channel,
         "warehouse_id": draft.warehouse_id,
