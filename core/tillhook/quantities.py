@@ -18,6 +18,7 @@ MAX_UNITS = 10**15 - 1
 MAX = Decimal(MAX_UNITS) / SCALE
 
 ZERO = Decimal(0)
+_SCALE = Decimal(SCALE)
 # Wide enough for a product of two columns, which is never stored.
 _WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
@@ -75,7 +76,7 @@ def to_units(value: Decimal) -> int:
     # First, since to make an integer of 1E+999999 takes a while.
     if not (value.is_finite() and -MAX <= value <= MAX):
         raise ValueError(f"{value} is out of range")
-    units = value.scaleb(PLACES, _WIDE)
+    units = _WIDE.multiply(value, _SCALE)
     whole = int(units)
     if whole != units:
         raise ValueError(f"{value} has more than {PLACES} digits after the point")

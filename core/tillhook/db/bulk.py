@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import JSON, Connection
 from sqlalchemy.exc import DBAPIError
+
+from tillhook.db.base import Base
 
 Rows = Sequence[Mapping[str, Any]]
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
@@ -87,7 +89,7 @@ class WriteBatch:
                 execute_many(
                     self._connection,
                     _sqlite_insert(table, columns),
-                    [[_sqlite_value(value) for value in row.values()] for row in rows],
+                    _sqlite_rows(table, columns, rows),
                 )
             return ()
         if not self._inserts and then is None:
@@ -111,9 +113,20 @@ def _json(value: Any) -> str:
     return _ENCODER.encode(value)
 
 
-def _sqlite_value(value: Any) -> Any:
-    kind = type(value)
-    return _json(value) if kind is dict or kind is list else value
+def _sqlite_rows(table: str, columns: tuple[str, ...], rows: Rows) -> list[list[Any]]:
+    """Return the rows' values in the order of their columns, JSON columns as text."""
+    values = [list(row.values()) for row in rows]
+    for place in _json_places(table, columns):
+        for row in values:
+            if row[place] is not None:
+                row[place] = _json(row[place])
+    return values
+
+
+@cache
+def _json_places(table: str, columns: tuple[str, ...]) -> tuple[int, ...]:
+    kinds = Base.metadata.tables[table].columns
+    return tuple(place for place, name in enumerate(columns) if isinstance(kinds[name].type, JSON))
 
 
 @cache

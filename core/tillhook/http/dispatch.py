@@ -1,7 +1,8 @@
 """A request from route to answer: one transaction, run again when it meets a concurrent one.
 
 The order: token (no database) → body's bytes → connection and epoch → actor → permission → body and query →
-transaction → handler → commit. The bytes come before the connection, so that a slow client holds none.
+transaction → handler → commit. The bytes come before the connection, so that a slow client holds none; for an
+upload, and for a body that will not do, actor and permission are looked at before.
 This is the hot path: whatever depends on the route alone is worked out once, in the constructor.
 """
 
@@ -15,7 +16,7 @@ from marshmallow import ValidationError
 
 from tillhook.access import ANONYMOUS, Actor, load_actor
 from tillhook.db import retrying
-from tillhook.errors import NotFound, Unauthenticated, ValidationFailed
+from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
 from tillhook.hooks.plugin import PUBLIC, Route
 from tillhook.http import idempotency
 from tillhook.http.call import Call, Reply, Upload
@@ -86,7 +87,7 @@ class Endpoint:
         sent = Sent(request, self._claims(request))
         try:
             if self._takes_body:
-                self._read(sent)
+                self._read_if_allowed(sent)
                 if self.route.idempotent:
                     sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
             result = retrying(lambda: self._attempt(sent, parameters))
@@ -110,6 +111,20 @@ class Endpoint:
         if claims is None and not self._is_public:
             raise Unauthenticated("This needs a log-in: send an access token or an API key.")
         return claims
+
+    def _read_if_allowed(self, sent: Sent) -> None:
+        """Read the body; who may not come in at all is told that first, and cannot fill the disk with a file."""
+        if self.route.upload:
+            self._authorise(sent)
+        try:
+            self._read(sent)
+        except DomainError:
+            self._authorise(sent)
+            raise
+
+    def _authorise(self, sent: Sent) -> None:
+        with self._database.connect() as connection:
+            self._actor(connection, self._runtime.snapshots.current(connection), sent)
 
     def _read(self, sent: Sent) -> None:
         request = sent.request

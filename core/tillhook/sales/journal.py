@@ -197,13 +197,14 @@ class _Batch:
     def plan(self) -> None:
         """Decide what moves, without locks when that suffices; refuse the sales that are short."""
         optimistic = len(self._commands) == 1 and self._session.info.get("attempt") == 0
-        if not optimistic and any(line.policy != "allow" for draft in self.drafts for line in self._issue(draft).lines):
-            self._plan_all(locked=True)
+        issues = [self._issue(draft) for draft in self.drafts]
+        if not optimistic and any(line.policy != "allow" for issue in issues for line in issue.lines):
+            self._plan_all(issues, locked=True)
             return
         try:
-            self._plan_all(locked=False)
+            self._plan_all(issues, locked=False)
         except NeedsLock:
-            self._plan_all(locked=True)
+            self._plan_all(issues, locked=True)
 
     def write(self) -> None:
         """Write every planned sale: documents, movements, levels, alerts, events."""
@@ -283,7 +284,8 @@ class _Batch:
         warehouse = self._snapshot.warehouses.get(warehouse_id)
         if warehouse is None or not warehouse.is_active:
             raise ValidationFailed.at("warehouse", "There is no such active warehouse.", code="unknown-warehouse")
-        command = replace(command, warehouse=warehouse_id)
+        if command.warehouse is None:
+            command = replace(command, warehouse=warehouse_id)
         if command.customer_id is not None:
             command = self._with_customer(command)
         return command
@@ -434,9 +436,8 @@ class _Batch:
             found[loaded.product_id, None] = loaded
         return replace(command, items=tuple(items))
 
-    def _plan_all(self, *, locked: bool) -> None:
+    def _plan_all(self, issues: Sequence[Issue], *, locked: bool) -> None:
         """Plan every draft on one book, in order, refusing the short ones."""
-        issues = [self._issue(draft) for draft in self.drafts]
         self._book = book = StockBook(self._session)
         for draft in self.drafts:
             if draft.command.reservation is not None:
