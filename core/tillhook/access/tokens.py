@@ -92,7 +92,7 @@ def authenticate_token(token: str, settings: Settings) -> Claims:
     except (jwt.InvalidTokenError, ValueError):
         raise _invalid() from None
     session_id = claims["sid"]
-    if not _ID.fullmatch(claims["sub"]) or not isinstance(session_id, int) or isinstance(session_id, bool):
+    if type(session_id) is not int or not (_ID.fullmatch(claims["sub"]) and _ID.fullmatch(str(session_id))):
         raise _invalid()
     return Claims("session", user_id=int(claims["sub"]), session_id=session_id)
 
