@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -66,6 +67,8 @@ Item = tuple[int, int, str, int, Any, int]  # product, variant, name, price, cat
 
 def create_app() -> Any:
     """Return the application of ``TILLHOOK_DATABASE_URL``."""
+    # As the product does: a holder of SQLite's write lock must not wait 5 ms for the interpreter's.
+    sys.setswitchinterval(0.0005)
     store = _postgresql() if os.environ["TILLHOOK_DATABASE_URL"].startswith("postgresql") else _sqlite()
     app: Any = falcon.App()
     app.add_route("/healthz", _Health())
@@ -197,7 +200,8 @@ class _Store:
 _ITEMS = (
     "SELECT p.id, v.id, p.name, p.price, p.category_id, l.on_hand - l.reserved FROM product p"
     " JOIN variant v ON v.product_id = p.id AND v.is_default"
-    " JOIN stock_level l ON l.variant_id = v.id AND l.lot_id = 0 AND l.location_id = "
+    # LEFT, or SQLite begins with every level of the warehouse.
+    " LEFT JOIN stock_level l ON l.variant_id = v.id AND l.lot_id = 0 AND l.location_id = "
 )
 
 

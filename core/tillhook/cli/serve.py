@@ -63,10 +63,12 @@ class _Server(BaseApplication):
 
     def load(self) -> Any:
         from tillhook.http import logs
-        from tillhook.http.app import create_app
+        from tillhook.http.app import create_app, tune_process
 
         logs.configure(self._settings.log_level)
-        return create_app(build_runtime(self._settings, safe=self._safe))
+        app = create_app(build_runtime(self._settings, safe=self._safe))
+        tune_process()
+        return app
 
     def _options(self) -> Mapping[str, Any]:
         from tillhook.http.metrics import forget_process
