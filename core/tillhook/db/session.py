@@ -55,6 +55,8 @@ class Database:
                 connect_args={
                     "options": "-c lock_timeout=10s -c statement_timeout=60s"
                     " -c idle_in_transaction_session_timeout=60s -c timezone=UTC -c jit=off"
+                    # What a lock waited for must be seen by the statement after it, whatever the server's default.
+                    r" -c default_transaction_isolation=read\ committed"
                 },
             )
         else:
@@ -160,6 +162,8 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when power fails
     cursor.execute("PRAGMA foreign_keys = ON")
+    # Without it INSERT OR REPLACE deletes rows behind the triggers that keep tables append-only.
+    cursor.execute("PRAGMA recursive_triggers = ON")
     cursor.execute("PRAGMA cache_size = -32768")
     cursor.close()
 

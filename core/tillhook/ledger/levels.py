@@ -91,13 +91,16 @@ def sweep_expired(connection: Connection, keys: Sequence[LevelKey] | None = None
     ).all()
     if not expired:
         return 0
-    ids = [row[0] for row in expired]
-    release_rows(connection, ids, "expired")
-    return len(ids)
+    return release_rows(connection, [row[0] for row in expired], "expired", expired_only=True)
 
 
-def release_rows(connection: Connection, reservation_ids: Sequence[int], outcome: str) -> int:
-    """Mark open reservations as released and take them off their levels, in key order; return how many."""
+def release_rows(
+    connection: Connection, reservation_ids: Sequence[int], outcome: str, *, expired_only: bool = False
+) -> int:
+    """Mark open reservations as released and take them off their levels, in key order; return how many.
+
+    ``expired_only`` looks once more under the lock, and spares what was extended meanwhile.
+    """
     if not reservation_ids:
         return 0
     postgresql = connection.dialect.name == "postgresql"
@@ -114,8 +117,9 @@ def release_rows(connection: Connection, reservation_ids: Sequence[int], outcome
         )
     released = connection.exec_driver_sql(
         f"UPDATE reservation SET released_at = {place}, outcome = {place}"
-        f" WHERE id IN ({marks}) AND released_at IS NULL RETURNING variant_id, location_id, lot_id, quantity",
-        (now, outcome, *reservation_ids),
+        f" WHERE id IN ({marks}) AND released_at IS NULL{f' AND expires_at <= {place}' if expired_only else ''}"
+        " RETURNING variant_id, location_id, lot_id, quantity",
+        (now, outcome, *reservation_ids, *([now] if expired_only else ())),
     ).all()
     totals: dict[LevelKey, int] = {}
     for variant_id, location_id, lot_id, quantity in released:

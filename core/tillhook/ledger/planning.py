@@ -138,7 +138,7 @@ class _Draft:
         for lot_id, units in parts:
             key = self._key(line, lot_id)
             self._taken[key] = self._taken.get(key, 0) + units
-            if line.policy == "block":
+            if line.policy != "allow" or (lot_id and lot_id not in short):
                 self._plan.at_least[key] = self._plan.at_least.get(key, 0) + units
             self._move(line, lot_id, units, "issue", self._issue.warehouse_id, self._issue.destination_id)
         self._plan.lots[line.line] = [lot_id for lot_id, _ in parts if lot_id]
@@ -231,7 +231,7 @@ class _Draft:
         field = f"items.{line.line}.batch_number"
         for lot in lots:
             if lot.batch_number == line.batch_number:
-                if self._is_expired(lot.expiry_date) and not self._issue.may_sell_expired and line.policy != "allow":
+                if self._is_expired(lot.expiry_date) and not self._issue.may_sell_expired:
                     raise ValidationFailed.at(field, "This lot has expired.", code="lot-expired")
                 return lot.key.lot_id
         if line.policy == "block":

@@ -8,9 +8,11 @@ relied on undoes the transaction, which is then run again with locks.
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tillhook.db import RetryTransaction, WriteBatch, fetch, format_instant, utc_now
+from tillhook.errors import ValidationFailed
 from tillhook.ledger.movements import LevelAfter, LevelKey, StockMovement
 from tillhook.quantities import to_units
 from tillhook.runtime import runtime_of
@@ -53,6 +55,7 @@ def write_movements(
 
     Raises:
         RetryTransaction: Another transaction took what ``at_least`` relied on.
+        ValidationFailed: 422 ``stock-out-of-range``: a level would have more digits than its column.
         DomainError: A hook vetoed the movements.
     """
     hooks = runtime_of(session).hooks
@@ -64,14 +67,19 @@ def write_movements(
     recorded_at = format_instant(utc_now())
     batch.insert("stock_movement", [_row(movement, recorded_at) for movement in movements])
     changes = _changes(movements)
-    if connection.dialect.name == "postgresql":
-        after = _change_levels_postgresql(batch, changes)
-    else:
-        batch.run()
-        after = {}
-        for key in sorted(changes):
-            row = fetch(connection, _LEVEL_SQLITE, (*key, changes[key], recorded_at))[0]
-            after[key] = LevelAfter(row[0], row[1], changes[key])
+    try:
+        if connection.dialect.name == "postgresql":
+            after = _change_levels_postgresql(batch, changes)
+        else:
+            batch.run()
+            after = {}
+            for key in sorted(changes):
+                row = fetch(connection, _LEVEL_SQLITE, (*key, changes[key], recorded_at))[0]
+                after[key] = LevelAfter(row[0], row[1], changes[key])
+    except IntegrityError as error:
+        if "ck_stock_level_on_hand_exact" in str(error.orig):
+            raise ValidationFailed("More stock than can be counted.", code="stock-out-of-range") from error
+        raise
     for key, units in (at_least or {}).items():
         level = after[key]
         if level.on_hand - level.change - level.reserved < units:

@@ -11,7 +11,12 @@ from typing import Any
 from tillhook.db import format_instant
 from tillhook.quantities import ZERO, format_quantity
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
+
+def _plain(value: Any) -> str:
+    return format_quantity(value) if isinstance(value, Decimal) else str(value)
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=_plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,11 @@ class SaleCommand:
     #: The body as it came, kept when the sale is refused.
     payload: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def tenders(self) -> tuple[Tender, ...]:
+        """The means of payment; cash when none is said."""
+        return self.payments or (Tender(method="cash"),)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnItem:
@@ -84,11 +94,14 @@ class ReturnCommand:
 
 
 def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
-    """Return a digest of what the sale says, equal for equal content however its numbers are written."""
+    """Return a digest of what the sale says, equal for equal content however its numbers are written.
+
+    The warehouse is left out, for a sale that names none is the same sale as one that names the default:
+    see :func:`same_warehouse`.
+    """
     content = [
         seller_id,
         command.channel,
-        command.warehouse,
         command.source_device,
         format_instant(command.client_timestamp) if command.client_timestamp else None,
         command.customer_id,
@@ -110,9 +123,14 @@ def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
             ]
             for item in command.items
         ],
-        [[tender.method, _number(tender.amount), tender.reference] for tender in command.payments],
+        [[tender.method, _number(tender.amount), tender.reference] for tender in command.tenders],
     ]
     return hashlib.sha256(_ENCODER.encode(content).encode()).hexdigest()
+
+
+def same_warehouse(one: int | None, other: int | None) -> bool:
+    """Say whether two sales of one ``external_id`` may mean the same warehouse; ``None`` is any."""
+    return one == other or one is None or other is None
 
 
 def body_digest(body: Mapping[str, Any], seller_id: int | None) -> str:

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
+import structlog
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tillhook.access import Actor, require_warehouse
 from tillhook.catalogue import create_inline_product, remember_price
-from tillhook.db import RetryTransaction, WriteBatch, fetch, utc_now
+from tillhook.db import RetryTransaction, WriteBatch, fetch, is_retryable, is_unavailable, utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.hooks import Channel
 from tillhook.ledger.alerts import stock_changed
@@ -29,7 +30,7 @@ from tillhook.ledger.reservations import release
 from tillhook.numbering import sale_number
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 from tillhook.sales.calendar import business_day, happened_at
-from tillhook.sales.commands import SaleCommand, body_digest, fingerprint
+from tillhook.sales.commands import SaleCommand, body_digest, fingerprint, same_warehouse
 from tillhook.sales.drafts import DraftLine, PostedSale, SaleDraft
 from tillhook.sales.exceptions import keep_refused
 from tillhook.sales.pricing import check_discount, price_line
@@ -38,6 +39,7 @@ from tillhook.sales.rows import line_rows, payment_rows, sale_row, show_sale
 from tillhook.sales.tenders import settle
 from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
 
+log = structlog.get_logger()
 #: Sales that go into the journal together; more in one request are taken in turns.
 BATCH = 500
 
@@ -49,6 +51,14 @@ class Outcome:
     status: Literal["created", "duplicate", "rejected"]
     sale: dict[str, Any] | None = None
     error: DomainError | None = None
+
+
+class SaleFailed(DomainError):
+    """A mistake of ours, or of a plugin's, met one sale of a batch."""
+
+    status = 500
+    code = "internal-server-error"
+    title = "Internal server error"
 
 
 def post_sale(session: Session, command: SaleCommand, *, is_offline: bool = False) -> Outcome:
@@ -88,13 +98,16 @@ def post_sales(session: Session, commands: Sequence[SaleCommand], *, is_offline:
 
 
 def _post_isolated(session: Session, commands: Sequence[SaleCommand], is_offline: bool) -> list[Outcome]:
-    """Post a batch at once; when that fails as a whole, one by one, so that only the culprit is refused."""
-    if not any(item.product_data for command in commands for item in command.items):
+    """Post a batch at once; when that fails as a whole, one by one, so that only the culprit is refused.
+
+    What a sale does before it may be refused, such as making a product, is undone with it only when it is alone.
+    """
+    if not any(command.reservation or any(item.product_data for item in command.items) for command in commands):
         try:
             with session.begin_nested():
                 return _post_batch(session, commands, is_offline=is_offline)
-        except DomainError:
-            pass
+        except Exception as error:
+            _raise_transient(error)
     outcomes = []
     for command in commands:
         try:
@@ -105,7 +118,17 @@ def _post_isolated(session: Session, commands: Sequence[SaleCommand], is_offline
             outcomes.append(outcome)
         except DomainError as error:
             outcomes.append(Outcome("rejected", error=error))
+        except Exception as error:
+            _raise_transient(error)
+            log.exception("sale_failed", external_id=command.external_id)
+            outcomes.append(Outcome("rejected", error=SaleFailed("Something went wrong here; the sale is kept.")))
     return outcomes
+
+
+def _raise_transient(error: Exception) -> None:
+    """Raise an error that is no sale's fault: the whole request is to be tried again."""
+    if is_retryable(error) or is_unavailable(error):
+        raise error
 
 
 def _post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool) -> list[Outcome]:
@@ -150,17 +173,18 @@ class _Batch:
         known, self._sale_ids, self._line_ids = _keys(self._connection, ids, len(self._commands), lines)
         first: dict[str, int] = {}
         for position, print_ in prints.items():
-            external_id = self._commands[position].external_id
+            external_id, warehouse_id = self._commands[position].external_id, self._commands[position].warehouse
             assert external_id
             if external_id in known:
-                sale_id, known_print = known[external_id]
-                if known_print == print_:
+                sale_id, known_print, place = known[external_id]
+                if known_print == print_ and same_warehouse(warehouse_id, place):
                     self._duplicates[position] = sale_id
                 else:
                     self._refuse_reuse(position)
             elif external_id in first:
-                if prints[first[external_id]] == print_:
-                    self._repeats[position] = first[external_id]
+                earlier = first[external_id]
+                if prints[earlier] == print_ and same_warehouse(warehouse_id, self._commands[earlier].warehouse):
+                    self._repeats[position] = earlier
                 else:
                     self._refuse_reuse(position)
             else:
@@ -198,7 +222,9 @@ class _Batch:
         """Decide what moves, without locks when that suffices; refuse the sales that are short."""
         optimistic = len(self._commands) == 1 and self._session.info.get("attempt") == 0
         issues = [self._issue(draft) for draft in self.drafts]
-        if not optimistic and any(line.policy != "allow" for issue in issues for line in issue.lines):
+        # Lots are picked by what is left of them, whatever the policy.
+        exact = any(line.policy != "allow" or line.item.tracking == "lot" for issue in issues for line in issue.lines)
+        if exact and not optimistic:
             self._plan_all(issues, locked=True)
             return
         try:
@@ -552,7 +578,8 @@ def posted_sale(draft: SaleDraft, shown: dict[str, Any]) -> PostedSale:
 
 
 _KEYS = """
-SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint)) FROM sale WHERE external_id = ANY(%s)),
+SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint, warehouse_id))
+          FROM sale WHERE external_id = ANY(%s)),
        ARRAY(SELECT nextval('sale_id_seq') FROM generate_series(1, %s)),
        ARRAY(SELECT nextval('sale_line_id_seq') FROM generate_series(1, %s))
 """
@@ -561,19 +588,21 @@ _LAST_KEYS = "SELECT (SELECT COALESCE(MAX(id), 0) FROM sale), (SELECT COALESCE(M
 
 def _keys(
     connection: Connection, external_ids: Sequence[str | None], sales: int, lines: int
-) -> tuple[dict[str, tuple[int, str | None]], list[int], list[int]]:
+) -> tuple[dict[str, tuple[int, str | None, int]], list[int], list[int]]:
     """Return known sales by external id, and new keys for sales and lines."""
     if connection.dialect.name == "postgresql":
         known, sale_ids, line_ids = fetch(connection, _KEYS, (list(external_ids), sales, lines))[0]
-        return {row[0]: (row[1], row[2]) for row in known or ()}, sale_ids, line_ids
+        return {row[0]: (row[1], row[2], row[3]) for row in known or ()}, sale_ids, line_ids
     places = ",".join("?" * len(external_ids))
     rows = fetch(
-        connection, f"SELECT external_id, id, fingerprint FROM sale WHERE external_id IN ({places})", external_ids
+        connection,
+        f"SELECT external_id, id, fingerprint, warehouse_id FROM sale WHERE external_id IN ({places})",
+        external_ids,
     )
     # The writer's lock is held: nobody else takes these keys.
     last_sale, last_line = fetch(connection, _LAST_KEYS)[0]
     return (
-        {row[0]: (row[1], row[2]) for row in rows},
+        {row[0]: (row[1], row[2], row[3]) for row in rows},
         list(range(last_sale + 1, last_sale + 1 + sales)),
         list(range(last_line + 1, last_line + 1 + lines)),
     )

@@ -7,6 +7,7 @@ from sqlalchemy import Select, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from tillhook.access import sees_all_sales, visible_warehouses
+from tillhook.db import Json
 from tillhook.errors import NotFound
 from tillhook.runtime import actor_of, snapshot_of
 from tillhook.sales.commands import body_digest
@@ -15,10 +16,15 @@ from tillhook.sales.rows import show_sale
 
 # Plain rows instead of mapped objects: they have the shape that a new sale's rows have.
 _SALES = text("SELECT * FROM sale WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
-_LINES = text(
-    "SELECT l.*, v.is_default FROM sale_line l JOIN variant v ON v.id = l.variant_id"
-    " WHERE l.sale_id IN :ids ORDER BY l.sale_id, l.line_number"
-).bindparams(bindparam("ids", expanding=True))
+# SQLite keeps JSON as text.
+_LINES = (
+    text(
+        "SELECT l.*, v.is_default FROM sale_line l JOIN variant v ON v.id = l.variant_id"
+        " WHERE l.sale_id IN :ids ORDER BY l.sale_id, l.line_number"
+    )
+    .bindparams(bindparam("ids", expanding=True))
+    .columns(flags=Json)
+)
 _PAYMENTS = text("SELECT * FROM sale_payment WHERE sale_id IN :ids ORDER BY sale_id, id").bindparams(
     bindparam("ids", expanding=True)
 )

@@ -22,7 +22,7 @@ def settle(session: Session, draft: SaleDraft) -> None:
         ValidationFailed: 422: an unknown method, too little, or too much in a method that gives no change.
     """
     due = draft.totals.total_amount
-    tenders = draft.command.payments or (Tender(method="cash"),)
+    tenders = draft.command.tenders
     methods = runtime_of(session).registry.payment_methods
     amounts = _amounts(tenders, due)
     for number, tender in enumerate(tenders):
