@@ -18,32 +18,35 @@ from tillhook.errors import ValidationFailed
 from tillhook.quantities import ZERO
 
 
-def create_inline_product(session: Session, product_data: Mapping[str, Any], actor: Actor) -> Product:
+def create_inline_product(
+    session: Session, product_data: Mapping[str, Any], actor: Actor, field: str = "product_data"
+) -> Product:
     """Make an untracked product of open price while selling it: pending, and the actor's own.
 
     Args:
         product_data: ``name``, and if wanted ``sku``, ``unit``, ``category``, ``tax``, ``description`` and
             ``tracking``, which must be ``none``; checked here.
+        field: Where it is in the body.
 
     Raises:
         PermissionDenied: 403: without ``catalogue:product:create_inline``.
-        ValidationFailed: 422, fields below ``product_data``.
+        ValidationFailed: 422, fields below ``field``.
         Conflict: 409 ``duplicate-sku``.
     """
     actor.require("catalogue:product:create_inline")
     try:
         fields = InlineProductIn().load(product_data)
     except ValidationError as error:
-        raise _below_product_data(error) from error
+        raise _below(error, field) from error
     sku = fields["sku"] or f"INLINE-{secrets.token_hex(5).upper()}"
-    require_free_sku(session, sku, "product_data.sku")
+    require_free_sku(session, sku, f"{field}.sku")
     product = Product(
         name=fields["name"],
         sku=sku,
         description=fields["description"],
-        category_id=setup.resolve_category(session, fields["category"], "product_data.category"),
-        unit_id=setup.resolve_unit(session, fields["unit"], "product_data.unit"),
-        tax_id=setup.resolve_tax(session, fields["tax"], "product_data.tax"),
+        category_id=setup.resolve_category(session, fields["category"], f"{field}.category"),
+        unit_id=setup.resolve_unit(session, fields["unit"], f"{field}.unit"),
+        tax_id=setup.resolve_tax(session, fields["tax"], f"{field}.tax"),
         price=ZERO,
         tracking="none",
         price_mode="open",
@@ -71,10 +74,10 @@ def remember_price(session: Session, prices: Mapping[int, Decimal]) -> None:
         )
 
 
-def _below_product_data(error: ValidationError) -> ValidationFailed:
+def _below(error: ValidationError, field: str) -> ValidationFailed:
     errors = [
         {
-            "field": f"product_data.{name}",
+            "field": f"{field}.{name}",
             "message": str(messages[0] if isinstance(messages, list) else messages),
         }
         for name, messages in error.normalized_messages().items()

@@ -45,6 +45,16 @@ def sees_all(actor: Actor) -> bool:
     return actor.can("catalogue:product:approve") or actor.can("catalogue:product:read_all")
 
 
+def is_hidden(actor: Actor, status: str, owner_id: int | None) -> bool:
+    """Say whether a product was never for sale and is somebody else's: to this actor it is not there.
+
+    An archived one is no secret: its stock and its sales remain.
+    """
+    if status not in ("pending", "rejected") or actor.is_system or sees_all(actor):
+        return False
+    return owner_id is None or owner_id != actor.user_id
+
+
 def visible_to(actor: Actor) -> ColumnElement[bool]:
     """Return the condition on products that this actor may see: published ones and the own."""
     if sees_all(actor):

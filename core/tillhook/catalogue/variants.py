@@ -106,10 +106,11 @@ def list_barcodes(session: Session, product: Product) -> list[Barcode]:
 
 
 def get_variant(session: Session, product: Product, variant_id: int) -> Variant:
-    """Return a variant of the product; 404 when it has no such one."""
+    """Return a variant of the product; 404, naming ``variant_id``, when it has no such one."""
     variant = session.get(Variant, variant_id)
     if variant is None or variant.product_id != product.id:
-        raise NotFound(f"Product {product.id} has no variant {variant_id}.", code="unknown-variant")
+        message = f"Product {product.id} has no variant {variant_id}."
+        raise NotFound(message, code="unknown-variant", errors=[{"field": "variant_id", "message": message}])
     return variant
 
 

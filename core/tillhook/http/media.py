@@ -40,6 +40,14 @@ class BodyTooLarge(DomainError):
     title = "Body too large"
 
 
+class LengthRequired(DomainError):
+    """A form that comes in chunks, its length unsaid (411)."""
+
+    status = 411
+    code = "length-required"
+    title = "Length required"
+
+
 class UnsupportedMediaType(DomainError):
     """The content type is not taken here (415)."""
 
@@ -181,14 +189,29 @@ def read_form(request: falcon.Request, limit: int) -> tuple[dict[str, str], dict
     """Return the fields and the files of a ``multipart/form-data`` body, files kept on disk when large.
 
     Raises:
-        DomainError: 413 over ``limit`` bytes in all, 415 for another content type, 400 for a broken form.
+        DomainError: 411 without a length, 413 over ``limit`` bytes in all, 415 for another content type, 400 for a
+            broken form.
     """
     if not (request.content_type or "").lower().startswith("multipart/form-data"):
         raise UnsupportedMediaType("The Content-Type must be multipart/form-data.")
-    if (request.content_length or 0) > limit:
+    if request.content_length is None and _is_chunked(request):
+        raise LengthRequired("A form must come with its Content-Length.")
+    if not request.content_length:
+        raise BadBody("The form is empty.")
+    if request.content_length > limit:
         raise _too_large(limit)
     fields: dict[str, str] = {}
     files: dict[str, Upload] = {}
+    try:
+        _read_parts(request, limit, fields, files)
+    except BaseException:
+        for file in files.values():
+            file.stream.close()
+        raise
+    return fields, files
+
+
+def _read_parts(request: falcon.Request, limit: int, fields: dict[str, str], files: dict[str, Upload]) -> None:
     left = limit
     try:
         for part in request.get_media():
@@ -207,7 +230,6 @@ def read_form(request: falcon.Request, limit: int) -> tuple[dict[str, str], dict
                 files[name] = Upload(part.filename, part.content_type, stream)
     except falcon.HTTPError as error:
         raise BadBody(f"The form cannot be read: {error.description or error.title}") from None
-    return fields, files
 
 
 def _form_text(raw: bytes) -> str:
@@ -223,11 +245,14 @@ def _form_text(raw: bytes) -> str:
 def _spool(source: IO[bytes], left: int, limit: int) -> tuple["tempfile.SpooledTemporaryFile[bytes]", int]:
     target = tempfile.SpooledTemporaryFile(max_size=_SPOOL)  # noqa: SIM115 - the request's end closes it
     size = 0
-    while piece := source.read(64 * 1024):
-        size += len(piece)
-        if size > left:
-            target.close()
-            raise _too_large(limit)
-        target.write(piece)
+    try:
+        while piece := source.read(64 * 1024):
+            size += len(piece)
+            if size > left:
+                raise _too_large(limit)
+            target.write(piece)
+    except BaseException:
+        target.close()
+        raise
     target.seek(0)
     return target, size

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse
 from tillhook.catalogue.models import Product
+from tillhook.catalogue.search import is_hidden
 from tillhook.db import utc_now
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.ledger.alerts import stock_changed
@@ -327,6 +328,8 @@ def _checked(
     session: Session, found: dict[tuple[int, int | None], Item], line: StockLine, field: str, variant_field: str
 ) -> Item:
     item = found.get((line.product_id, line.variant_id))
+    if item is not None and is_hidden(actor_of(session), item.status, item.owner_id):
+        raise ValidationFailed.at(field, "There is no such product.", code="unknown-product")
     if item is None:
         if session.get(Product, line.product_id) is None:
             raise ValidationFailed.at(field, "There is no such product.", code="unknown-product")

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse, visible_warehouses, warehouse_condition
 from tillhook.catalogue.models import Product, Variant
+from tillhook.catalogue.search import get_product
 from tillhook.db import Exact, format_instant, utc_now
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.http import page
@@ -50,13 +51,11 @@ def stock_check(session: Session, product_id: int, variant_id: int | None, wareh
     """Return what ``GET /inventory/stock/check`` answers; quantities are ``None`` for untracked products.
 
     Raises:
-        NotFound: 404: no such product or variant.
+        NotFound: 404: no such product or variant, or one that the actor must not know of.
         ValidationFailed, PermissionDenied: The warehouse is unknown, or not the actor's.
     """
     require_warehouse(session, warehouse_id, field="warehouse_id")
-    product = session.get(Product, product_id)
-    if product is None:
-        raise NotFound("There is no such product.", code="unknown-product")
+    product = get_product(session, product_id)
     variants = [row.id for row in session.scalars(select(Variant).where(Variant.product_id == product_id))]
     if variant_id is not None:
         if variant_id not in variants:

@@ -4,6 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
+from tillhook.catalogue.search import get_product
 from tillhook.db import format_instant
 from tillhook.errors import NotFound
 from tillhook.hooks import Route
@@ -61,6 +62,7 @@ def list_inventory(call: Call) -> Any:
 
 def product_inventory(call: Call, product_id: int) -> Any:
     """List one product's stock."""
+    get_product(call.session, product_id)
     query = {"product": product_id, "limit": 200, "cursor": None}
     items, cursor = queries.levels(call.session, query)
     return {"product_id": product_id, "items": items, "next_cursor": cursor}

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import audit, require_warehouse, warehouse_condition
 from tillhook.catalogue.models import Product
+from tillhook.catalogue.search import get_product
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.ledger.alerts import refresh_alerts
 from tillhook.ledger.models import Location, StockLevel, StockPolicy, StockThreshold
@@ -48,10 +49,10 @@ def change_warehouse(session: Session, warehouse_id: int, changes: Mapping[str, 
     Raises:
         NotFound: 404. Conflict: 409: the name or code is taken, or goods are left in one to be closed.
     """
-    require_warehouse(session, warehouse_id)
     warehouse = session.get(Location, warehouse_id)
     if warehouse is None or warehouse.kind != "warehouse":
         raise NotFound("There is no such warehouse.", code="unknown-warehouse")
+    require_warehouse(session, warehouse_id)
     if changes.get("is_active") is False and _has_stock(session, warehouse_id):
         raise Conflict("Goods are left in this warehouse; move them first.", code="warehouse-not-empty")
     before = show_warehouse(warehouse)
@@ -78,11 +79,10 @@ def set_threshold(session: Session, product_id: int, warehouse_id: int, threshol
     """Set, or with ``None`` remove, a product's low-stock threshold at one warehouse.
 
     Raises:
-        NotFound: 404: no such product.
+        NotFound: 404: no such product, or one that the actor must not know of.
     """
     require_warehouse(session, warehouse_id)
-    if session.get(Product, product_id) is None:
-        raise NotFound("There is no such product.", code="unknown-product")
+    get_product(session, product_id)
     row = session.scalar(
         select(StockThreshold).where(
             StockThreshold.product_id == product_id, StockThreshold.warehouse_id == warehouse_id

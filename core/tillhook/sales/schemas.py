@@ -113,7 +113,7 @@ class AnySale(Attributes):
 
 
 class SyncIn(Schema):
-    sales = ListOf(AnySale(), required=True, min=1, max=MAX_SYNC)
+    sales = ListOf(AnySale(allow_none=True), required=True, min=1, max=MAX_SYNC)
 
 
 class CancelIn(Schema):
