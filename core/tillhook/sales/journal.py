@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import Actor, require_warehouse
 from tillhook.catalogue import create_inline_product, remember_price
+from tillhook.catalogue.search import is_hidden
 from tillhook.db import RetryTransaction, WriteBatch, fetch, is_retryable, is_unavailable, utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.hooks import Channel
@@ -412,7 +413,7 @@ class _Batch:
         assert asked.product_id is not None and command.warehouse is not None
         found = self._items[command.warehouse]
         item = found.get((asked.product_id, asked.variant_id))
-        if item is None:
+        if item is None or is_hidden(self._actor, item.status, item.owner_id):
             if asked.variant_id is not None:
                 raise ValidationFailed.at(
                     f"items.{number}.variant_id", "There is no such variant of this product.", code="unknown-variant"
@@ -453,7 +454,8 @@ class _Batch:
         made = []
         for number, item in enumerate(items):
             if item.product_data is not None:
-                product = create_inline_product(self._session, item.product_data, self._actor)
+                field = f"items.{number}.product_data"
+                product = create_inline_product(self._session, item.product_data, self._actor, field)
                 items[number] = replace(item, product_id=product.id)
                 made.append(product.id)
         self._session.flush()
