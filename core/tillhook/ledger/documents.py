@@ -117,6 +117,8 @@ def set_inventory(
     key = LevelKey(item.variant_id, warehouse_id, NO_LOT)
     level = lock_levels(session.connection(), [key])[key]
     on_hand = from_units(level.on_hand)
+    # What was counted keeps to the unit; the difference need not, for a till may have sold half a piece.
+    _check_precision(session, item, quantity, "inventory")
     if expected is not None and expected != on_hand:
         raise Conflict(
             f"On hand is {on_hand.normalize():f} by now.", code="inventory-changed", on_hand=f"{on_hand.normalize():f}"
@@ -142,7 +144,8 @@ def _post(session: Session, kind: str, command: StockCommand, make: Any) -> Stoc
     if (occurred_at - now).total_seconds() > _CLOCK_SKEW_S:
         raise ValidationFailed.at("occurred_at", "In the future.")
     items = _items(session, command)
-    _check_lines(session, command, items)
+    if kind != "inventory":
+        _check_lines(session, command, items)
     document = StockDocument(
         kind=kind,
         number=format_number(
@@ -342,14 +345,18 @@ def _checked(
 
 
 def _check_lines(session: Session, command: StockCommand, items: Sequence[Item]) -> None:
-    units = snapshot_of(session).units
     for number, (line, item) in enumerate(zip(command.lines, items, strict=True)):
         field = f"lines.{number}.quantity"
         if line.quantity == ZERO:
             raise ValidationFailed.at(field, "Must not be zero.")
-        places = units[item.unit_id].precision if item.unit_id in units else 4
-        if line.quantity != round(line.quantity, places):
-            raise ValidationFailed.at(field, f"At most {places} digits after the point in this unit.")
+        _check_precision(session, item, line.quantity, field)
+
+
+def _check_precision(session: Session, item: Item, quantity: Decimal, field: str) -> None:
+    units = snapshot_of(session).units
+    places = units[item.unit_id].precision if item.unit_id in units else 4
+    if quantity != round(quantity, places):
+        raise ValidationFailed.at(field, f"At most {places} digits after the point in this unit.")
 
 
 def _check_warehouse(session: Session, warehouse_id: int, field: str) -> None:

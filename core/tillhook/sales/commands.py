@@ -91,6 +91,8 @@ class ReturnCommand:
     refund: str | None = None
     external_id: str | None = None
     client_timestamp: datetime | None = None
+    #: The body as it came, kept when the return is refused.
+    payload: dict[str, Any] = field(default_factory=dict)
 
 
 def fingerprint(command: SaleCommand, seller_id: int | None) -> str:

@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook.db import WriteBatch, as_instant, format_instant, utc_now
+from tillhook.db import RetryTransaction, WriteBatch, as_instant, format_instant, utc_now
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.ledger.alerts import stock_changed
 from tillhook.ledger.models import CUSTOMER, SCRAP
@@ -19,8 +20,10 @@ from tillhook.numbering import sale_number
 from tillhook.quantities import ZERO, from_units, to_units
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
 from tillhook.sales.calendar import business_day, happened_at
-from tillhook.sales.commands import ReturnCommand, ReturnItem
+from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand
 from tillhook.sales.drafts import PostedSale
+from tillhook.sales.exceptions import keep_refused
+from tillhook.sales.journal import Outcome
 from tillhook.sales.models import Sale
 from tillhook.sales.queries import sales_by_id, visible_sales
 from tillhook.sales.totals import LineTotals, refund, sum_up
@@ -64,24 +67,26 @@ def cancel_sale(session: Session, sale_id: int, reason: str) -> dict[str, Any]:
     return sales_by_id(session, [sale_id])[sale_id]
 
 
-def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> tuple[dict[str, Any], bool]:
+def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> Outcome:
     """Take goods back, never more than was sold less what came back before.
 
     Amounts are the sale's own, so that returning everything pays back everything. Goods come back to the
     sale's warehouse into the lots they were taken from, or are scrapped.
 
     Returns:
-        The return as the API shows it, and whether it is new (an ``external_id`` posts once).
+        ``created``, or ``duplicate`` for an ``external_id`` that came before; ``rejected`` only for one that was
+        used otherwise, in which case the refused payload is kept and the transaction is worth committing.
 
     Raises:
         NotFound: 404: no such sale, or not for this actor.
-        Conflict: 409: the sale is cancelled, or the ``external_id`` was used otherwise.
+        Conflict: 409: the sale is cancelled.
         ValidationFailed: 422: an unknown line, or more than is left of it.
+        RetryTransaction: Somebody used the ``external_id`` meanwhile; run the transaction again.
     """
     sale = _locked_sale(session, sale_id, cancelled="A cancelled sale has nothing to return.")
-    known = _known_return(session, sale_id, command)
+    known = _known_return(session, sale, command)
     if known is not None:
-        return sales_by_id(session, [known])[known], False
+        return known
     lines = {line["id"]: line for line in _lines(session, sale_id)}
     before = _returned(session, sale_id)
     document = _document(session, sale, "return", command.reason)
@@ -93,6 +98,7 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> tupl
         if line is None:
             raise ValidationFailed.at(f"lines.{number}.line_id", "Not a line of this sale.", code="unknown-line")
         amounts = _refund(session, number, line, before.get(item.line_id), item)
+        _check_precision(session, number, line, before.get(item.line_id), item)
         totals.append(amounts)
         inclusive.append(bool(line["tax_inclusive"]))
         before[item.line_id] = _added(before.get(item.line_id), item.quantity, amounts)
@@ -104,7 +110,7 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> tupl
     movements = _return_movements(session, document, lines, command.lines, sale_id)
     _write(session, document, new_lines, payments, movements)
     _tell(session, document, payments, "sale_returned")
-    return sales_by_id(session, [document["id"]])[document["id"]], True
+    return Outcome("created", sale=sales_by_id(session, [document["id"]])[document["id"]])
 
 
 def _locked_sale(session: Session, sale_id: int, cancelled: str = "This sale is cancelled already.") -> Row:
@@ -150,7 +156,7 @@ def _returned(session: Session, sale_id: int) -> dict[int, tuple[Decimal, LineTo
     }
 
 
-def _known_return(session: Session, sale_id: int, command: ReturnCommand) -> int | None:
+def _known_return(session: Session, sale: Row, command: ReturnCommand) -> Outcome | None:
     if command.external_id is None:
         return None
     row = session.execute(
@@ -158,16 +164,30 @@ def _known_return(session: Session, sale_id: int, command: ReturnCommand) -> int
     ).first()
     if row is None:
         return None
-    if row.fingerprint != _fingerprint(sale_id, command):
-        raise Conflict("This external_id was used for something else.", code="external-id-reused")
-    return int(row.id)
+    if row.fingerprint == _fingerprint(sale["id"], command):
+        return Outcome("duplicate", sale=sales_by_id(session, [row.id])[row.id])
+    error = Conflict(
+        "This external_id was used for something else; the return is kept for a person to look at.",
+        code="external-id-reused",
+        errors=[{"field": "external_id", "message": "Used for other content before."}],
+    )
+    refused = SaleCommand(
+        items=(),
+        external_id=command.external_id,
+        channel=sale["channel"],
+        warehouse=sale["warehouse_id"],
+        payload={"sale_id": sale["id"], **command.payload},
+    )
+    keep_refused(session, [(refused, error)])
+    return Outcome("rejected", error=error)
 
 
 def _fingerprint(sale_id: int, command: ReturnCommand) -> str | None:
     if command.external_id is None:
         return None
     lines = [(item.line_id, str(item.quantity.normalize()), item.restock) for item in command.lines]
-    return hashlib.sha256(repr((sale_id, lines, command.reason, command.refund)).encode()).hexdigest()
+    at = format_instant(command.client_timestamp) if command.client_timestamp else None
+    return hashlib.sha256(repr((sale_id, lines, command.reason, command.refund, at)).encode()).hexdigest()
 
 
 def _document(session: Session, sale: Row, kind: str, reason: str) -> dict[str, Any]:
@@ -256,6 +276,20 @@ def _refund(
         raise ValidationFailed.at(
             f"lines.{number}.quantity", f"Only {left:f} can come back.", code="returns-more-than-sold"
         ) from None
+
+
+def _check_precision(
+    session: Session, number: int, line: Row, before: tuple[Decimal, LineTotals] | None, item: ReturnItem
+) -> None:
+    """Refuse half a piece, unless it is all that is left: a till that was offline may have sold it."""
+    unit_id = session.execute(
+        text("SELECT unit_id FROM product WHERE id = :id AND tracking <> 'none'"), {"id": line["product_id"]}
+    ).scalar()
+    if unit_id is None or from_units(line["quantity"]) == (before[0] if before else ZERO) + item.quantity:
+        return
+    places = snapshot_of(session).units[unit_id].precision
+    if item.quantity != round(item.quantity, places):
+        raise ValidationFailed.at(f"lines.{number}.quantity", f"At most {places} digits after the point in this unit.")
 
 
 def _added(
@@ -385,7 +419,13 @@ def _write(
     batch.insert("sale", [document])
     batch.insert("sale_line", lines)
     batch.insert("sale_payment", payments)
-    levels = write_movements(session, movements, batch=batch)
+    try:
+        levels = write_movements(session, movements, batch=batch)
+    except IntegrityError as error:
+        # Somebody used the external id since we looked; the next run finds it.
+        if "external_id" in str(error.orig):
+            raise RetryTransaction from error
+        raise
     stock_changed(session, movements, levels)
 
 

@@ -39,7 +39,7 @@ def create_sale(call: Call) -> Any:
 
 
 def sale_reply(outcome: Outcome) -> Reply:
-    """Return the answer for a posted sale: 201, 200 for a repeated one, or the problem of a reused id."""
+    """Return the answer for a posted sale or return: 201, 200 for a repeated one, or the problem of a reused id."""
     if outcome.error is not None:
         # The refused payload was kept in this transaction, which therefore must not be rolled back.
         return Reply(media=outcome.error.problem(), status=409, content_type="application/problem+json")
@@ -88,8 +88,7 @@ def cancel(call: Call, sale_id: int) -> Any:
 
 def create_return(call: Call, sale_id: int) -> Any:
     """Take goods of a sale back, never more than were sold."""
-    shown, is_new = return_goods(call.session, sale_id, call.body)
-    return Reply(media=shown, status=201 if is_new else 200)
+    return sale_reply(return_goods(call.session, sale_id, call.body))
 
 
 def analytics(call: Call) -> Any:

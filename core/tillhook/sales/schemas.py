@@ -137,9 +137,9 @@ class ReturnIn(Schema):
     reason = Text(max=500, load_default="")
     refund = Text(min=1, max=40, allow_none=True, load_default=None)
 
-    @post_load
-    def command(self, data: dict[str, Any], **_: Any) -> ReturnCommand:
-        return ReturnCommand(**data | {"lines": tuple(data["lines"])})
+    @post_load(pass_original=True)
+    def command(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> ReturnCommand:
+        return ReturnCommand(**data | {"lines": tuple(data["lines"])}, payload=original)
 
 
 class SaleQuery(ListQuery):
