@@ -55,6 +55,27 @@ _REVERSALS = text(
            OR o.destination_id <> r.source_id OR o.variant_id <> r.variant_id OR o.lot_id <> r.lot_id)
     """
 )
+# What a movement names must be there; the hot tables carry few foreign keys.
+_MOVEMENTS = text(
+    """
+    SELECT m.id FROM stock_movement m
+      LEFT JOIN variant v ON v.id = m.variant_id AND v.product_id = m.product_id
+      LEFT JOIN location s ON s.id = m.source_id
+      LEFT JOIN location d ON d.id = m.destination_id
+      LEFT JOIN lot t ON t.id = m.lot_id AND t.variant_id = m.variant_id
+     WHERE v.id IS NULL OR s.id IS NULL OR d.id IS NULL OR (m.lot_id <> 0 AND t.id IS NULL)
+    """
+)
+_DOCUMENTS = text(
+    """
+    SELECT 'stock movement' AS what, m.id FROM stock_movement m
+      LEFT JOIN stock_document d ON d.id = m.document_id AND d.kind = m.document_type
+     WHERE m.document_type IN ('receipt', 'adjustment', 'transfer', 'inventory') AND d.id IS NULL
+    UNION ALL
+    SELECT 'stock document', d.id FROM stock_document d
+     WHERE NOT EXISTS (SELECT 1 FROM stock_movement m WHERE m.document_type = d.kind AND m.document_id = d.id)
+    """
+)
 _SERIES = text(
     """
     SELECT s.name, s.last AS expected, COUNT(d.id) AS actual FROM number_series s
@@ -84,6 +105,21 @@ def _reversals(connection: Connection) -> Iterator[Difference]:
         )
 
 
+def _movements(connection: Connection) -> Iterator[Difference]:
+    for row in connection.execute(_MOVEMENTS):
+        yield Difference(
+            invariant="movements",
+            subject=f"movement {row.id}: its product, variant, lot or locations",
+            expected="known",
+            actual="unknown",
+        )
+
+
+def _documents(connection: Connection) -> Iterator[Difference]:
+    for row in connection.execute(_DOCUMENTS):
+        yield Difference(invariant="stock documents", subject=f"{row.what} {row.id}", expected="whole", actual="half")
+
+
 def _series(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_SERIES):
         yield Difference(
@@ -91,8 +127,8 @@ def _series(connection: Connection) -> Iterator[Difference]:
         )
 
 
-def _difference(invariant: str, row: object, what: str) -> Difference:
-    variant_id, location_id, lot_id, expected, actual = row  # type: ignore[misc]
+def _difference(invariant: str, row: Any, what: str) -> Difference:
+    variant_id, location_id, lot_id, expected, actual = row
     lot = f", lot {lot_id}" if lot_id else ""
     return Difference(
         invariant=invariant,
@@ -110,5 +146,7 @@ INVARIANTS = (
     Invariant(name="stock levels", check=_levels),
     Invariant(name="reserved stock", check=_reserved),
     Invariant(name="reversals", check=_reversals),
+    Invariant(name="movements", check=_movements),
+    Invariant(name="stock documents", check=_documents),
     Invariant(name="number series", check=_series),
 )

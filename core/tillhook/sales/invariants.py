@@ -9,20 +9,24 @@ from tillhook.quantities import from_units
 
 _TOTALS = text(
     """
-    SELECT s.sale_number, s.total_amount AS actual, COALESCE(SUM(l.total_price - l.discount_share
-           + CASE WHEN l.tax_inclusive THEN 0 ELSE l.tax_amount END), 0) AS expected
-      FROM sale s LEFT JOIN sale_line l ON l.sale_id = s.id
-     GROUP BY s.id, s.sale_number, s.total_amount
-    HAVING s.total_amount <> COALESCE(SUM(l.total_price - l.discount_share
-           + CASE WHEN l.tax_inclusive THEN 0 ELSE l.tax_amount END), 0)
+    SELECT s.sale_number, s.total_amount, s.tax_amount, s.discount_amount,
+           COALESCE(l.total, 0) AS total, COALESCE(l.tax, 0) AS tax, COALESCE(l.discount, 0) AS discount
+      FROM sale s LEFT JOIN (
+           SELECT sale_id, SUM(tax_amount) AS tax, SUM(discount_share) AS discount, SUM(total_price - discount_share
+                  + CASE WHEN tax_inclusive THEN 0 ELSE tax_amount END) AS total
+             FROM sale_line GROUP BY sale_id) l ON l.sale_id = s.id
+     WHERE s.total_amount <> COALESCE(l.total, 0) OR s.tax_amount <> COALESCE(l.tax, 0)
+        OR s.discount_amount <> COALESCE(l.discount, 0)
      ORDER BY s.sale_number
     """
 )
 _PAYMENTS = text(
     """
-    SELECT s.sale_number, s.total_amount AS expected, COALESCE(SUM(p.amount - p.change), 0) AS actual
-      FROM sale s LEFT JOIN sale_payment p ON p.sale_id = s.id
-     GROUP BY s.id, s.sale_number, s.total_amount HAVING s.total_amount <> COALESCE(SUM(p.amount - p.change), 0)
+    SELECT s.sale_number, s.total_amount, s.change_due, COALESCE(p.paid, 0) AS paid, COALESCE(p.given, 0) AS given
+      FROM sale s LEFT JOIN (
+           SELECT sale_id, SUM(amount - change) AS paid, SUM(change) AS given FROM sale_payment GROUP BY sale_id) p
+        ON p.sale_id = s.id
+     WHERE s.total_amount <> COALESCE(p.paid, 0) OR s.change_due <> COALESCE(p.given, 0)
      ORDER BY s.sale_number
     """
 )
@@ -38,12 +42,40 @@ _GOODS = text(
      ORDER BY s.sale_number
     """
 )
+# Goods that left and, though their line was taken back, have not moved again.
+_LEFT_BEHIND = text(
+    """
+    SELECT s.sale_number, l.line_number, ABS(l.quantity) AS expected, 0 AS actual
+      FROM sale s JOIN sale_line l ON l.sale_id = s.id JOIN sale_line o ON o.id = l.origin_line_id
+     WHERE s.kind <> 'sale'
+       AND EXISTS (SELECT 1 FROM stock_movement m WHERE m.document_type = 'sale' AND m.document_id = o.sale_id
+           AND m.document_line = o.line_number AND m.effect = 'issue')
+       AND NOT EXISTS (SELECT 1 FROM stock_movement m WHERE m.document_type = s.kind AND m.document_id = s.id
+           AND m.document_line = l.line_number AND m.effect IN ('return', 'reverse-issue'))
+    UNION ALL
+    SELECT c.sale_number, m.document_line, m.quantity, 0
+      FROM sale c JOIN stock_movement m ON m.document_type = 'sale' AND m.document_id = c.origin_id
+      LEFT JOIN stock_movement r ON r.reverses_id = m.id AND r.document_id = c.id
+     WHERE c.kind = 'cancellation' AND m.effect <> 'issue' AND r.id IS NULL
+     ORDER BY 1, 2
+    """
+)
 _RETURNS = text(
     """
     SELECT o.sale_id, o.id, o.quantity AS expected, -SUM(r.quantity) AS actual
       FROM sale_line r JOIN sale s ON s.id = r.sale_id AND s.kind = 'return'
       JOIN sale_line o ON o.id = r.origin_line_id
      GROUP BY o.sale_id, o.id, o.quantity HAVING -SUM(r.quantity) > o.quantity
+    """
+)
+# A document that takes a sale back: of a sale that is there, and a cancellation is of all of it and alone.
+_TAKEN_BACK = text(
+    """
+    SELECT s.sale_number FROM sale s LEFT JOIN sale o ON o.id = s.origin_id
+     WHERE s.kind <> 'sale' AND (o.id IS NULL OR o.kind <> 'sale'
+        OR (s.kind = 'cancellation' AND s.total_amount <> -o.total_amount)
+        OR EXISTS (SELECT 1 FROM sale t WHERE t.origin_id = s.origin_id AND t.kind = 'cancellation' AND t.id <> s.id))
+     ORDER BY s.sale_number
     """
 )
 _ORPHANS = text(
@@ -59,30 +91,47 @@ _ORPHANS = text(
     """
 )
 _NUMBERS = text(
-    "SELECT id, sale_number FROM sale"
-    " WHERE CAST(SUBSTR(sale_number, LENGTH(sale_number) - 6) AS BIGINT) <> id % 10000000"
+    "SELECT id, sale_number FROM sale WHERE SUBSTR(sale_number, LENGTH(sale_number) - 6)"
+    " <> SUBSTR(CAST(id % 10000000 + 10000000 AS TEXT), 2)"
 )
 
 
 def _totals(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_TOTALS):
-        yield _amounts("sale totals", f"sale {row.sale_number}: total", row.expected, row.actual)
+        for what, expected, actual in (
+            ("total", row.total, row.total_amount),
+            ("tax", row.tax, row.tax_amount),
+            ("discount", row.discount, row.discount_amount),
+        ):
+            if expected != actual:
+                yield _amounts("sale totals", f"sale {row.sale_number}: {what}", expected, actual)
 
 
 def _payments(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_PAYMENTS):
-        yield _amounts("sale payments", f"sale {row.sale_number}: paid", row.expected, row.actual)
+        if row.total_amount != row.paid:
+            yield _amounts("sale payments", f"sale {row.sale_number}: paid", row.total_amount, row.paid)
+        if row.change_due != row.given:
+            yield _amounts("sale payments", f"sale {row.sale_number}: change", row.given, row.change_due)
 
 
 def _goods(connection: Connection) -> Iterator[Difference]:
-    for row in connection.execute(_GOODS):
-        subject = f"sale {row.sale_number}, line {row.line_number}: goods moved"
-        yield _amounts("goods of sales", subject, row.expected, row.actual)
+    for query in (_GOODS, _LEFT_BEHIND):
+        for row in connection.execute(query):
+            subject = f"sale {row.sale_number}, line {row.line_number}: goods moved"
+            yield _amounts("goods of sales", subject, row.expected, row.actual)
 
 
 def _returns(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_RETURNS):
         yield _amounts("returns", f"sale {row.sale_id}, line {row.id}: returned", row.expected, row.actual)
+
+
+def _taken_back(connection: Connection) -> Iterator[Difference]:
+    for row in connection.execute(_TAKEN_BACK):
+        yield Difference(
+            invariant="taken back once", subject=f"sale {row.sale_number}", expected="once", actual="otherwise"
+        )
 
 
 def _orphans(connection: Connection) -> Iterator[Difference]:
@@ -114,6 +163,7 @@ INVARIANTS = (
     Invariant(name="sale payments", check=_payments),
     Invariant(name="goods of sales", check=_goods),
     Invariant(name="returns", check=_returns),
+    Invariant(name="taken back once", check=_taken_back),
     Invariant(name="whole documents", check=_orphans),
     Invariant(name="sale numbers", check=_numbers),
 )
