@@ -45,6 +45,7 @@ def serve(context: Context, safe: bool) -> None:
         runtime.dispose()  # a connection must not be shared with the processes that are forked now
     except BaseException:
         shutil.rmtree(metrics, ignore_errors=True)
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
         raise
     _Server(settings, safe, welcome, metrics).run()
 
