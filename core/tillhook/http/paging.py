@@ -33,7 +33,7 @@ class _Place(NamedTuple):
 
 
 def page(
-    session: Session, statement: Select[Any], *, ordering: Mapping[str, Any], query: Mapping[str, Any]
+    session: Session, statement: Select[*tuple[Any, ...]], *, ordering: Mapping[str, Any], query: Mapping[str, Any]
 ) -> tuple[list[Any], str | None]:
     """Return one page and the cursor of the next, ``None`` at the end.
 

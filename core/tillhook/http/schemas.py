@@ -62,7 +62,7 @@ class Schema(MarshmallowSchema):
 
     def _faultless(self, data: dict[str, Any]) -> dict[str, Any] | None:
         """Return the loaded fields, or ``None`` when something is missing, null or unknown that must not be."""
-        result = {}
+        result: dict[str, Any] = {}
         found = 0
         for name, field in self.load_fields.items():
             if name in data:

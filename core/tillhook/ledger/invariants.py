@@ -1,6 +1,7 @@
 """What must always be true of the ledger; recomputed from the append-only rows by ``tillhook verify``."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import Connection, text
 

@@ -86,4 +86,4 @@ def _select(connection: Connection, condition: str, warehouse_id: int, keys: lis
         parameters = (warehouse_id, warehouse_id, "[" + ",".join(map(str, keys)) + "]")
     rows = fetch(connection, sql, parameters)
     # SUM of bigint is numeric on PostgreSQL.
-    return [Item(*row[:-1], int(row[-1])) for row in rows]
+    return [Item(*(*row[:-1], int(row[-1]))) for row in rows]

@@ -7,6 +7,7 @@ Lock order, so that no two documents deadlock: first the rows that a document in
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -78,7 +79,8 @@ def sweep_expired(connection: Connection, keys: Sequence[LevelKey] | None = None
     """Release the expired reservations at these levels, or everywhere, and return how many there were."""
     now = _moment(connection, utc_now())
     place = "%s" if connection.dialect.name == "postgresql" else "?"
-    condition, parameters = f"released_at IS NULL AND expires_at <= {place}", [now]
+    condition = f"released_at IS NULL AND expires_at <= {place}"
+    parameters: list[Any] = [now]
     if keys is not None:
         variants = sorted({key.variant_id for key in keys})
         condition += f" AND variant_id IN ({','.join([place] * len(variants))})"

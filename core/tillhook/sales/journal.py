@@ -351,17 +351,17 @@ class _Batch:
                     products.add(item.product_id)
         for warehouse_id, (variants, products) in wanted.items():
             found = self._items.setdefault(warehouse_id, {})
-            for item in load_items(self._connection, warehouse_id, variant_ids=variants, product_ids=products):
-                found[item.product_id, item.variant_id] = item
-                if item.is_default:
-                    found[item.product_id, None] = item
+            for loaded in load_items(self._connection, warehouse_id, variant_ids=variants, product_ids=products):
+                found[loaded.product_id, loaded.variant_id] = loaded
+                if loaded.is_default:
+                    found[loaded.product_id, None] = loaded
 
     def _draft_one(self, position: int) -> SaleDraft:
         command = self._commands[position]
-        assert command.warehouse is not None
         sale_date, suspect = happened_at(command.client_timestamp, self._recorded_at)
         if any(item.product_data for item in command.items):
             command = self._commands[position] = self._with_inline_products(command)
+        assert command.warehouse is not None
         lines = []
         for number in range(len(command.items)):
             item = self._item(command, number)

@@ -1,6 +1,6 @@
 """Reading the journal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select, text
@@ -12,7 +12,7 @@ from tillhook.errors import NotFound
 from tillhook.runtime import actor_of, snapshot_of
 from tillhook.sales.commands import body_digest
 from tillhook.sales.models import Sale
-from tillhook.sales.rows import show_sale
+from tillhook.sales.rows import Row, show_sale
 
 # Plain rows instead of mapped objects: they have the shape that a new sale's rows have.
 _SALES = text("SELECT * FROM sale WHERE id IN :ids").bindparams(bindparam("ids", expanding=True))
@@ -90,7 +90,7 @@ def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str
     }
 
 
-def visible_sales(session: Session) -> Select[tuple[Sale]]:
+def visible_sales(session: Session) -> Select[Sale]:
     """Return the query of what the actor may see: own warehouses, and own sales unless more is granted."""
     actor = actor_of(session)
     query = select(Sale)
@@ -113,8 +113,8 @@ def get_sale(session: Session, sale_id: int) -> dict[str, Any]:
     return sales_by_id(session, [sale_id])[sale_id]
 
 
-def _grouped(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
-    grouped: dict[int, list[Mapping[str, Any]]] = {}
+def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
+    grouped: dict[int, list[Row]] = {}
     for row in rows:
         grouped.setdefault(row["sale_id"], []).append(row)
     return grouped

@@ -26,9 +26,9 @@ from tillhook.sales.exceptions import keep_refused
 from tillhook.sales.journal import Outcome
 from tillhook.sales.models import Sale
 from tillhook.sales.queries import sales_by_id, visible_sales
+from tillhook.sales.rows import Row
 from tillhook.sales.totals import LineTotals, refund, sum_up
 
-Row = Mapping[str, Any]
 _AMOUNTS = ("subtotal", "tax_amount", "discount_amount", "total_amount")
 _LINE_AMOUNTS = ("quantity", "discount_share", "tax_amount", "total_price")
 

@@ -12,7 +12,8 @@ from tillhook.db import as_instant, format_instant
 from tillhook.quantities import SCALE, to_units
 from tillhook.sales.drafts import SaleDraft
 
-Row = Mapping[str, Any]
+#: By column name; a SQLAlchemy row's mapping would take a column as well.
+Row = Mapping[Any, Any]
 
 
 def money(units: int) -> str:
@@ -208,7 +209,8 @@ def _show_line(line: Row, default_variants: frozenset[int] | set[int], returned:
         "expiry_date": expiry.isoformat() if isinstance(expiry, date) else expiry,
         "returned_quantity": quantity(returned.get(line["id"], 0)),
         "origin_line": line["origin_line_id"],
-        "restock": line["restock"],
+        # SQLite says 1 and 0.
+        "restock": None if line["restock"] is None else bool(line["restock"]),
         "flags": line["flags"] or [],
     }
 
