@@ -174,7 +174,7 @@ def _first_sale(runtime: Runtime, url: str) -> list[str]:
         f"TOKEN=$(curl -s {url}/api/auth/login {json_type} \\",
         f'  -d {shlex.quote(log_in)} | sed \'s/.*"access_token": *"\\([^"]*\\)".*/\\1/\')',
         f'curl -s {url}/api/sales -H "Authorization: Bearer $TOKEN" {json_type} \\',
-        f"  -d {shlex.quote(json.dumps(sale))}",
+        f"  -d {shlex.quote(json.dumps(sale))}; echo",
     ]
 
 
