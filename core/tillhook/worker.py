@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tillhook.db import is_retryable
-from tillhook.events import CHANNEL, dispatch
+from tillhook.db import is_retryable, retrying
+from tillhook.events import CHANNEL, dispatch, sequence_events
 from tillhook.hooks import Consumer, Job
 from tillhook.runtime import Runtime
 
@@ -52,12 +52,17 @@ class Worker:
             self._guarded(consumer.name, lambda consumer=consumer: self._feed(consumer))  # type: ignore[misc]
 
     def _run_job(self, job: Job) -> None:
-        with self._runtime.unit_of_work() as session:
-            if self._take_turn(session, job):
-                job.run(session)
+        def run() -> None:
+            with self._runtime.unit_of_work() as session:
+                if self._take_turn(session, job):
+                    job.run(session)
+
+        retrying(run)
 
     def _feed(self, consumer: Consumer) -> None:
         while not self._stopping.is_set():
+            with self._runtime.unit_of_work() as session:
+                sequence_events(session)
             with self._runtime.unit_of_work() as session:
                 if dispatch(session, consumer, _BATCH) < _BATCH:
                     return

@@ -99,6 +99,7 @@ def test_a_consumer_that_fails_gets_the_same_events_again(runtime):
     with runtime.unit_of_work() as session:
         for number in range(3):
             record(session, NAME, {"number": number})
+        sequence_events(session)
     got = []
 
     def fail(session, events):

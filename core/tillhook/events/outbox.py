@@ -85,16 +85,17 @@ def read_events(session: Session, after: int, limit: int = 100, names: Sequence[
 
 
 def dispatch(session: Session, consumer: "Consumer", limit: int = 100) -> int:
-    """Hand the next events to a consumer and move its cursor, in one transaction; return how many were looked at.
+    """Hand the next numbered events to a consumer and move its cursor, in one transaction; return how many.
 
     At least once: when ``consumer.handle`` raises, the cursor stays and the same events come again. A cursor is
-    locked while it moves, so two workers never hand out the same events at once.
+    locked while it moves; what another worker is handing out to the consumer is left to it.
+
+    Nothing is numbered here: :func:`sequence_events` goes before, in a transaction of its own, since everybody
+    would wait for its lock as long as the consumer takes.
     """
-    sequence_events(session)
-    cursor = session.get(ConsumerCursor, consumer.name, with_for_update=True)
+    cursor = _locked_cursor(session, consumer.name)
     if cursor is None:
-        cursor = ConsumerCursor(consumer=consumer.name, seq=0)
-        session.add(cursor)
+        return 0
     events = read_events(session, cursor.seq, limit)
     wanted = [event for event in events if consumer.events is None or event.name in consumer.events]
     if wanted:
@@ -103,3 +104,16 @@ def dispatch(session: Session, consumer: "Consumer", limit: int = 100) -> int:
         cursor.seq = events[-1].seq
     session.flush()
     return len(events)
+
+
+def _locked_cursor(session: Session, consumer: str) -> ConsumerCursor | None:
+    """Return the consumer's cursor, made when it is new; ``None`` while another transaction moves it."""
+    row = {"name": consumer, "now": format_instant(utc_now())}
+    session.execute(
+        text(
+            "INSERT INTO consumer_cursor (consumer, seq, updated_at) VALUES (:name, 0, :now)"
+            " ON CONFLICT (consumer) DO NOTHING"
+        ),
+        row,
+    )
+    return session.get(ConsumerCursor, consumer, with_for_update={"skip_locked": True})

@@ -31,11 +31,12 @@ def test_the_surcharge_is_a_setting(client, make):
 
 
 def test_it_reacts_to_low_stock(client, make, runtime):
-    from tillhook.events import dispatch
+    from tillhook.events import dispatch, sequence_events
 
     product = make.product(price="20.00", stock=10)
     client.post("/api/telesales/orders", order(make, product))
     with runtime.unit_of_work() as session:
+        sequence_events(session)
         for consumer in runtime.registry.consumers.values():
             dispatch(session, consumer)
     entries = client.get("/api/audit", params={"action": "stop-offering"}).json["items"]
