@@ -6,8 +6,8 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 from tillhook.errors import ValidationFailed
-from tillhook.quantities import ZERO, format_money
-from tillhook.runtime import runtime_of
+from tillhook.quantities import ZERO, format_money, round_half_up
+from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.commands import Tender
 from tillhook.sales.drafts import SaleDraft
 
@@ -19,17 +19,23 @@ def settle(session: Session, draft: SaleDraft) -> None:
     over in it.
 
     Raises:
-        ValidationFailed: 422: an unknown method, too little, or too much in a method that gives no change.
+        ValidationFailed: 422: an unknown method, an amount finer than the currency, too little, or too much in a
+            method that gives no change.
     """
     due = draft.totals.total_amount
     tenders = draft.command.tenders
     methods = runtime_of(session).registry.payment_methods
     amounts = _amounts(tenders, due)
+    places = snapshot_of(session).setting("currency_places")
     for number, tender in enumerate(tenders):
         method = methods.get(tender.method)
         if method is None:
             known = ", ".join(sorted(methods))
             raise ValidationFailed.at(_field(draft, number, "method"), f"Unknown; known are {known}.")
+        if amounts[number] != round_half_up(amounts[number], places):
+            raise ValidationFailed.at(
+                _field(draft, number, "amount"), f"At most {places} digits after the point in this currency."
+            )
         if method.check is not None:
             method.check(session, draft, amounts[number])
     change = sum(amounts, ZERO) - due
