@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from marshmallow import ValidationError, post_load, validates_schema
+from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from tillhook.access.api_keys import KeyRequest
 from tillhook.access.passwords import MAX_LENGTH, MIN_LENGTH
 from tillhook.access.roles import NewRole
 from tillhook.access.users import NewUser
 from tillhook.http import (
-    Attributes,
     Email,
     Flag,
     Instant,
@@ -304,8 +303,8 @@ class AuditEntryOut(Schema):
     action = Text()
     entity = Text()
     entity_id = Text()
-    before = Attributes(allow_none=True)
-    after = Attributes(allow_none=True)
+    before = fields.Dict(allow_none=True)
+    after = fields.Dict(allow_none=True)
 
 
 class AuditOut(Schema):

@@ -258,9 +258,9 @@ class TaxPatch(Schema):
     is_active = Flag()
 
 
-def amount() -> fields.String:
+def amount(**options: Any) -> fields.String:
     """Return the field of an amount in an answer: a string with two places at least."""
-    return fields.String(metadata={"examples": ["25.00"]})
+    return fields.String(metadata={"examples": ["25.00"]}, **options)
 
 
 class CategoryOut(Schema):
@@ -301,7 +301,7 @@ class VariantOut(Schema):
     barcodes = fields.List(fields.String())
     attributes = fields.Dict()
     price = amount()
-    cost_price = amount()
+    cost_price = amount(allow_none=True)
     is_active = fields.Boolean()
 
 
@@ -337,9 +337,9 @@ class ProductOut(Schema):
     barcode = fields.String(allow_none=True)
     barcodes = fields.List(fields.String())
     price = amount()
-    cost_price = amount()
-    list_price = amount()
-    last_price = amount()
+    cost_price = amount(allow_none=True)
+    list_price = amount(allow_none=True)
+    last_price = amount(allow_none=True)
     category = fields.String(allow_none=True)
     category_id = fields.Integer(allow_none=True)
     unit = fields.String()

@@ -150,6 +150,8 @@ class Document:
         if route.answer is not None:
             success["content"] = {"application/json": {"schema": route.answer}}
         responses = {str(route.status): success}
+        if route.method == "DELETE":
+            responses["204"] = {"description": "Done, and nothing is left to show."}
         for status in sorted(_problem_statuses(route)):
             responses[str(status)] = _problem(_MEANINGS.get(status, "Refused."))
         responses["default"] = _problem("Another error.")

@@ -25,6 +25,7 @@ from tillhook.sales.schemas import (
     SaleIn,
     SaleOut,
     SaleQuery,
+    SalesOut,
     SyncIn,
 )
 
@@ -159,7 +160,14 @@ ROUTES = (
         idempotent=False,
         max_body=_SYNC_BYTES,
     ),
-    Route(method="GET", path="/sales", handler=list_all, permission="sales:sale:read", query=SaleQuery),
+    Route(
+        method="GET",
+        path="/sales",
+        handler=list_all,
+        permission="sales:sale:read",
+        query=SaleQuery,
+        answer=SalesOut,
+    ),
     Route(
         method="GET",
         path="/sales/{sale_id:int}",
