@@ -29,10 +29,11 @@ def sell(call: Call, code: str) -> Any:
     return sale_reply(outcome)
 
 
+# A code may have slashes in it.
 ROUTES = (
     Route(
         method="GET",
-        path="/pos/scan/{code}",
+        path="/pos/scan/{code:path}",
         handler=scan,
         permission=permissions.SCAN,
         query=ScanQuery,
@@ -41,7 +42,7 @@ ROUTES = (
     ),
     Route(
         method="POST",
-        path="/pos/sell/{code}",
+        path="/pos/sell/{code:path}",
         handler=sell,
         permission=permissions.SELL,
         body=SellIn,

@@ -1,6 +1,8 @@
 """Bodies, queries and answers of the counter."""
 
-from tillhook.http import Flag, Key, Quantity, QuerySchema, Schema, Text
+from marshmallow import fields
+
+from tillhook.http import Key, Quantity, QuerySchema, Schema, Text
 from tillhook.sales import ExternalId
 
 
@@ -15,17 +17,42 @@ class SellIn(Schema):
     external_id = ExternalId(allow_none=True, load_default=None)
 
 
+class ScannedProductOut(Schema):
+    """The product that a code stands for."""
+
+    id = fields.Integer()
+    name = fields.String()
+    sku = fields.String()
+    price_mode = fields.String()
+    tracking = fields.String()
+
+
+class ScannedVariantOut(Schema):
+    """The variant that a code stands for."""
+
+    id = fields.Integer()
+    name = fields.String()
+
+
+class LotOut(Schema):
+    """The lot that is sold first."""
+
+    batch_number = fields.String()
+    expiry_date = fields.String(allow_none=True)
+    available = fields.String()
+
+
 class ScanOut(Schema):
-    code = Text()
-    kind = Text()
-    product_id = Key()
-    product_name = Text()
-    variant_id = Key(allow_none=True)
-    variant_details = Text()
-    sku = Text()
-    price = Text()
-    quantity = Text()
-    stock = Text(allow_none=True)
-    is_low_stock = Flag()
-    warehouse_id = Key()
-    lot = Text(allow_none=True)
+    """What a code stands for; ``kind`` is ean8, upca, ean13, gtin14, free or sku."""
+
+    code = fields.String()
+    kind = fields.String()
+    product = fields.Nested(ScannedProductOut)
+    variant = fields.Nested(ScannedVariantOut, allow_none=True)
+    price = fields.String(allow_none=True)
+    pack_quantity = fields.String()
+    pack_price = fields.String(allow_none=True)
+    warehouse = fields.Integer()
+    stock = fields.String(allow_none=True)
+    is_low_stock = fields.Boolean()
+    lot = fields.Nested(LotOut, allow_none=True)
