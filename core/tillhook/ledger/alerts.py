@@ -54,7 +54,8 @@ def stock_changed(
         levels: What :func:`write_movements` returned.
         items: Items as they were read before the posting, which saves reading them again.
     """
-    known = {item.variant_id: item for item in items if item.is_single_level}
+    # What is elsewhere may change meanwhile: then the total is read under a lock, or the last event would be wrong.
+    known = {item.variant_id: item for item in items if item.is_single_level and not item.elsewhere}
     changes = [
         _from_item(session, known[key.variant_id], key, after)
         for key, after in levels.items()
@@ -126,62 +127,62 @@ def _from_item(session: Session, item: Item, key: LevelKey, after: LevelAfter) -
         threshold,
         after.on_hand,
         after.change,
-        # Other warehouses as they were read, this one exactly.
-        item.total_available - (item.on_hand - item.reserved) + (after.on_hand - after.reserved),
+        after.on_hand - after.reserved,
     )
 
 
 _READ = text(
     """
-    SELECT p.id AS product_id, p.name, p.category_id, p.price,
+    SELECT v.id AS variant_id, w.id AS warehouse_id, p.id AS product_id, p.name, p.category_id, p.price,
            COALESCE(t.threshold, p.low_stock_threshold) AS threshold,
-           (SELECT SUM(l.on_hand) FROM stock_level l JOIN variant v ON v.id = l.variant_id
-             WHERE v.product_id = p.id AND l.location_id = :warehouse) AS on_hand,
-           (SELECT SUM(l.on_hand - l.reserved) FROM stock_level l JOIN variant v ON v.id = l.variant_id
-             WHERE v.product_id = p.id) AS available
-      FROM product p LEFT JOIN stock_threshold t ON t.product_id = p.id AND t.warehouse_id = :warehouse
-     WHERE p.id = :product
+           COALESCE((SELECT SUM(l.on_hand) FROM stock_level l JOIN variant x ON x.id = l.variant_id
+             WHERE x.product_id = p.id AND l.location_id = w.id), 0) AS on_hand,
+           COALESCE((SELECT SUM(l.on_hand - l.reserved) FROM stock_level l JOIN variant x ON x.id = l.variant_id
+             WHERE x.product_id = p.id), 0) AS available
+      FROM variant v JOIN product p ON p.id = v.product_id JOIN location w ON w.id IN :warehouses
+      LEFT JOIN stock_threshold t ON t.product_id = p.id AND t.warehouse_id = w.id
+     WHERE v.id IN :variants
     """
-)
+).bindparams(bindparam("variants", expanding=True), bindparam("warehouses", expanding=True))
+# In the order of the keys, so that no two postings deadlock; what is read is read in a later statement.
+_LOCK = text(
+    "SELECT pg_advisory_xact_lock(:space, key) FROM (SELECT DISTINCT CAST(product_id % 2147483648 AS INTEGER) AS key"
+    " FROM variant WHERE id IN :variants ORDER BY key) AS keys"
+).bindparams(bindparam("variants", expanding=True))
 
 
 def _read(session: Session, levels: dict[LevelKey, LevelAfter]) -> list[ProductStock]:
     """Return the products of the levels, their totals read while other postings of them wait."""
-    rows = session.execute(
-        text("SELECT id, product_id FROM variant WHERE id IN :ids").bindparams(bindparam("ids", expanding=True)),
-        {"ids": sorted({key.variant_id for key in levels})},
-    )
-    products = {row.id: row.product_id for row in rows}
-    changed: dict[tuple[int, int], tuple[int, int]] = {}
-    for key in sorted(levels):
-        place = (products[key.variant_id], key.location_id)
-        _, change = changed.get(place, (0, 0))
-        changed[place] = (key.variant_id, change + levels[key].change)
+    variants = sorted({key.variant_id for key in levels})
+    warehouses = sorted({key.location_id for key in levels})
     if session.get_bind().dialect.name == "postgresql":
-        for product_id in sorted({product_id for product_id, _ in changed}):
-            session.execute(
-                text("SELECT pg_advisory_xact_lock(:space, :product)"),
-                {"space": _ALERT_LOCK, "product": product_id % 2**31},
-            )
+        session.execute(_LOCK, {"space": _ALERT_LOCK, "variants": variants}).all()
+    rows = {
+        (row.variant_id, row.warehouse_id): row
+        for row in session.execute(_READ, {"variants": variants, "warehouses": warehouses})
+    }
     default = to_units(snapshot_of(session).setting("low_stock_threshold"))
-    result = []
-    for (product_id, warehouse_id), (variant_id, change) in sorted(changed.items()):
-        row = session.execute(_READ, {"product": product_id, "warehouse": warehouse_id}).one()
-        result.append(
+    result: dict[tuple[int, int], ProductStock] = {}
+    for key in sorted(levels):
+        row = rows[key.variant_id, key.location_id]
+        stock = result.setdefault(
+            (row.product_id, key.location_id),
             ProductStock(
-                product_id,
-                variant_id,
-                warehouse_id,
+                row.product_id,
+                key.variant_id,
+                key.location_id,
                 row.name,
                 row.category_id,
                 row.price,
                 default if row.threshold is None else row.threshold,
-                int(row.on_hand or 0),
-                change,
-                int(row.available or 0),
-            )
+                int(row.on_hand),
+                0,
+                int(row.available),
+            ),
         )
-    return result
+        stock.variant_id = key.variant_id
+        stock.change += levels[key].change
+    return [result[place] for place in sorted(result)]
 
 
 def _review(session: Session, change: ProductStock) -> Events:

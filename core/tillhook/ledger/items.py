@@ -43,6 +43,11 @@ class Item(NamedTuple):
         """Whether the product's stock at a warehouse is one level row."""
         return self.tracking == "quantity" and not self.has_variants
 
+    @property
+    def elsewhere(self) -> int:
+        """What is available of the product besides this level: at other warehouses, of other lots and variants."""
+        return self.total_available - self.on_hand + self.reserved
+
 
 _COLUMNS = """
 v.id, p.id, p.name, COALESCE(v.sku, p.sku), v.name, v.is_default, p.has_variants, v.is_active, p.status,
