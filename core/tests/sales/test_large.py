@@ -1,0 +1,45 @@
+"""The largest that one request may hold: 5,000 sales, 500 lines."""
+
+import uuid
+
+import pytest
+
+from tillhook.verify import verify
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_sale_of_500_lines_posts_comes_back_and_is_cancelled(client, make, runtime):
+    products = [make.product(price="1.01", stock=1000) for _ in range(3)]
+    items = [{"product_id": products[n % 3]["id"], "quantity": "1"} for n in range(500)]
+    first, second = (make.sale(items, discount_amount="7.77") for _ in range(2))
+    assert first.total_amount == "497.23" and len(first["items"]) == 500
+    lines = [{"line_id": item["id"], "quantity": "1"} for item in first["items"]]
+    back = client.post(f"/api/sales/{first.id}/returns", {"lines": lines})
+    assert back.status_code == 201 and back.json["total_amount"] == "-497.23"
+    assert client.post(f"/api/sales/{second.id}/cancel", {"reason": "x"}).status_code == 200
+    assert [make.stock(product) for product in products] == [1000] * 3
+    assert [found for _, found in verify(runtime) if found] == []
+
+
+def test_a_batch_of_5000_with_a_bad_one_in_it(client, make, runtime):
+    products = [make.product(price="1.00", stock=10_000) for _ in range(10)]
+    sales = [
+        {
+            "channel": "counter",
+            "warehouse": make.main,
+            "external_id": str(uuid.uuid4()),
+            "items": [{"product_id": products[n % 10]["id"], "quantity": "2"}],
+        }
+        for n in range(5000)
+    ]
+    sales[4321]["items"][0]["product_id"] = 999_999
+    results = client.post("/api/sales/sync", {"sales": sales}).json["results"]
+    assert [result["external_id"] for result in results] == [sale["external_id"] for sale in sales]
+    assert [n for n, result in enumerate(results) if result["status"] != "created"] == [4321]
+    again = client.post("/api/sales/sync", {"sales": sales}).json["results"]
+    assert {result["status"] for result in again} == {"duplicate", "rejected"}
+    assert sum(make.stock(product) for product in products) == 100_000 - 2 * 4999
+    assert [found for _, found in verify(runtime) if found] == []
+    too_many = client.post("/api/sales/sync", {"sales": [*sales, sales[0]]})
+    assert too_many.status_code == 422 and too_many.json["errors"][0]["field"] == "sales"
