@@ -182,7 +182,7 @@ class ProfileOut(Schema):
     """Who is logged in."""
 
     id = Key()
-    email = Text()
+    email = Text(max=254)
     name = Text()
     roles = ListOf(Text())
     warehouses = ListOf(Key())
@@ -214,7 +214,7 @@ class UserOut(Schema):
     """A user; ``warehouses`` are ids, and count only without ``all_warehouses``."""
 
     id = Key()
-    email = Text()
+    email = Text(max=254)
     name = Text()
     is_active = Flag()
     roles = ListOf(Text())

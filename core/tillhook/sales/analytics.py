@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import sees_all_sales, warehouse_condition
 from tillhook.catalogue.models import Product
+from tillhook.catalogue.search import is_hidden
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.quantities import ZERO, divide, format_money, format_quantity, round_half_up
 from tillhook.runtime import actor_of, snapshot_of
@@ -31,7 +32,7 @@ def product_analytics(
         NotFound: 404: no such product. ValidationFailed: 422: the end is before the start.
     """
     product = session.get(Product, product_id)
-    if product is None:
+    if product is None or is_hidden(actor_of(session), product.status, product.owner_id):
         raise NotFound("There is no such product.", code="unknown-product")
     snapshot = snapshot_of(session)
     today = business_day(snapshot, datetime.now(ZoneInfo("UTC")))
