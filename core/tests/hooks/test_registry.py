@@ -121,6 +121,12 @@ def test_two_channels_cannot_share_a_number_prefix():
         registry(abc=plugin(channels=[channel("shop")], permissions=[SELL]), pos=plugin(channels=[channel("till")]))
 
 
+def test_a_channel_has_no_colon():
+    channel = Channel(name="pos:offline", title="", number_prefix="OS", permission=SELL.name)
+    with pytest.raises(StartupError, match="plugin pos: channel pos:offline must have no colon in its name"):
+        registry(pos=plugin(channels=[channel], permissions=[SELL]))
+
+
 def test_two_plugins_cannot_claim_one_command():
     command = click.Command("hello")
     found = registry(abc=plugin(commands=[command]), pos=plugin(commands=[command]))

@@ -55,7 +55,7 @@ class Registry:
         self.demo_data = self._named("demo_data", DemoData, hook="register_demo_data")
         self.routes = self._routes(settings)
         self._check_permissions()
-        self._check_number_prefixes()
+        self._check_channels()
 
     def owner_of(self, kind: str, name: str) -> str:
         """Return the plugin that declared a thing; ``tillhook`` is the core."""
@@ -131,9 +131,12 @@ class Registry:
                 wants = f"asks for the permission {permission}, which nobody declares"
                 raise PluginError(owner, f"plugin {owner}: {kind} {name} {wants}")
 
-    def _check_number_prefixes(self) -> None:
+    def _check_channels(self) -> None:
         seen: dict[str, str] = {}
         for name, channel in self.channels.items():
+            if ":" in name:
+                owner = self.owner_of("channel", name)
+                raise PluginError(owner, f"plugin {owner}: channel {name} must have no colon in its name")
             other = seen.setdefault(channel.number_prefix, name)
             if other != name:
                 owner = self.owner_of("channel", name)
