@@ -153,5 +153,5 @@ class WarehouseOut(Schema):
     id = Key()
     name = Text()
     code = Text(allow_none=True)
-    address = Text()
+    address = Text(max=500, lines=True)
     is_active = Flag()

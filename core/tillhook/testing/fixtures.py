@@ -7,6 +7,7 @@
 Everything of the application is imported when the first test needs it, so that coverage sees it.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +60,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _engine_of(item: pytest.Item) -> str | None:
     callspec = getattr(item, "callspec", None)
     return callspec.params.get("engine_name") if callspec else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let hypothesis take its time on a busy machine, and find the same in every run of CI."""
+    from hypothesis import settings
+
+    settings.register_profile("tillhook", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
+    settings.load_profile("tillhook")
 
 
 @pytest.hookimpl(optionalhook=True)
