@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select, text
+from sqlalchemy import Executable, Select, bindparam, select, text
 from sqlalchemy.orm import Session
 
 from tillhook.access import sees_all_sales, visible_warehouses
@@ -70,9 +70,9 @@ def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str
     if not ids:
         return {}
     parameters = {"ids": ids}
-    sales = session.execute(_SALES, parameters).mappings().all()
-    lines = _grouped(session.execute(_LINES, parameters).mappings().all())
-    payments = _grouped(session.execute(_PAYMENTS, parameters).mappings().all())
+    sales = _rows(session, _SALES, parameters)
+    lines = _grouped(_rows(session, _LINES, parameters))
+    payments = _grouped(_rows(session, _PAYMENTS, parameters))
     cancelled = {row.origin_id: row.reason for row in session.execute(_CANCELLATIONS, parameters)}
     returned = {row.origin_line_id: int(row.quantity) for row in session.execute(_RETURNED, parameters)}
     snapshot = snapshot_of(session)
@@ -111,6 +111,13 @@ def get_sale(session: Session, sale_id: int) -> dict[str, Any]:
     if session.scalar(visible_sales(session).where(Sale.id == sale_id).with_only_columns(Sale.id)) is None:
         raise NotFound("There is no such sale.", code="unknown-sale")
     return sales_by_id(session, [sale_id])[sale_id]
+
+
+def _rows(session: Session, statement: Executable, parameters: dict[str, Any]) -> list[Row]:
+    """Return the rows as dicts: each of their values is looked up, and that is where a mapping's time goes."""
+    result = session.execute(statement, parameters)
+    names = tuple(result.keys())
+    return [dict(zip(names, row, strict=True)) for row in result]
 
 
 def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
