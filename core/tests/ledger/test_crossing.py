@@ -164,3 +164,26 @@ def test_a_hook_that_moves_goods_of_its_own(client, make, runtime, monkeypatch):
     calls = [lambda: make.sale([(crate, 1)]), lambda: make.sale([(bottle, 1), (crate, 1)])] * 4
     at_once(*calls)
     assert make.stock(crate) == 92 and make.stock(bottle) == 92 and clean(runtime)
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+@pytest.mark.parametrize("planned", ["without locks", "with locks"])
+def test_levels_are_locked_in_the_order_of_their_keys(client, make, runtime, planned):
+    """Whatever the order of the lines: who waits for the first level does not hold the second."""
+    first, second = make.product(stock=20), make.product(stock=20)
+    if planned == "with locks":
+        client.put("/api/stock-policies", {"policy": "block", "channel": "counter:offline"})
+    items = [{"product_id": product["id"], "quantity": "1"} for product in (second, first)]
+    sale = {"channel": "counter", "warehouse": make.main, "items": items}
+    level = "SELECT 1 FROM stock_level l JOIN variant v ON v.id = l.variant_id WHERE v.product_id = {} FOR UPDATE OF l"
+    with ThreadPoolExecutor(1) as pool:
+        with runtime.database.connect() as connection:
+            connection.exec_driver_sql(level.format(first["id"]))
+            if planned == "with locks":
+                waiting = pool.submit(client.post, "/api/sales/sync", {"sales": [sale, sale]})
+            else:
+                waiting = pool.submit(client.post, "/api/sales", sale)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.4)
+            connection.exec_driver_sql(level.format(second["id"]) + " NOWAIT")
+        assert waiting.result(5).status_code in (200, 201)

@@ -147,3 +147,15 @@ def test_a_fraction_of_a_piece_can_be_counted_away(client, make):
     assert make.stock(product) == 4
     fine = client.put(url, {"inventory": "3.5", "warehouse": make.main})
     assert fine.status_code == 422 and fine.json["errors"][0]["field"] == "inventory"
+
+
+def test_a_lots_expired_reservation_stops_counting_by_itself(client, make, runtime):
+    product = make.product(tracking="lot")
+    lots(make, product, ("A", 2, "2149-01-01"), ("B", 2, "2150-01-01"))
+    with runtime.unit_of_work() as session:
+        line = ReserveLine(product["id"], None, Decimal(3))
+        past = utc_now() - timedelta(seconds=1)
+        reserve(session, document_type="order", document_id=1, warehouse_id=make.main, lines=[line], expires_at=past)
+    assert make.sale([(product, 3)])["items"][0]["batch_number"] == "A, B"
+    assert by_lot(client, product) == {"A": "0", "B": "1"}
+    assert [found for _, found in verify(runtime) if found] == []
