@@ -18,6 +18,8 @@ MAX_ROWS = 100_000
 MAX_COLUMNS = 200
 MAX_UNPACKED = 512 * 1024 * 1024
 _MAX_PARTS = 2_000
+#: Empty rows cost time too, and a single cell at the bottom of a sheet makes a million of them.
+_MAX_NUMBER = 2 * MAX_ROWS
 _DELIMITERS = ",;\t|"
 _EXCEL_DIGITS = 15
 
@@ -63,12 +65,19 @@ def _read_csv(raw: bytes, knows: Callable[[str], bool]) -> Table:
     if "\x00" in text:
         raise _broken("This is no text file.")
     first = text.lstrip("\r\n").partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=lambda each: sum(map(knows, next(csv.reader([first], delimiter=each), []))))
+    delimiter = max(_DELIMITERS, key=lambda each: sum(map(knows, _titles(first, each))))
     rows = _numbered(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
     header = next(rows, None)
     if header is None:
         raise _broken("The file is empty.")
     return Table(_header(header), rows, encoding)
+
+
+def _titles(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # with this delimiter it is one title without end
+        return []
 
 
 def _decode(raw: bytes) -> tuple[str, str]:
@@ -86,6 +95,8 @@ def _numbered(lines: Iterator[list[str]]) -> Iterator[Row]:
     try:
         for line in lines:
             number += 1
+            if number > _MAX_NUMBER:
+                raise _broken(f"Something stands below row {_MAX_NUMBER:,}; delete the rows below the table.")
             cells = [cell.strip() for cell in line]
             if not any(cells):
                 continue
@@ -164,7 +175,8 @@ def _check_formulas(number: int, row: tuple[Any, ...], original: tuple[Any, ...]
 
 
 def _texts(row: tuple[Any, ...]) -> list[str]:
-    return [_text(value) for value in row]
+    # Of a sheet's rows most may be empty.
+    return [] if row.count(None) == len(row) else [_text(value) for value in row]
 
 
 def _text(value: Any) -> str:
