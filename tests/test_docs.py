@@ -97,7 +97,7 @@ def test_the_guides_tables_and_revision(databases, engine_name, tmp_path):
             "TILLHOOK_DATA_DIR": str(tmp_path / "data"),
             "TILLHOOK_MODULES": "telesales",
         }
-        tillhook = f"tillhook() {{ {shlex.quote(sys.executable)} -m tillhook \"$@\"; }}"
+        tillhook = f'tillhook() {{ {shlex.quote(sys.executable)} -m tillhook "$@"; }}'
         run = subprocess.run(
             ["sh", "-ec", f"{tillhook}\n{commands}"], cwd=tmp_path, env=environment, capture_output=True, text=True
         )

@@ -107,7 +107,7 @@ class PluginContract:
         assert answers == {}
 
     def test_it_imports_the_public_core_only(self) -> None:
-        faults = [fault for path in self._files() for fault in _import_faults(path, self._package())]
+        faults = [fault for path in self._files() for fault in import_faults(path, self._package())]
         assert faults == []
 
     def _package(self) -> str:
@@ -135,7 +135,7 @@ class PluginContract:
         return sorted(Path(source).parent.rglob("*.py"))
 
 
-def _import_faults(path: Path, package: str) -> Iterator[str]:
+def import_faults(path: Path, package: str) -> Iterator[str]:
     """Yield what a file of ``package`` imports that it must not, one line each."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -1,0 +1,57 @@
+"""Who may import whom. ``bin/lint`` has import-linter check the same for plugins that setup.cfg names."""
+
+import ast
+
+import pytest
+
+from tillhook.testing.contract import import_faults
+
+
+def sources(package):
+    return sorted(package.rglob("*.py"))
+
+
+def test_a_plugin_imports_the_public_core_only(plugin):
+    found = sources(plugin.package)
+    assert found
+    assert [fault for path in found for fault in import_faults(path, plugin.package.name)] == []
+
+
+def test_the_core_imports_no_plugin(distributions):
+    core = next(each for each in distributions if not each.plugin)
+    found = []
+    for path in sources(core.package):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            found += [f"{path}: {name}" for name in names if name.startswith("tillhook_")]
+    assert found == []
+
+
+def test_folder_distribution_package_and_entry_point_are_named_alike(plugin):
+    assert plugin.name == f"tillhook-{plugin.plugin}"
+    assert plugin.folder.name == plugin.plugin
+    assert (plugin.package / "__init__.py").is_file()
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("from tillhook import hookimpl", ""),
+        ("from tillhook.sales import post_sale", ""),
+        ("import tillhook.sales", ""),
+        ("from tillhook_me.routes import ROUTES", ""),
+        ("import json", ""),
+        ("from tillhook.sales.journal import post_sale", "tillhook.sales.journal is inside the core"),
+        ("import tillhook.sales.journal", "tillhook.sales.journal is inside the core"),
+        ("from tillhook.sales import journal", "journal is not in tillhook.sales.__all__"),
+        ("from tillhook_pos.services import sell", "imports another plugin, tillhook_pos.services"),
+        ("from . import routes", "a relative import"),
+    ],
+)
+def test_the_check_sees_what_it_must(tmp_path, line, fault):
+    path = tmp_path / "hooks.py"
+    path.write_text(f"def later():\n    {line}\n")
+    faults = list(import_faults(path, "tillhook_me"))
+    assert (fault in faults[0]) if fault else faults == []
