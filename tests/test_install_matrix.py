@@ -76,7 +76,7 @@ def run_installed(wheels, others, distributions, tmp_path):
 @pytest.mark.xdist_group("wheels")
 def test_what_is_installed_migrates_and_boots(databases, engine_name, run_installed, tmp_path, installed):
     with databases.empty(engine_name) as url:
-        found = json.loads(run_installed(installed, url, "-c", BOOT))
+        found = json.loads(run_installed(installed, url, "-c", BOOT).splitlines()[-1])  # after the log
         listed = run_installed(installed, url, "-m", "tillhook", "modules", "list")
         run_installed(installed, url, "-m", "tillhook", "db", "check")
     assert found["plugins"] == sorted(installed)
