@@ -1,7 +1,7 @@
 """What goes on beside the requests: jobs, and the outbox's consumers.
 
-Several workers may run: a job's turn and a consumer's cursor are taken under a lock. On PostgreSQL the worker is
-woken by the outbox's NOTIFY; elsewhere it looks every second.
+Several workers may run: a job's turn and a consumer's cursor are taken under a lock. The worker looks every second;
+a NOTIFY with each sale would wake it sooner, but PostgreSQL commits transactions that notify one after another.
 """
 
 import threading
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from tillhook.db import is_retryable, retrying
-from tillhook.events import CHANNEL, dispatch, sequence_events
+from tillhook.events import dispatch, sequence_events
 from tillhook.hooks import Consumer, Job
 from tillhook.runtime import Runtime
 
@@ -36,7 +36,7 @@ class Worker:
         """Work until :meth:`stop`."""
         while not self._stopping.is_set():
             self.run_once()
-            self._wait()
+            self._stopping.wait(_POLL_S)
 
     def stop(self) -> None:
         """Finish what is under way, then return from :meth:`run`; safe in a signal handler."""
@@ -81,21 +81,3 @@ class Worker:
         except Exception as error:
             level = log.info if is_retryable(error) else log.error
             level("worker_failed", what=name, exc_info=True)
-
-    def _wait(self) -> None:
-        """Wait for the outbox's wake-up, or a second."""
-        if not self._runtime.database.is_postgresql:
-            self._stopping.wait(_POLL_S)
-            return
-        try:
-            with self._runtime.database.connect() as connection:
-                listening = connection.execution_options(isolation_level="AUTOCOMMIT")
-                listening.exec_driver_sql(f"LISTEN {CHANNEL}")
-                driver = listening.connection.driver_connection
-                assert driver is not None
-                for _ in driver.notifies(timeout=_POLL_S, stop_after=1):
-                    pass
-                listening.exec_driver_sql(f"UNLISTEN {CHANNEL}")
-        except Exception:
-            log.warning("worker_wait_failed", exc_info=True)
-            self._stopping.wait(_POLL_S)

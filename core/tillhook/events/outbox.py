@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 #: An advisory lock's key, any constant that nothing else uses.
 _SEQUENCE_LOCK = 7_411_001
-#: The channel of LISTEN/NOTIFY; the payload is always empty, it is only a wake-up.
-CHANNEL = "tillhook_outbox"
 
 
 @dataclass(frozen=True, slots=True)
