@@ -56,6 +56,7 @@ def test_the_variables_of_bin_and_of_the_tests_are_let_be(tmp_path):
         ("TILLHOOK_DEMO", "yes"),
         ("TILLHOOK_SECRET", "short"),
         ("TILLHOOK_LOG_LEVEL", "loud"),
+        ("TILLHOOK_TRUSTED_PROXIES", "proxy.example.com"),
         ("TILLHOOK_SECRET_FILE", "/nowhere/at/all"),
     ],
 )

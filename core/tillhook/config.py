@@ -5,6 +5,7 @@ a person changes while the server runs is no such setting but a row, see ``tillh
 """
 
 import difflib
+import ipaddress
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -38,6 +39,13 @@ def _flag(text: str) -> bool:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text.replace(",", " ").split()))
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    for name in names:
+        ipaddress.ip_network(name)
+    return names
 
 
 def _log_level(text: str) -> str:
@@ -109,6 +117,13 @@ class Settings:
         (),
         "Origins whose pages may call the API from a browser, separated by commas; none when empty.",
         parse=_names,
+        shown="none",
+    )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (),
+        "Addresses or networks of proxies whose `X-Forwarded-For` says who asks, separated by commas; log-ins are"
+        " throttled by that address. Nobody's is believed when empty.",
+        parse=_networks,
         shown="none",
     )
     metrics_token: str = _setting(

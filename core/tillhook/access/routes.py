@@ -156,8 +156,8 @@ def list_audit(call: Call) -> dict[str, Any]:
 
 
 def _address(call: Call) -> str:
-    # The peer itself, never X-Forwarded-For, in which anybody may write anything.
-    return call.request.remote_addr or ""
+    address: str = call.request.context.client
+    return address
 
 
 def _tokens(session: Session, pair: sessions.TokenPair) -> dict[str, Any]:

@@ -20,7 +20,7 @@ def create_app(runtime: "Runtime") -> "falcon.App[Any, Any]":
     Raises:
         StartupError: Two routes cannot stand side by side.
     """
-    middleware: list[Any] = [Around()]
+    middleware: list[Any] = [Around(runtime.settings.trusted_proxies)]
     origins = runtime.settings.cors_origins
     if origins:
         exposed = ["X-Request-ID", "Idempotency-Replayed", "Retry-After", "Location"]

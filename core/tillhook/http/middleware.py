@@ -1,8 +1,10 @@
-"""Around every request: its id, the access log, the metrics, and headers that keep browsers careful."""
+"""Around every request: its id, who asks, the access log, the metrics, and headers that keep browsers careful."""
 
+import ipaddress
 import re
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import falcon
@@ -27,12 +29,20 @@ log = structlog.get_logger("tillhook.access")
 
 
 class Around:
-    """Falcon middleware; nothing here reads the body."""
+    """Falcon middleware; nothing here reads the body.
+
+    Args:
+        trusted_proxies: Addresses or networks of the proxies that are believed.
+    """
+
+    def __init__(self, trusted_proxies: Iterable[str] = ()) -> None:
+        self._trusted = tuple(ipaddress.ip_network(each) for each in trusted_proxies)
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         request.context.started = time.perf_counter()
         given = request.env.get("HTTP_X_REQUEST_ID", "")
         request.context.request_id = given if _ID.fullmatch(given) else uuid.uuid4().hex
+        request.context.client = self._client(request)
 
     def process_response(
         self, request: falcon.Request, response: falcon.Response, _resource: Any, _succeeded: bool
@@ -52,5 +62,30 @@ class Around:
             path=request.path,
             status=int(str(response.status)[:3]),
             ms=round(seconds * 1000, 1),
-            remote=request.remote_addr,
+            remote=request.context.client,
         )
+
+    def _client(self, request: falcon.Request) -> str:
+        """Return the address of who asks: the peer's, or what trusted proxies say of it.
+
+        Each proxy appends its peer to ``X-Forwarded-For``, so only the end of it, up to the first who is not
+        trusted, was written by somebody we believe; before it anybody may write anything.
+        """
+        address: str = request.remote_addr or ""
+        if not self._trusted:
+            return address
+        for hop in reversed(request.env.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+            if not self._is_trusted(address):
+                break
+            try:
+                address = str(ipaddress.ip_address(hop.strip()))
+            except ValueError:
+                break
+        return address
+
+    def _is_trusted(self, address: str) -> bool:
+        try:
+            found = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(found in network for network in self._trusted)
