@@ -43,7 +43,7 @@ COLUMNS = (
     "country",
 )
 #: The most lines that the API takes in one sale or return.
-MAX_LINES = 500
+MAX_LINES = 1_000
 #: Sales per request.
 BATCH = 50
 WAREHOUSE = "RETAIL"

@@ -45,7 +45,7 @@ ROWS: list[tuple[Any, ...]] = [
     ("1005", "10003", "", 56, "01T11:52:00", "0", ""),
     ("1006", "10002A", "", -3, "01T12:00:00", "0", ""),
     # More lines than one sale may have.
-    *[("1007", "10004", "PEG", 1, "01T13:00:00", "0.1", "12583")] * 502,
+    *[("1007", "10004", "PEG", 1, "01T13:00:00", "0.1", "12583")] * 1002,
     # Comes back from two lines of a sale; from two sales; in part from a sale, in part from before the file.
     ("1008", "10002A", "BLUE MUG", 4, "02T09:00:00", "1.50", "17850"),
     ("C1009", "10001", "WHITE LANTERN", -8, "02T10:00:00", "2.55", "17850"),
@@ -105,7 +105,7 @@ def test_every_row_arrives_once(file: Path, server: RunningServer, runtime: Runt
     assert (first["created"], first["known"]) == (CREATED, {})
     assert (second["created"], second["known"]) == ({}, CREATED)
     assert report["days"] == {
-        "2010-12-01": {"quantity": "582", "revenue": "163.15"},
+        "2010-12-01": {"quantity": "1082", "revenue": "213.15"},
         "2010-12-02": {"quantity": "-18", "revenue": "-70.94"},
     }
     assert not [each for _, differences in verify(runtime) for each in differences]
@@ -142,7 +142,7 @@ def test_what_odd_rows_become(file: Path, server: RunningServer) -> None:
     assert by_invoice["Invoice 1008"]["items"][0]["returned_quantity"] == "4"
     assert by_invoice["Invoice 1005"]["total_amount"] == "0.00"
     assert by_invoice["Invoice 1005"]["customer_name"] == ""
-    assert sorted(len(each["items"]) for each in sales if "1007" in each["notes"]) == [2, 500]
+    assert sorted(len(each["items"]) for each in sales if "1007" in each["notes"]) == [2, 1000]
     earlier = [each for each in sales if each["sale_date"] < "2010-12-01"]
     assert {each["customer_name"]: each["total_amount"] for each in earlier} == {
         "Customer 17850": "4.50",
@@ -167,7 +167,7 @@ def test_a_difference_is_named(file: Path, server: RunningServer) -> None:
     assert status == 1
     assert report["differences"] == [
         "10001 on 2010-12-01: 13 for 33.60 in the file, 14 for 35.60 in the analytics",
-        "all of 2010-12-01: 582 for 163.15 in the file, 583 for 165.15 in the analytics",
+        "all of 2010-12-01: 1082 for 213.15 in the file, 1083 for 215.15 in the analytics",
         "10001: 10 should be in stock, and 9 are",
     ]
 

@@ -6,7 +6,6 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse
@@ -47,17 +46,13 @@ class StockLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockCommand:
-    """A receipt, adjustment or transfer to post.
-
-    ``key`` makes it post once, whoever asks again. ``to_warehouse`` is for transfers only.
-    """
+    """A receipt, adjustment or transfer to post; ``to_warehouse`` is for transfers only."""
 
     warehouse: int
     lines: tuple[StockLine, ...]
     to_warehouse: int | None = None
     occurred_at: datetime | None = None
     reason: str = ""
-    key: str | None = None
 
 
 def receive(session: Session, command: StockCommand) -> StockDocument:
@@ -134,10 +129,6 @@ def set_inventory(
 def _post(session: Session, kind: str, command: StockCommand, make: Any) -> StockDocument:
     """Write the document and its movements in the actor's name."""
     session.flush()
-    if command.key is not None:
-        known = session.scalar(select(StockDocument).where(StockDocument.key == command.key))
-        if known is not None:
-            return known
     _check_warehouse(session, command.warehouse, "from_warehouse" if kind == "transfer" else "warehouse")
     now = utc_now()
     occurred_at = command.occurred_at or now
@@ -154,7 +145,6 @@ def _post(session: Session, kind: str, command: StockCommand, make: Any) -> Stoc
         warehouse_id=command.warehouse,
         to_warehouse_id=command.to_warehouse,
         reason=command.reason,
-        key=command.key,
         actor_id=actor_of(session).user_id,
         request_id=request_id_of(session),
         occurred_at=occurred_at,

@@ -60,7 +60,6 @@ class StockDocument(IdMixin, Base):
     warehouse_id: Mapped[int] = mapped_column(ForeignKey("location.id"))
     to_warehouse_id: Mapped[int | None] = mapped_column(ForeignKey("location.id"))
     reason: Mapped[str] = mapped_column(default="")
-    key: Mapped[str | None] = mapped_column(unique=True)
     actor_id: Mapped[int | None]
     request_id: Mapped[str] = mapped_column(default="")
     occurred_at: Mapped[datetime]

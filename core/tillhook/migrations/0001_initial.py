@@ -419,7 +419,6 @@ def upgrade() -> None:
         sa.Column("warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("to_warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("key", sa.Text(), nullable=True),
         sa.Column("actor_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("occurred_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
@@ -428,7 +427,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["to_warehouse_id"], ["location.id"], name=op.f("fk_stock_document_to_warehouse_id")),
         sa.ForeignKeyConstraint(["warehouse_id"], ["location.id"], name=op.f("fk_stock_document_warehouse_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_document")),
-        sa.UniqueConstraint("key", name=op.f("uq_stock_document_key")),
         sa.UniqueConstraint("number", name=op.f("uq_stock_document_number")),
     )
     op.create_table(

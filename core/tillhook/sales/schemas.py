@@ -30,6 +30,8 @@ from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, Sale
 
 #: The most sales that one ``/sales/sync`` takes.
 MAX_SYNC = 5_000
+#: The most lines of one document; a wholesaler's invoice may well have more than 500.
+MAX_LINES = 1_000
 _UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
 
@@ -90,7 +92,7 @@ class SaleIn(Schema):
     payments = ListOf(Nested(TenderIn), max=20, allow_none=True, load_default=None)
     discount_amount = Amount(load_default=ZERO)
     notes = Text(max=2000, lines=True, load_default="")
-    items = ListOf(Nested(SaleItemIn), required=True, min=1, max=500)
+    items = ListOf(Nested(SaleItemIn), required=True, min=1, max=MAX_LINES)
 
     @validates_schema
     def one_tender(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -134,7 +136,7 @@ class ReturnLineIn(Schema):
 class ReturnIn(Schema):
     external_id = ExternalId(allow_none=True, load_default=None)
     client_timestamp = Instant(allow_none=True, load_default=None)
-    lines = ListOf(Nested(ReturnLineIn), required=True, min=1, max=500)
+    lines = ListOf(Nested(ReturnLineIn), required=True, min=1, max=MAX_LINES)
     reason = Text(max=500, load_default="")
     refund = Text(min=1, max=40, allow_none=True, load_default=None)
 
