@@ -12,6 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -62,12 +63,25 @@ def serve(checkout, environment, port):
             # A terminal sends it to every process in the foreground.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGINT)
-            assert process.wait(30) == 0, log.read_text()
+            assert stopped(process) == 0, log.read_text()
         assert "Traceback" not in log.read_text()
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.1", port)) != 0
 
     return serve
+
+
+def stopped(process):
+    """Return how it ended; when it does not, fail with the processes that are left, and end them."""
+    try:
+        return process.wait(20)
+    except subprocess.TimeoutExpired:
+        left = psutil.Process(process.pid).children(recursive=True)
+        shown = [f"{each.pid} {each.status()} {' '.join(each.cmdline())}" for each in left]
+        for each in [*left, process]:
+            each.kill()
+        process.wait()
+        pytest.fail("still running after Ctrl-C:\n" + "\n".join(shown))
 
 
 def wait_ready(port, process, log):

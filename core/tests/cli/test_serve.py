@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 
+import psutil
 import pytest
 
 from tillhook.cli.serve import _refuse_taken_port
@@ -56,9 +57,22 @@ def serve(databases, engine_name, tmp_path, port, modules):
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGINT)
-                assert process.wait(20) == 0, log.read_text()
+                assert _stopped(process) == 0, log.read_text()
 
         yield serve
+
+
+def _stopped(process):
+    """Return how it ended; when it does not, fail with the processes that are left, and end them."""
+    try:
+        return process.wait(20)
+    except subprocess.TimeoutExpired:
+        left = psutil.Process(process.pid).children(recursive=True)
+        shown = [f"{each.pid} {each.status()} {' '.join(each.cmdline())}" for each in left]
+        for each in [*left, process]:
+            each.kill()
+        process.wait()
+        pytest.fail("still running after Ctrl-C:\n" + "\n".join(shown))
 
 
 def _wait(port, process, log):

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from uuid import uuid4
 
 import click
 from gunicorn.app.base import BaseApplication
+from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy import text
 
 from tillhook.cli.context import Context, with_context
@@ -50,6 +52,19 @@ def serve(context: Context, safe: bool) -> None:
     _Server(settings, safe, welcome, metrics).run()
 
 
+class _Requests(ThreadWorker):
+    """A process that answers requests, and finishes what it has begun before it ends.
+
+    gunicorn's own handler of SIGQUIT takes the lock of the thread pool, and Ctrl-C brings two signals at once, from
+    the terminal and from the master: the second handler, run in the middle of the first, would wait for it for ever.
+    """
+
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGQUIT, self.handle_exit)
+
+
 class _Server(BaseApplication):
     """gunicorn with our settings; each worker process builds a runtime of its own."""
 
@@ -77,7 +92,7 @@ class _Server(BaseApplication):
         settings = self._settings
         return {
             "bind": f"{_bracketed(settings.host)}:{settings.port}",
-            "worker_class": "gthread",
+            "worker_class": _Requests,
             "workers": settings.workers,
             "threads": settings.threads,
             "reuse_port": True,
