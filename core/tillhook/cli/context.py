@@ -23,7 +23,9 @@ class Context:
 
     @functools.cached_property
     def database(self) -> Database:
-        return open_database(self.settings)
+        database = open_database(self.settings)
+        click.get_current_context().find_root().call_on_close(database.dispose)
+        return database
 
     @functools.cached_property
     def runtime(self) -> Runtime:
