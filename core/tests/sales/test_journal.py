@@ -171,6 +171,37 @@ def test_split_tender_and_change(client, make):
     assert [(row["method"], row["change"]) for row in answer.json["payments"]] == [("cash", "2.00"), ("card", "0.00")]
 
 
+def test_the_contracts_example_is_taken(client, make):
+    product = make.product(price="25.00", stock=10)
+    line = {"product_id": product["id"], "variant_id": None, "quantity": "2", "unit_price": "25.00"}
+    asked = {
+        "external_id": "550e8400-e29b-41d4-a716-446655440000",
+        "channel": "counter",
+        "source_device": "pos-02",
+        "client_timestamp": "2026-01-31T14:30:00Z",
+        "warehouse": make.main,
+        "customer_id": None,
+        "customer_name": "Anna",
+        "payment_method": "cash",
+        "payment_reference": "",
+        "discount_amount": 0,
+        "items": [
+            line | {"discount_per_item": 0, "batch_number": "BATCH001", "expiry_date": "2027-12-31"},
+            {
+                "product_data": {"name": "Bread by weight", "tracking": "none"},
+                "quantity": "0.5",
+                "unit_price": "2.00",
+            },
+        ],
+        "payments": [{"method": "cash", "amount": "30.00"}, {"method": "card", "amount": "22.00"}],
+    }
+    answer = client.post("/api/sales", asked, as_="supplier")
+    assert answer.status_code == 201, answer.text
+    assert (answer.json["total_amount"], answer.json["change_due"]) == ("51.00", "1.00")
+    assert answer.json["items"][0]["batch_number"] == "BATCH001"
+    assert answer.json["client_timestamp"].startswith("2026-01-31T14:30:00")
+
+
 @pytest.mark.parametrize(
     ("payments", "code"),
     [

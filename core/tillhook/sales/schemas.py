@@ -94,14 +94,10 @@ class SaleIn(Schema):
     notes = Text(max=2000, lines=True, load_default="")
     items = ListOf(Nested(SaleItemIn), required=True, min=1, max=MAX_LINES)
 
-    @validates_schema
-    def one_tender(self, data: Mapping[str, Any], **_: Any) -> None:
-        if data["payments"] and data["payment_method"] is not None:
-            raise ValidationError("Give either payment_method or payments.", "payments")
-
     @post_load(pass_original=True)
     def command(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> SaleCommand:
         method, reference = data.pop("payment_method"), data.pop("payment_reference")
+        # ``payments`` goes before ``payment_method``, which a client may send along as the main one.
         payments = tuple(data.pop("payments") or ())
         if not payments and (method or reference):
             payments = (Tender(method=method or "cash", reference=reference),)
