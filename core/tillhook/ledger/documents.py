@@ -12,7 +12,7 @@ from tillhook.access import require_warehouse
 from tillhook.catalogue.models import Product
 from tillhook.catalogue.search import is_hidden
 from tillhook.db import utc_now
-from tillhook.errors import Conflict, NotFound, ValidationFailed
+from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger.alerts import stock_changed
 from tillhook.ledger.items import Item, load_items
 from tillhook.ledger.levels import ensure_lot, lock_levels
@@ -353,15 +353,3 @@ def _check_warehouse(session: Session, warehouse_id: int, field: str) -> None:
     require_warehouse(actor_of(session), warehouse_id, field=field)
     if warehouse_id not in snapshot_of(session).warehouses:
         raise ValidationFailed.at(field, "There is no such warehouse.", code="unknown-warehouse")
-
-
-def get_document(session: Session, document_id: int) -> StockDocument:
-    """Return a stock document.
-
-    Raises:
-        NotFound: 404: there is none.
-    """
-    document = session.get(StockDocument, document_id)
-    if document is None:
-        raise NotFound("There is no such document.")
-    return document

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tillhook.db import as_instant, format_instant, utc_now
+from tillhook.db import format_instant, utc_now
 from tillhook.ledger.movements import LevelKey
 
 
@@ -192,7 +192,6 @@ def _moment(connection: Connection, moment: datetime) -> datetime | str:
 __all__ = [
     "Level",
     "LotLevel",
-    "as_instant",
     "ensure_lot",
     "lock_levels",
     "lot_levels",

@@ -6,7 +6,6 @@ from sqlalchemy import select
 
 from tillhook.catalogue.search import get_product
 from tillhook.db import format_instant
-from tillhook.errors import NotFound
 from tillhook.hooks import Route
 from tillhook.http import Call, Instant
 from tillhook.ledger import queries, warehouses
@@ -124,9 +123,7 @@ def delete_policy(call: Call, policy_id: int) -> None:
     warehouses.delete_policy(call.session, policy_id)
 
 
-def _show_document(call: Call, document: StockDocument | None) -> dict[str, Any]:
-    if document is None:
-        raise NotFound("There is no such document.")
+def _show_document(call: Call, document: StockDocument) -> dict[str, Any]:
     rows = call.session.scalars(
         select(StockMovement)
         .where(StockMovement.document_type == document.kind, StockMovement.document_id == document.id)
