@@ -25,8 +25,7 @@ def test_every_hook_says_what_when_and_since(spec):
 @pytest.mark.parametrize("spec", hooks_of(specs), ids=lambda spec: spec.__name__)
 def test_every_hook_belongs_to_a_family(spec):
     name = spec.__name__
-    past = name.rpartition("_")[2].endswith("ed")
-    assert name.startswith(FAMILIES) or past
+    assert name.startswith(FAMILIES) or name.rpartition("_")[2].endswith(("ed", "writing"))
     assert bool(spec.tillhook_spec["firstresult"]) == name.startswith("resolve_")
 
 

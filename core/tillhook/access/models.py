@@ -1,6 +1,7 @@
 """Tables of access: users, roles, log-ins, API keys, the log-in throttle, the audit log."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index
@@ -34,6 +35,8 @@ class Role(IdMixin, Base):
     title: Mapped[str]
     #: Shipped with the system: keeps its name and cannot be deleted.
     is_builtin: Mapped[bool] = mapped_column(default=False)
+    #: The largest discount that its holders may give, a fraction; ``None`` for the setting's.
+    discount_limit: Mapped[Decimal | None]
 
 
 class RolePermission(Base):

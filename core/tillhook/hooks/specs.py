@@ -1,9 +1,10 @@
 """Every hook of the core. The docstrings are the reference: ``docs/hooks.md`` is made from them.
 
-Four families. ``register_<things>`` is called once, at start, and returns declarations. ``validate_<things>``
+Five families. ``register_<things>`` is called once, at start, and returns declarations. ``validate_<things>``
 is called in the transaction before anything is written, and vetoes by raising. ``<things>_<past participle>``
 is called in the transaction after writing; an exception undoes everything. ``resolve_<thing>`` asks for one
-answer: the first that is not ``None`` counts, and when there is none the core answers by itself.
+answer: the first that is not ``None`` counts, and when there is none the core answers by itself. ``<things>_writing``
+collects rows of the plugins' own that are written along with the things, at no round trip of their own.
 
 Implementations run in a fixed order: the core's own, then the plugins by name. They may leave out arguments
 that they do not need. They never commit. Work that may fail alone belongs to a consumer of the outbox.
@@ -11,9 +12,9 @@ that they do not need. They never commit. Work that may fail alone belongs to a 
 
 # mypy: disable-error-code="empty-body"
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -213,6 +214,20 @@ def movements_posted(session: "Session", movements: "Sequence[StockMovement]") -
     Called: once per batch, in the poster's transaction, movements and levels written.
     Args:
         movements: In posting order; quantity > 0 in stock units, direction is from source to destination.
+    Since: 0.1
+    """
+
+
+@hookspec
+def sales_writing(session: "Session", drafts: "Sequence[SaleDraft]") -> "Iterable[tuple[str, Mapping[str, Any]]]":
+    """Return rows of the plugin's own tables that belong to sales, to go in by the statement that writes the sales.
+
+    Called: once per batch of sales, priced, settled and planned, just before they are written; no level is locked
+        yet, and what is written this way costs no round trip while one is. Not for returns and cancellations.
+    Args:
+        drafts: With their keys in ``id``; read only.
+    Returns: table and row by column name: integers in units of 1/10,000 for amounts, instants as text. All rows
+        of one table have the same columns.
     Since: 0.1
     """
 

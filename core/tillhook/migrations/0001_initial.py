@@ -183,6 +183,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
         sa.Column("is_builtin", sa.Boolean(), nullable=False),
+        sa.Column("discount_limit", sa.BigInteger(), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_role")),
         sa.UniqueConstraint("name", name=op.f("uq_role_name")),
@@ -204,6 +205,7 @@ def upgrade() -> None:
         sa.Column("customer_phone", sa.Text(), nullable=False),
         sa.Column("customer_email", sa.Text(), nullable=False),
         sa.Column("source_device", sa.Text(), nullable=False),
+        sa.Column("device_number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("is_offline", sa.Boolean(), nullable=False),
         sa.Column("client_timestamp", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("clock_suspect", sa.Boolean(), nullable=False),
@@ -216,13 +218,18 @@ def upgrade() -> None:
         sa.Column("tax_amount", sa.BigInteger(), nullable=False),
         sa.Column("discount_amount", sa.BigInteger(), nullable=False),
         sa.Column("total_amount", sa.BigInteger(), nullable=False),
+        sa.Column("cash_rounding", sa.BigInteger(), nullable=False),
         sa.Column("change_due", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("notes", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint("(kind = 'sale') = (origin_id IS NULL)", name=op.f("ck_sale_origin")),
-        sa.CheckConstraint("kind IN ('sale','return','cancellation')", name=op.f("ck_sale_kind")),
+        sa.CheckConstraint("kind IN ('sale','return','exchange','cancellation')", name=op.f("ck_sale_kind")),
+        sa.CheckConstraint(
+            "cash_rounding = CAST(cash_rounding AS BIGINT) AND cash_rounding BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_sale_cash_rounding_exact"),
+        ),
         sa.CheckConstraint(
             "discount_amount = CAST(discount_amount AS BIGINT) AND discount_amount BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_discount_amount_exact"),
@@ -261,6 +268,27 @@ def upgrade() -> None:
             postgresql_where=sa.text("kind = 'cancellation'"),
             sqlite_where=sa.text("kind = 'cancellation'"),
         )
+
+    op.create_table(
+        "sale_device",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("last_number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_seen_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_sale_device")),
+    )
+    op.create_table(
+        "sale_device_gap",
+        sa.Column("device", sa.Text(), nullable=False),
+        sa.Column("first_number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("written_off", sa.Text(), nullable=True),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.CheckConstraint("first_number <= last_number", name=op.f("ck_sale_device_gap_order")),
+        sa.ForeignKeyConstraint(["device"], ["sale_device.name"], name=op.f("fk_sale_device_gap_device")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sale_device_gap")),
+    )
+    with op.batch_alter_table("sale_device_gap", schema=None) as batch_op:
+        batch_op.create_index("ix_sale_device_gap_device", ["device", "first_number"], unique=False)
 
     op.create_table(
         "sale_line",
@@ -540,15 +568,30 @@ def upgrade() -> None:
         sa.Column("payload", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("attempts", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("origin_external_id", sa.Text(), nullable=True),
+        sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("resolution", sa.Text(), nullable=False),
+        sa.Column("resolved_by", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("resolved_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("last_seen_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('open','waiting','accepted','discarded')", name=op.f("ck_sale_exception_status")
+        ),
         sa.ForeignKeyConstraint(["seller_id"], ["user_account.id"], name=op.f("fk_sale_exception_seller_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sale_exception")),
         sa.UniqueConstraint("digest", name=op.f("uq_sale_exception_digest")),
     )
     with op.batch_alter_table("sale_exception", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sale_exception_external_id"), ["external_id"], unique=False)
+        batch_op.create_index(
+            "ix_sale_exception_waiting",
+            ["origin_external_id"],
+            unique=False,
+            postgresql_where=sa.text("status = 'waiting'"),
+            sqlite_where=sa.text("status = 'waiting'"),
+        )
 
     op.create_table(
         "session_family",
@@ -897,7 +940,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_session_family_user_id"))
 
     op.drop_table("session_family")
+    op.drop_table("sale_device_gap")
+    op.drop_table("sale_device")
     with op.batch_alter_table("sale_exception", schema=None) as batch_op:
+        batch_op.drop_index("ix_sale_exception_waiting")
         batch_op.drop_index(batch_op.f("ix_sale_exception_external_id"))
 
     op.drop_table("sale_exception")

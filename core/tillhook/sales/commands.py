@@ -54,6 +54,8 @@ class SaleCommand:
     warehouse: int | None = None
     external_id: str | None = None
     source_device: str = "web"
+    #: The device's own running number, from 1; by it a missing sale is known.
+    device_number: int | None = None
     client_timestamp: datetime | None = None
     customer_id: int | None = None
     customer_name: str = ""
@@ -105,6 +107,7 @@ def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
         seller_id,
         command.channel,
         command.source_device,
+        command.device_number,
         format_instant(command.client_timestamp) if command.client_timestamp else None,
         command.customer_id,
         command.customer_name,

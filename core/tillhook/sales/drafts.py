@@ -73,6 +73,8 @@ class SaleDraft:
     lines: list[DraftLine]
     totals: DocumentTotals
     payments: list[dict[str, Any]] = field(default_factory=list)
+    #: What rounding to coins that exist adds to the total, or takes off it.
+    cash_rounding: Decimal = Decimal(0)
     change_due: Decimal = Decimal(0)
     fingerprint: str | None = None
     body_digest: str | None = None

@@ -22,8 +22,8 @@ def keep_refused(session: Session, refused: Sequence[tuple[SaleCommand, DomainEr
         session.execute(
             text(
                 "INSERT INTO sale_exception (external_id, digest, channel, source_device, seller_id, warehouse_id,"
-                " code, detail, payload, attempts, status, created_at, last_seen_at) VALUES (:external_id, :digest,"
-                " :channel, :device, :seller, :warehouse, :code, :detail, :payload, 1, 'open', :now, :now)"
+                " code, detail, payload, attempts, status, resolution, created_at, last_seen_at) VALUES (:external_id, :digest,"
+                " :channel, :device, :seller, :warehouse, :code, :detail, :payload, 1, 'open', '', :now, :now)"
                 " ON CONFLICT (digest) DO UPDATE SET attempts = sale_exception.attempts + 1, last_seen_at = :now"
             ),
             {

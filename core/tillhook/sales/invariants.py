@@ -22,11 +22,12 @@ _TOTALS = text(
 )
 _PAYMENTS = text(
     """
-    SELECT s.sale_number, s.total_amount, s.change_due, COALESCE(p.paid, 0) AS paid, COALESCE(p.given, 0) AS given
+    SELECT s.sale_number, s.total_amount + s.cash_rounding AS total_amount, s.change_due,
+           COALESCE(p.paid, 0) AS paid, COALESCE(p.given, 0) AS given
       FROM sale s LEFT JOIN (
            SELECT sale_id, SUM(amount - change) AS paid, SUM(change) AS given FROM sale_payment GROUP BY sale_id) p
         ON p.sale_id = s.id
-     WHERE s.total_amount <> COALESCE(p.paid, 0) OR s.change_due <> COALESCE(p.given, 0)
+     WHERE s.total_amount + s.cash_rounding <> COALESCE(p.paid, 0) OR s.change_due <> COALESCE(p.given, 0)
      ORDER BY s.sale_number
     """
 )

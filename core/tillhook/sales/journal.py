@@ -6,7 +6,7 @@ written in one statement, levels last, so that a hot level is locked for as shor
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
@@ -255,6 +255,7 @@ class _Batch:
         batch.insert("sale", [sale for sale, _, _ in rows])
         batch.insert("sale_line", [line for _, lines, _ in rows for line in lines])
         batch.insert("sale_payment", [payment for _, _, payments in rows for payment in payments])
+        self._add_rows_of_plugins(batch, ordered)
         movements = [movement for draft in ordered for movement in draft.plan.movements]
         at_least: dict[Any, int] = {}
         if not self._book.is_locked:
@@ -289,6 +290,16 @@ class _Batch:
             status = "duplicate" if outcome.status == "created" else outcome.status
             self._outcomes[position] = replace(outcome, status=status)
         return [outcome for outcome in self._outcomes if outcome is not None]
+
+    def _add_rows_of_plugins(self, batch: WriteBatch, drafts: Sequence[SaleDraft]) -> None:
+        if not self._runtime.hooks.implemented("sales_writing"):
+            return
+        rows: dict[str, list[Mapping[str, Any]]] = {}
+        for answer in self._runtime.hooks.hook.sales_writing(session=self._session, drafts=drafts):
+            for table, row in answer:
+                rows.setdefault(table, []).append(row)
+        for table, added in rows.items():
+            batch.insert(table, added)
 
     def _refuse_reuse(self, position: int) -> None:
         command = self._commands[position]

@@ -1,7 +1,7 @@
-"""Tables of the sales journal. All but the exceptions are append-only.
+"""Tables of the sales journal. All but the exceptions and the devices are append-only.
 
-A return and a cancellation are rows of their own, with negative quantities and amounts, that name the sale
-they belong to; so a sum over the journal is net, and nothing is ever rewritten.
+A return, an exchange and a cancellation are rows of their own that name the sale they belong to; what comes back has
+negative quantities and amounts, so a sum over the journal is net, and nothing is ever rewritten.
 """
 
 from datetime import date, datetime
@@ -15,7 +15,10 @@ from tillhook.db import Base, IdMixin, exact_checks, partial_index, utc_now
 
 
 class Sale(IdMixin, Base):
-    """One document of the journal: a sale, a return or a cancellation."""
+    """One document of the journal: a sale, a return, an exchange or a cancellation.
+
+    What is paid is ``total_amount + cash_rounding``. ``device_number`` is the device's own running number.
+    """
 
     __tablename__ = "sale"
     __append_only__ = True
@@ -35,6 +38,7 @@ class Sale(IdMixin, Base):
     customer_phone: Mapped[str]
     customer_email: Mapped[str]
     source_device: Mapped[str]
+    device_number: Mapped[int | None]
     is_offline: Mapped[bool]
     client_timestamp: Mapped[datetime | None]
     clock_suspect: Mapped[bool]
@@ -47,16 +51,17 @@ class Sale(IdMixin, Base):
     tax_amount: Mapped[Decimal]
     discount_amount: Mapped[Decimal]
     total_amount: Mapped[Decimal]
+    cash_rounding: Mapped[Decimal]
     change_due: Mapped[Decimal]
     reason: Mapped[str]
     notes: Mapped[str]
     request_id: Mapped[str]
 
     __table_args__ = (
-        CheckConstraint("kind IN ('sale','return','cancellation')", name="kind"),
+        CheckConstraint("kind IN ('sale','return','exchange','cancellation')", name="kind"),
         CheckConstraint("(kind = 'sale') = (origin_id IS NULL)", name="origin"),
         CheckConstraint("subtotal + tax_amount - discount_amount = total_amount", name="totals"),
-        *exact_checks("subtotal", "tax_amount", "discount_amount", "total_amount"),
+        *exact_checks("subtotal", "tax_amount", "discount_amount", "total_amount", "cash_rounding"),
         Index("ix_sale_date", "sale_date", "id"),
         Index("ix_sale_warehouse", "warehouse_id", "sale_date"),
         partial_index("ix_sale_origin", "origin_id", where="origin_id IS NOT NULL"),
@@ -117,7 +122,11 @@ class SalePayment(IdMixin, Base):
 
 
 class SaleException(IdMixin, Base):
-    """A sale that was refused and is kept, payload and all, for a person to look at."""
+    """A document that was refused and is kept, payload and all, for a person to look at.
+
+    ``status`` is ``open``; ``waiting`` for a return that came before its sale, whose ``external_id`` is in
+    ``origin_external_id``; ``accepted``, the document that came of it being ``sale_id``; or ``discarded``.
+    """
 
     __tablename__ = "sale_exception"
 
@@ -132,5 +141,44 @@ class SaleException(IdMixin, Base):
     payload: Mapped[dict[str, Any]]
     attempts: Mapped[int] = mapped_column(default=1)
     status: Mapped[str] = mapped_column(default="open")
+    origin_external_id: Mapped[str | None]
+    sale_id: Mapped[int | None]
+    resolution: Mapped[str] = mapped_column(default="")
+    resolved_by: Mapped[int | None]
+    resolved_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     last_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    __table_args__ = (
+        CheckConstraint("status IN ('open','waiting','accepted','discarded')", name="status"),
+        partial_index("ix_sale_exception_waiting", "origin_external_id", where="status = 'waiting'"),
+    )
+
+
+class SaleDevice(Base):
+    """The highest running number that a device has used; its row is locked while numbers are entered."""
+
+    __tablename__ = "sale_device"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_number: Mapped[int]
+    last_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class SaleDeviceGap(IdMixin, Base):
+    """Running numbers, ``first_number`` to ``last_number``, that a device must have used and nobody has sent.
+
+    ``written_off`` says why they are no longer waited for.
+    """
+
+    __tablename__ = "sale_device_gap"
+
+    device: Mapped[str] = mapped_column(ForeignKey("sale_device.name"))
+    first_number: Mapped[int]
+    last_number: Mapped[int]
+    written_off: Mapped[str | None]
+
+    __table_args__ = (
+        CheckConstraint("first_number <= last_number", name="order"),
+        Index("ix_sale_device_gap_device", "device", "first_number"),
+    )

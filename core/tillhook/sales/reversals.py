@@ -48,7 +48,7 @@ def cancel_sale(session: Session, sale_id: int, reason: str) -> dict[str, Any]:
     if _returned(session, sale_id):
         raise Conflict("Some of this sale was returned; return the rest instead.", code="sale-has-returns")
     document = _document(session, sale, "cancellation", reason)
-    for name in _AMOUNTS:
+    for name in (*_AMOUNTS, "cash_rounding"):
         document[name] = -sale[name]
     new_lines = [_reversed_line(line, document["id"], {name: -line[name] for name in _LINE_AMOUNTS}) for line in lines]
     payments = [
@@ -207,12 +207,14 @@ def _document(session: Session, sale: Row, kind: str, reason: str) -> dict[str, 
         "sale_number": sale_number(prefix, business_day(snapshot, now), key),
         "seller_id": actor.user_id,
         "seller_name": actor.name,
+        "device_number": None,
         "is_offline": False,
         "client_timestamp": None,
         "clock_suspect": False,
         "sale_date": format_instant(now),
         "created_at": format_instant(now),
         "synced_at": None,
+        "cash_rounding": 0,
         "change_due": 0,
         "reason": reason,
         "notes": "",

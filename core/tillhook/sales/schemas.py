@@ -81,6 +81,7 @@ class SaleIn(Schema):
     external_id = ExternalId(allow_none=True, load_default=None)
     channel = Text(min=1, max=40, load_default="pos")
     source_device = Text(min=1, max=128, load_default="web")
+    device_number = Key(allow_none=True, load_default=None)
     client_timestamp = Instant(allow_none=True, load_default=None)
     warehouse = Key(allow_none=True, load_default=None)
     customer_id = Key(allow_none=True, load_default=None)
@@ -160,7 +161,7 @@ class AnalyticsQuery(QuerySchema):
 
 
 class ExceptionQuery(ListQuery):
-    status = Choice(["open", "resolved"])
+    status = Choice(["open", "waiting", "accepted", "discarded"])
     ordering = Ordering("created_at")
 
 
@@ -219,11 +220,14 @@ class SaleOut(Schema):
     tax_amount = fields.String()
     discount_amount = fields.String()
     total_amount = fields.String()
+    cash_rounding = fields.String()
+    amount_due = fields.String()
     payment_method = fields.String(allow_none=True)
     payment_reference = fields.String()
     payments = fields.List(fields.Nested(PaymentOut))
     change_due = fields.String()
     source_device = fields.String()
+    device_number = fields.Integer(allow_none=True)
     is_offline = fields.Boolean()
     clock_suspect = fields.Boolean()
     client_timestamp = fields.String(allow_none=True)

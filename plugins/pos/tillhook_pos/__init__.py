@@ -10,4 +10,5 @@ PLUGIN = Plugin(
     core=">=0.1,<0.2",
     title="Point of sale",
     summary="The counter: scan and sell.",
+    migrations="tillhook_pos.migrations",
 )

@@ -1,10 +1,24 @@
 """What the counter declares through the hooks."""
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import Channel, Permission, Route
+from tillhook.hooks import Channel, Invariant, Permission, Route, SettingDeclaration
+from tillhook.sales import PostedSale, SaleDraft
+from tillhook_pos import documents, models  # noqa: F401 - models: its tables
+from tillhook_pos.invariants import INVARIANTS
+from tillhook_pos.parked.routes import ROUTES as PARKED
 from tillhook_pos.permissions import PERMISSIONS
-from tillhook_pos.routes import ROUTES
+from tillhook_pos.receipts.routes import ROUTES as RECEIPTS
+from tillhook_pos.scanning.routes import ROUTES as SCANNING
+from tillhook_pos.sessions.routes import ROUTES as SESSIONS
+from tillhook_pos.settings import SETTINGS
+from tillhook_pos.tills.routes import ROUTES as TILLS
+from tillhook_pos.views.routes import ROUTES as VIEWS
 
 
 @hookimpl
@@ -18,5 +32,30 @@ def register_permissions() -> tuple[Permission, ...]:
 
 
 @hookimpl
+def register_settings() -> tuple[SettingDeclaration, ...]:
+    return SETTINGS
+
+
+@hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return (*SCANNING, *PARKED, *SESSIONS, *TILLS, *RECEIPTS, *VIEWS)
+
+
+@hookimpl
+def register_invariants() -> tuple[Invariant, ...]:
+    return INVARIANTS
+
+
+@hookimpl
+def sales_writing(session: Session, drafts: Sequence[SaleDraft]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    return documents.rows_of_drafts(drafts)
+
+
+@hookimpl
+def sale_returned(session: Session, sale: PostedSale) -> None:
+    documents.note(session, sale)
+
+
+@hookimpl
+def sale_cancelled(session: Session, sale: PostedSale) -> None:
+    documents.note(session, sale)

@@ -1,12 +1,13 @@
-"""The counter's routes."""
+"""Routes of scanning."""
 
 from typing import Any
 
 from tillhook.hooks import Route
 from tillhook.http import Call
 from tillhook.sales import SaleOut, sale_reply
-from tillhook_pos import permissions, services
-from tillhook_pos.schemas import ScanOut, ScanQuery, SellIn
+from tillhook_pos import permissions
+from tillhook_pos.scanning import services
+from tillhook_pos.scanning.schemas import ScanOut, ScanQuery, SellIn
 
 
 def scan(call: Call, code: str) -> Any:

@@ -1,0 +1,43 @@
+"""Working in somebody else's name, where a person settles what a device or a colleague began."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tillhook.access.actor import Actor
+from tillhook.access.loading import user_actor
+from tillhook.access.models import UserAccount
+from tillhook.errors import NotFound
+from tillhook.runtime import actor_of, snapshot_of
+
+
+@contextlib.contextmanager
+def acting_for(session: Session, user_id: int | None, device: str | None = None) -> Iterator[Actor]:
+    """Let what follows in this session happen in a user's name, with that user's present rights.
+
+    The caller has checked that the actor may do so, and writes the audit entry in the own name, outside.
+
+    Args:
+        user_id: Active or not; ``None`` leaves the actor as it is.
+        device: The device the user worked at.
+
+    Raises:
+        NotFound: 404: there is no such user.
+    """
+    own = actor_of(session)
+    acting = own if user_id is None else _actor_of(session, user_id)
+    session.info["actor"] = replace(acting, device=device)
+    try:
+        yield session.info["actor"]
+    finally:
+        session.info["actor"] = own
+
+
+def _actor_of(session: Session, user_id: int) -> Actor:
+    connection = session.connection()
+    if connection.scalar(select(UserAccount.id).where(UserAccount.id == user_id)) is None:
+        raise NotFound("There is no such user.")
+    return user_actor(connection, snapshot_of(session), user_id)

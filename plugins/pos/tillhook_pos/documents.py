@@ -1,0 +1,37 @@
+"""Which documents of the journal are the counter's, and whose till made them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from tillhook.db import insert_rows
+from tillhook.sales import PostedSale, SaleDraft
+
+#: The counter's channel.
+CHANNEL = "pos"
+#: What the core calls a client that names no device.
+_NO_DEVICE = "web"
+
+
+def till_name(source_device: str, seller_id: int | None) -> str:
+    """Return whose drawer a document's money is in: the device's, else the seller's own."""
+    return f"user:{seller_id}" if source_device == _NO_DEVICE else source_device
+
+
+def rows_of_drafts(drafts: Sequence[SaleDraft]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the row of ``pos_document`` for each sale that is about to be written."""
+    for draft in drafts:
+        if draft.channel.name == CHANNEL:
+            yield "pos_document", _row(draft.id, till_name(draft.command.source_device, draft.seller_id))
+
+
+def note(session: Session, document: PostedSale) -> None:
+    """Write the row of ``pos_document`` for a return or a cancellation."""
+    if document.channel == CHANNEL:
+        till = till_name(document.sale["source_device"], document.sale["seller"])
+        insert_rows(session.connection(), "pos_document", [_row(document.id, till)])
+
+
+def _row(sale_id: int, till: str) -> dict[str, Any]:
+    return {"sale_id": sale_id, "till": till, "session_id": None, "is_late": False, "is_counted": False}

@@ -1,0 +1,1 @@
+"""Sales put aside before they are paid."""

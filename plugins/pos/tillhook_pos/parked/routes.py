@@ -1,0 +1,5 @@
+"""Routes of parked."""
+
+from tillhook.hooks import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,5 @@
+"""Routes of receipts."""
+
+from tillhook.hooks import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,1 @@
+"""Till sessions: from the opening float to the closing count, X and Z reports."""

@@ -1,0 +1,5 @@
+"""Routes of sessions."""
+
+from tillhook.hooks import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,5 @@
+"""The counter's settings."""
+
+from tillhook.hooks import SettingDeclaration
+
+SETTINGS: tuple[SettingDeclaration, ...] = ()

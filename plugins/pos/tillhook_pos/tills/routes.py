@@ -1,0 +1,5 @@
+"""Routes of tills."""
+
+from tillhook.hooks import Route
+
+ROUTES: tuple[Route, ...] = ()

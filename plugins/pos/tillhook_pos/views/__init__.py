@@ -1,0 +1,1 @@
+"""What a seller looks at: the own stock, today and this week, and sales over a range of days."""

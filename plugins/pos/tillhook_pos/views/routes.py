@@ -1,0 +1,5 @@
+"""Routes of views."""
+
+from tillhook.hooks import Route
+
+ROUTES: tuple[Route, ...] = ()
