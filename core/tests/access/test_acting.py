@@ -2,7 +2,7 @@
 
 import pytest
 
-from tillhook.access import acting_for
+from tillhook.access import acting_for, acting_with
 from tillhook.errors import NotFound
 from tillhook.runtime import actor_of
 
@@ -29,3 +29,15 @@ def test_one_is_oneself_again_after_a_mistake(runtime, make):
 def test_nobody_acts_for_somebody_who_is_not_there(runtime):
     with runtime.unit_of_work() as session, pytest.raises(NotFound), acting_for(session, 999_999):
         raise AssertionError("acted for nobody")
+
+
+def test_further_rights_are_added_to_the_own_ones_and_taken_back(runtime, make):
+    seller = make.user("cashier")
+    with runtime.unit_of_work() as session, acting_for(session, seller.id) as before:
+        with acting_with(session, ["sales:sale:read_all"], frozenset({make.other})) as acting:
+            assert actor_of(session) is acting and acting.user_id == seller.id
+            assert acting.can("sales:sale:read_all") and acting.can("sales:sale:post")
+            assert acting.warehouse_ids == {make.main, make.other}
+        assert actor_of(session) is before and not before.can("sales:sale:read_all")
+        with acting_with(session, warehouse_ids=None) as acting:
+            assert acting.warehouse_ids is None and acting.permissions == before.permissions

@@ -1,6 +1,6 @@
 """Who may do what: users, roles, tokens, API keys, the rows that one sees, and the audit log."""
 
-from tillhook.access.acting import acting_for
+from tillhook.access.acting import acting_for, acting_with
 from tillhook.access.actor import ANONYMOUS, SYSTEM, Actor
 from tillhook.access.api_keys import KeyRequest, create_api_key, revoke_api_key
 from tillhook.access.audit import audit, audit_changes
@@ -28,6 +28,7 @@ __all__ = [
     "NewUser",
     "UserAccount",
     "acting_for",
+    "acting_with",
     "audit",
     "audit_changes",
     "authenticate_token",

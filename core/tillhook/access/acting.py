@@ -1,7 +1,7 @@
 """Working in somebody else's name, where a person settles what a device or a colleague began."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from sqlalchemy import select
@@ -30,6 +30,25 @@ def acting_for(session: Session, user_id: int | None, device: str | None = None)
     own = actor_of(session)
     acting = own if user_id is None else _actor_of(session, user_id)
     session.info["actor"] = replace(acting, device=device)
+    try:
+        yield session.info["actor"]
+    finally:
+        session.info["actor"] = own
+
+
+@contextlib.contextmanager
+def acting_with(
+    session: Session, permissions: Iterable[str] = (), warehouse_ids: frozenset[int] | None = frozenset()
+) -> Iterator[Actor]:
+    """Let what follows in this session happen with further rights, which the caller has found to be due.
+
+    Args:
+        permissions: Added to what the actor may do.
+        warehouse_ids: Added to what the actor sees; ``None`` for every warehouse.
+    """
+    own = actor_of(session)
+    seen = None if own.warehouse_ids is None or warehouse_ids is None else own.warehouse_ids | warehouse_ids
+    session.info["actor"] = replace(own, permissions=own.permissions.union(permissions), warehouse_ids=seen)
     try:
         yield session.info["actor"]
     finally:

@@ -4,6 +4,7 @@ The application itself is :func:`tillhook.http.app.create_app`.
 """
 
 from tillhook.http.call import Call, Reply, Upload
+from tillhook.http.media import parse_json
 from tillhook.http.paging import page
 from tillhook.http.schemas import (
     Amount,
@@ -47,4 +48,5 @@ __all__ = [
     "Upload",
     "Whole",
     "page",
+    "parse_json",
 ]

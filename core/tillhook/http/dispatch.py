@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from tillhook.reference import Snapshot
     from tillhook.runtime import Runtime
 
-_MAX_SEGMENT = 500
+#: Characters of a path's parameter; a receipt's code is the longest.
+_MAX_SEGMENT = 2000
 _NO_BODY = frozenset({b"", b"{}", b"null"})
 
 

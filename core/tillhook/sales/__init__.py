@@ -1,12 +1,12 @@
 """The sales journal: the one path by which any channel sells, returns or cancels."""
 
-from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, Tender
+from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, Tender, fingerprint
 from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
 from tillhook.sales.journal import Outcome, default_warehouse, post_sale, post_sales
-from tillhook.sales.queries import get_sale, sales_by_id, visible_sales
+from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
 from tillhook.sales.reversals import cancel_sale, return_goods
-from tillhook.sales.routes import sale_reply
-from tillhook.sales.schemas import ExternalId, SaleIn, SaleOut
+from tillhook.sales.routes import by_device, sale_reply
+from tillhook.sales.schemas import ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
 
 __all__ = [
     "DraftLine",
@@ -20,11 +20,16 @@ __all__ = [
     "SaleDraft",
     "SaleIn",
     "SaleItem",
+    "SaleItemIn",
     "SaleOut",
     "TaxRequest",
     "Tender",
+    "TenderIn",
+    "by_device",
     "cancel_sale",
     "default_warehouse",
+    "find_repeated",
+    "fingerprint",
     "get_sale",
     "post_sale",
     "post_sales",
