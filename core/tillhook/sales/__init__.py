@@ -1,5 +1,6 @@
 """The sales journal: the one path by which any channel sells, returns or cancels."""
 
+from tillhook.sales.analytics import day_start
 from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, Tender, fingerprint
 from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
 from tillhook.sales.journal import Outcome, default_warehouse, post_sale, post_sales
@@ -27,6 +28,7 @@ __all__ = [
     "TenderIn",
     "by_device",
     "cancel_sale",
+    "day_start",
     "default_warehouse",
     "find_repeated",
     "fingerprint",

@@ -24,6 +24,8 @@ class SaleItem:
     """A line as asked for; exactly one of ``product_id`` and ``product_data`` is given.
 
     ``unit_price`` ``None`` asks for the server's price; ``discount_per_item`` is money per unit.
+    ``is_printed_price`` says that the price stands on the goods, as on the label of the shop's own scale: it takes the
+    place of the catalogue's, whatever the price mode. No client may say so.
     """
 
     quantity: Decimal
@@ -34,6 +36,7 @@ class SaleItem:
     discount_per_item: Decimal = ZERO
     batch_number: str | None = None
     expiry_date: date | None = None
+    is_printed_price: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ _SYNC_BYTES = 16 * 1024 * 1024
 
 def create_sale(call: Call) -> Any:
     """Post a sale; the same ``external_id`` again gives the first one back, with 200."""
-    return sale_reply(post_sale(call.session, _by_device(call.actor, call.body)))
+    return sale_reply(post_sale(call.session, by_device(call.actor, call.body)))
 
 
 def sale_reply(outcome: Outcome) -> Reply:
@@ -58,7 +58,7 @@ def sync_sales(call: Call) -> Any:
             results.append(_result(body, Outcome("duplicate", sale=repeated[position])))
             continue
         try:
-            commands.append(_by_device(call.actor, _SALE_IN.load(body)))
+            commands.append(by_device(call.actor, _SALE_IN.load(body)))
             results.append(None)
         except ValidationError as error:
             results.append(_refused(call, body, validation_failed(error)))
@@ -106,7 +106,7 @@ def exceptions(call: Call) -> Any:
     return {"items": items, "next_cursor": cursor}
 
 
-def _by_device(actor: Actor, command: SaleCommand) -> SaleCommand:
+def by_device(actor: Actor, command: SaleCommand) -> SaleCommand:
     """Return the command with the device that the key is bound to; a device sells in its own name only."""
     if actor.device is None or command.source_device == actor.device:
         return command
