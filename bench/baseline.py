@@ -28,8 +28,8 @@ def _words(text: str) -> list[str]:
 SALE = _words(
     "id kind external_id fingerprint sale_number channel warehouse_id seller_id seller_name customer_name"
     " customer_phone customer_email source_device is_offline client_timestamp clock_suspect sale_date created_at"
-    " synced_at currency tax_rounding subtotal tax_amount discount_amount total_amount change_due reason notes"
-    " request_id"
+    " synced_at currency tax_rounding subtotal tax_amount discount_amount total_amount cash_rounding change_due"
+    " reason notes request_id"
 )
 LINE = _words(
     "sale_id line_number product_id variant_id product_name variant_details quantity unit_price catalogue_price"
@@ -40,20 +40,22 @@ MOVEMENT = _words(
     "product_id variant_id lot_id quantity source_id destination_id occurred_at recorded_at channel document_type"
     " document_id document_line effect"
 )
+#: The counter's own row of a sale, where the sale comes in by it.
+NOTE = ["sale_id", "till", "is_late", "is_counted"]
 EVENT = ["name", "payload", "warehouse_id", "occurred_at"]
 
 #: PostgreSQL's types of the columns that are not text.
 _TYPES = {
     **dict.fromkeys(
         _words(
-            "id warehouse_id seller_id subtotal tax_amount discount_amount total_amount change_due sale_id line_number"
-            " product_id variant_id quantity unit_price catalogue_price discount_per_item discount_share tax_rate"
+            "id warehouse_id seller_id subtotal tax_amount discount_amount total_amount cash_rounding change_due"
+            " sale_id line_number product_id variant_id quantity unit_price catalogue_price discount_per_item discount_share tax_rate"
             " total_price amount change lot_id source_id destination_id document_id document_line"
         ),
         "bigint",
     ),
     **dict.fromkeys(_words("client_timestamp sale_date created_at synced_at occurred_at recorded_at"), "timestamptz"),
-    **dict.fromkeys(_words("is_offline clock_suspect tax_inclusive"), "boolean"),
+    **dict.fromkeys(_words("is_offline clock_suspect tax_inclusive is_late is_counted"), "boolean"),
     "payload": "jsonb",
 }
 _CUSTOMER = -2
@@ -124,6 +126,7 @@ class _Store:
         self._line_sql = {n: _insert("sale_line", LINE, place, n) for n in (1, 2)}
         self._payment_sql = _insert("sale_payment", PAYMENT, place, 1)
         self._movement_sql = {n: _insert("stock_movement", MOVEMENT, place, n) for n in (1, 2)}
+        self._note_sql = _insert("pos_document", NOTE, place, 1)
         self._event_sql = {n: _insert("outbox", EVENT, place, n) for n in (1, 2)}
         self._level_sql = (
             f"UPDATE stock_level SET on_hand = on_hand - {place}, updated_at = {place} WHERE variant_id = {place}"
@@ -145,6 +148,8 @@ class _Store:
             cursor.execute(self._sale_sql, _sale_row(sale, sale_id, now, offline=False))
             cursor.execute(self._line_sql[count], _flat(_line_rows(sale, sale_id, items)))
             cursor.execute(self._payment_sql, _payment_row(sale, sale_id))
+            if sale["channel"] == "pos":
+                cursor.execute(self._note_sql, _note_row(sale, sale_id))
             cursor.execute(self._movement_sql[count], _flat(_movement_rows(sale, sale_id, items, now, now)))
             changes = _changes([sale], items)
             cursor.execute(self._event_sql[count], _flat(_event_rows(changes, items, sale["warehouse"], now)))
@@ -167,6 +172,9 @@ class _Store:
             self.insert_many(cursor, "sale", SALE, [_sale_row(s, i, now, offline=True) for s, i in pairs])
             self.insert_many(cursor, "sale_line", LINE, [r for s, i in pairs for r in _line_rows(s, i, items)])
             self.insert_many(cursor, "sale_payment", PAYMENT, [_payment_row(s, i) for s, i in pairs])
+            notes = [_note_row(s, i) for s, i in pairs if s["channel"] == "pos"]
+            if notes:
+                self.insert_many(cursor, "pos_document", NOTE, notes)
             moves = [r for s, i in pairs for r in _movement_rows(s, i, items, s["client_timestamp"], now)]
             self.insert_many(cursor, "stock_movement", MOVEMENT, moves)
             changes = _changes(sales, items)
@@ -341,7 +349,7 @@ def _sale_row(sale: dict[str, Any], sale_id: int, now: str, *, offline: bool) ->
         f"BL{now[2:4]}{now[5:7]}{now[8:10]}{sale_id % 10_000_000:07d}",
         *(sale["channel"], sale["warehouse"], *_SELLER, "", "", "", sale["source_device"], offline),
         *(sale["client_timestamp"], False, sale["client_timestamp"] if offline else now, now, now if offline else None),
-        *("EUR", "line", total, 0, 0, total, 0, "", "", ""),
+        *("EUR", "line", total, 0, 0, total, 0, 0, "", "", ""),
     )
 
 
@@ -358,6 +366,10 @@ def _line_rows(sale: dict[str, Any], sale_id: int, items: dict[int, Item]) -> li
 
 def _payment_row(sale: dict[str, Any], sale_id: int) -> Row:
     return (sale_id, sale["payment_method"], sum(_price(line) for line in sale["items"]), 0, "")
+
+
+def _note_row(sale: dict[str, Any], sale_id: int) -> Row:
+    return (sale_id, sale["source_device"], False, False)
 
 
 def _movement_rows(sale: dict[str, Any], sale_id: int, items: dict[int, Item], occurred_at: str, now: str) -> list[Row]:
