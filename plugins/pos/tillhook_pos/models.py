@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tillhook.db import Base, IdMixin, exact_checks, partial_index, utc_now
@@ -143,36 +143,43 @@ class PrintedReceipt(Base):
 
 
 class DayTotal(Base):
-    """What a seller sold at the counter of a warehouse on a business day, net of what came back."""
+    """What was sold at the counter on a business day, net of what came back.
+
+    It is kept thrice, so that whoever asks reads few rows: for a seller at a warehouse, for a warehouse, and for the
+    whole business, -1 standing for all. ``seller_id`` 0 is the system.
+    """
 
     __tablename__ = "pos_day_total"
 
-    day: Mapped[date] = mapped_column(primary_key=True)
     warehouse_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    #: 0 for the system.
     seller_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(primary_key=True)
     sales_count: Mapped[int]
     quantity: Mapped[Decimal]
     amount: Mapped[Decimal]
 
 
 class DayTender(Base):
-    """What came in by a payment method, likewise; ``payment_count`` counts the payments of sales."""
+    """What came in by a payment method, likewise.
+
+    ``payment_count`` counts each sale once, at the method that paid most of it; ``method`` is ``none`` for documents
+    that nothing was paid for.
+    """
 
     __tablename__ = "pos_day_tender"
 
-    day: Mapped[date] = mapped_column(primary_key=True)
     warehouse_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     seller_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    day: Mapped[date] = mapped_column(primary_key=True)
     method: Mapped[str] = mapped_column(primary_key=True)
     payment_count: Mapped[int]
     amount: Mapped[Decimal]
 
 
 class PeriodProduct(Base):
-    """What was sold of a product in a period: ``length`` business days from ``first_day`` on.
+    """What was sold of a product in a period, likewise: ``length`` business days from ``first_day`` on.
 
-    Lengths are powers of four, so that a range of days is the sum of a few periods however long it is.
+    Lengths are powers of four, so that a range of days is the sum and difference of a few periods however long it is.
     """
 
     __tablename__ = "pos_period_product"
@@ -184,8 +191,6 @@ class PeriodProduct(Base):
     product_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     quantity: Mapped[Decimal]
     revenue: Mapped[Decimal]
-
-    __table_args__ = (Index("ix_pos_period_product_day", "first_day"),)
 
 
 class CounterCalendar(Base):

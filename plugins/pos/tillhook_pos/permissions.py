@@ -4,8 +4,54 @@ from tillhook.hooks import Permission
 
 SCAN = "pos:code:scan"
 SELL = "pos:code:sell"
+PARK = "pos:parked:park"
+READ_PARKED = "pos:parked:read"
+RESUME_PARKED = "pos:parked:resume"
+DISCARD_PARKED = "pos:parked:discard"
+
+SESSION_OPEN = "pos:session:open"
+SESSION_READ = "pos:session:read"
+SESSION_READ_ALL = "pos:session:read_all"
+SESSION_CASH = "pos:session:cash"
+SESSION_CLOSE = "pos:session:close"
+SESSION_CLOSE_ANY = "pos:session:close_any"
+SESSION_SEE_EXPECTED = "pos:session:see_expected"
+
+RECEIPT_PRINT = "pos:receipt:print"
+
+TILL_READ = "pos:till:read"
+TILL_MANAGE = "pos:till:manage"
+RECEIPT_VERIFY = "pos:receipt:verify"
+RECEIPT_RESTORE = "pos:receipt:restore"
+
+INVENTORY = "pos:inventory:read"
+DASHBOARD = "pos:dashboard:read"
+REPORT = "pos:report:read"
 
 PERMISSIONS = (
     Permission(name=SCAN, title="Scan a code", roles=("supplier", "cashier")),
     Permission(name=SELL, title="Sell by a code", roles=("supplier", "cashier")),
+    Permission(name=PARK, title="Put a sale aside", roles=("supplier", "cashier")),
+    Permission(name=READ_PARKED, title="See parked sales", roles=("supplier", "cashier")),
+    Permission(name=RESUME_PARKED, title="Take a parked sale up again", roles=("supplier", "cashier")),
+    Permission(name=DISCARD_PARKED, title="Give a parked sale up", roles=("supplier", "cashier")),
+    Permission(name=SESSION_OPEN, title="Open a till session", roles=("supplier", "cashier")),
+    Permission(name=SESSION_READ, title="See own till sessions", roles=("supplier", "cashier", "accountant")),
+    Permission(name=SESSION_READ_ALL, title="See others' till sessions", roles=("supplier", "accountant")),
+    Permission(name=SESSION_CASH, title="Put cash into a till and take it out", roles=("supplier", "cashier")),
+    Permission(name=SESSION_CLOSE, title="Close own till sessions", roles=("supplier", "cashier")),
+    Permission(name=SESSION_CLOSE_ANY, title="Close others' till sessions", roles=("supplier",)),
+    Permission(
+        name=SESSION_SEE_EXPECTED,
+        title="See what must be in a till before it is counted",
+        roles=("supplier", "accountant"),
+    ),
+    Permission(name=RECEIPT_PRINT, title="Print receipts", roles=("supplier", "cashier")),
+    Permission(name=TILL_READ, title="See tills", roles=("supplier", "cashier", "accountant")),
+    Permission(name=TILL_MANAGE, title="Register tills, and end their keys"),
+    Permission(name=RECEIPT_VERIFY, title="Look a receipt up", roles=("supplier", "cashier", "accountant")),
+    Permission(name=RECEIPT_RESTORE, title="Post sales from their receipts", roles=("supplier",)),
+    Permission(name=INVENTORY, title="See the stock of the own warehouses", roles=("supplier", "cashier", "accountant")),
+    Permission(name=DASHBOARD, title="See the counter's dashboard", roles=("supplier", "cashier", "accountant")),
+    Permission(name=REPORT, title="See the counter's sales by day", roles=("supplier", "cashier", "accountant")),
 )

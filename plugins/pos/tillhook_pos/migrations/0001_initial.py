@@ -43,31 +43,31 @@ def upgrade() -> None:
     )
     op.create_table(
         "pos_day_tender",
-        sa.Column("day", sa.Date(), nullable=False),
         sa.Column(
             "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column(
             "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
+        sa.Column("day", sa.Date(), nullable=False),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("payment_count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("day", "warehouse_id", "seller_id", "method", name=op.f("pk_pos_day_tender")),
+        sa.PrimaryKeyConstraint("warehouse_id", "seller_id", "day", "method", name=op.f("pk_pos_day_tender")),
     )
     op.create_table(
         "pos_day_total",
-        sa.Column("day", sa.Date(), nullable=False),
         sa.Column(
             "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column(
             "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
+        sa.Column("day", sa.Date(), nullable=False),
         sa.Column("sales_count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("day", "warehouse_id", "seller_id", name=op.f("pk_pos_day_total")),
+        sa.PrimaryKeyConstraint("warehouse_id", "seller_id", "day", name=op.f("pk_pos_day_total")),
     )
     op.create_table(
         "pos_document",
@@ -120,9 +120,6 @@ def upgrade() -> None:
             "length", "first_day", "warehouse_id", "seller_id", "product_id", name=op.f("pk_pos_period_product")
         ),
     )
-    with op.batch_alter_table("pos_period_product", schema=None) as batch_op:
-        batch_op.create_index("ix_pos_period_product_day", ["first_day"], unique=False)
-
     op.create_table(
         "pos_receipt",
         sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -273,9 +270,6 @@ def downgrade() -> None:
 
     op.drop_table("pos_parked_sale")
     op.drop_table("pos_receipt")
-    with op.batch_alter_table("pos_period_product", schema=None) as batch_op:
-        batch_op.drop_index("ix_pos_period_product_day")
-
     op.drop_table("pos_period_product")
     with op.batch_alter_table("pos_document", schema=None) as batch_op:
         batch_op.drop_index(

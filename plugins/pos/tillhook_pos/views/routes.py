@@ -1,5 +1,69 @@
-"""Routes of views."""
+"""Routes of the seller's views."""
+
+from typing import Any
+from urllib.parse import urlencode
 
 from tillhook.hooks import Route
+from tillhook.http import Call, Reply
+from tillhook_pos import permissions
+from tillhook_pos.views import reports
+from tillhook_pos.views.inventory import inventory
+from tillhook_pos.views.schemas import (
+    DashboardOut,
+    DashboardQuery,
+    InventoryQuery,
+    InventoryRowOut,
+    SalesReportIn,
+    SalesReportOut,
+)
 
-ROUTES: tuple[Route, ...] = ()
+
+def list_inventory(call: Call) -> Any:
+    """Show the stock of the own warehouses: at most 10,000 rows, more by the header ``X-Next-Cursor``."""
+    rows, cursor = inventory(call.session, call.query)
+    if cursor is None:
+        return rows
+    query = urlencode({**call.request.params, "cursor": cursor})
+    link = f'<{call.request.path}?{query}>; rel="next"'
+    return Reply(media=rows, headers={"X-Next-Cursor": cursor, "Link": link})
+
+
+def dashboard(call: Call) -> Any:
+    """Show today's sales, this week's, and how many products are low."""
+    return reports.dashboard(call.session, call.query.get("warehouse"))
+
+
+def sales_report(call: Call) -> Any:
+    """Show the counter's sales over a range of days."""
+    body = call.body
+    return reports.sales_report(call.session, body["date_from"], body["date_to"], body["warehouse"])
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/pos/inventory",
+        handler=list_inventory,
+        permission=permissions.INVENTORY,
+        query=InventoryQuery,
+        answer=InventoryRowOut(many=True),
+    ),
+    Route(
+        method="GET",
+        path="/pos/dashboard",
+        handler=dashboard,
+        permission=permissions.DASHBOARD,
+        query=DashboardQuery,
+        answer=DashboardOut,
+    ),
+    Route(
+        method="POST",
+        path="/pos/reports/sales",
+        handler=sales_report,
+        permission=permissions.REPORT,
+        body=SalesReportIn,
+        answer=SalesReportOut,
+        writes=False,
+        idempotent=False,
+    ),
+)

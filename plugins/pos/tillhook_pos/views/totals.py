@@ -1,0 +1,133 @@
+"""Totals per day: what is read instead of the journal, so that views cost the same however many sales there are.
+
+Selling knows nothing of them: it writes its row of ``pos_document`` as not yet counted. A job counts later, and a view
+adds up the totals and what is not counted yet in one statement, which sees one snapshot; it is exact whether or not the
+job runs. Who writes totals holds ``pos_calendar``, so there is one at a time; readers and tills wait for nobody.
+"""
+
+from collections.abc import Iterable
+from datetime import date
+
+from sqlalchemy import Connection, text
+from sqlalchemy.orm import Session
+
+from tillhook.db import as_instant
+from tillhook_pos.documents import CHANNEL, PERSONAL
+from tillhook_pos.views import statements
+from tillhook_pos.views.days import LENGTHS, Calendar
+
+#: Documents that are counted in one transaction.
+BATCH = 20_000
+
+_TAKE_BATCH = text(
+    "UPDATE pos_document SET is_counted = TRUE WHERE sale_id IN (SELECT sale_id FROM pos_document"
+    " WHERE NOT is_counted ORDER BY sale_id LIMIT :limit) RETURNING sale_id"
+)
+# A row that a closing session has locked is left for the next time.
+_TAKE_UNLOCKED_BATCH = text(_TAKE_BATCH.text.replace(":limit)", ":limit FOR UPDATE SKIP LOCKED)"))
+_ADOPT = text(
+    f"""
+    INSERT INTO pos_document (sale_id, till, session_id, is_late, is_counted)
+    SELECT s.id, CASE s.source_device WHEN 'web' THEN '{PERSONAL}' || COALESCE(CAST(s.seller_id AS TEXT), 'None')
+                 ELSE s.source_device END, NULL, FALSE, FALSE
+      FROM sale s LEFT JOIN pos_document p ON p.sale_id = s.id
+     WHERE s.channel = '{CHANNEL}' AND p.sale_id IS NULL
+    """
+)
+_DAYS_OF_BATCH = "SELECT MIN(s.sale_date), MAX(s.sale_date) FROM sale s WHERE s.id {ids}"
+_DAYS_OF_ALL = "SELECT MIN(sale_date), MAX(sale_date) FROM sale"
+
+
+def count_documents(session: Session, limit: int = BATCH) -> int:
+    """Count up to ``limit`` documents that the totals do not have yet; make all of them anew for a new calendar.
+
+    Returns:
+        How many were counted.
+    """
+    connection = session.connection()
+    _hold(connection)
+    calendar = Calendar.of(session)
+    if kept_calendar(connection) != calendar:
+        return _rebuild(connection, calendar)
+    ids = _take(connection, limit)
+    if ids:
+        days = _days(connection, calendar, _DAYS_OF_BATCH, ids)
+        for table in statements.TABLES:
+            statements.run(connection, statements.add_to(table), source=statements.BATCH, days=days, among={"ids": ids})
+    return len(ids)
+
+
+def rebuild_totals(session: Session) -> int:
+    """Make all totals from the journal, by the present calendar; documents without their row get it first.
+
+    A document that commits meanwhile is not counted, which is to say that it is counted next.
+
+    Returns:
+        How many documents are counted now.
+    """
+    connection = session.connection()
+    _hold(connection)
+    return _rebuild(connection, Calendar.of(session))
+
+
+def adopt_documents(session: Session) -> int:
+    """Write the rows of the counter's documents that have none: those made while this plugin was not enabled.
+
+    Returns:
+        How many there were.
+    """
+    return int(session.connection().execute(_ADOPT).rowcount)
+
+
+def kept_calendar(connection: Connection) -> Calendar | None:
+    """Return the calendar that the totals are of; ``None`` when there are no totals yet."""
+    row = connection.execute(text("SELECT timezone, day_cutoff_hour FROM pos_calendar WHERE id = 1")).first()
+    return None if row is None else Calendar(*row)
+
+
+def days_of_journal(connection: Connection, calendar: Calendar) -> tuple[Calendar, date, date]:
+    """Return the calendar and the first and last day of which there are documents."""
+    return _days(connection, calendar, _DAYS_OF_ALL)
+
+
+def _rebuild(connection: Connection, calendar: Calendar) -> int:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+    connection.execute(_ADOPT)
+    # What is counted from here on cannot change: only the holder of the calendar says that a document is counted.
+    _take(connection, None)
+    for table in statements.TABLES:
+        connection.execute(text(f"DELETE FROM {table}"))
+    connection.execute(text("DELETE FROM pos_calendar"))
+    days = days_of_journal(connection, calendar)
+    for table in statements.TABLES:
+        statements.run(connection, statements.add_to(table), source=statements.COUNTED, days=days, lengths=LENGTHS[:1])
+    for shorter, length in zip(LENGTHS, LENGTHS[1:], strict=False):
+        statements.run(connection, statements.LONGER_PERIODS, shorter=shorter, length=length)
+    connection.execute(
+        text("INSERT INTO pos_calendar (id, timezone, day_cutoff_hour) VALUES (1, :timezone, :day_cutoff_hour)"),
+        calendar._asdict(),
+    )
+    return int(connection.execute(text("SELECT COUNT(*) FROM pos_document WHERE is_counted")).scalar_one())
+
+
+def _hold(connection: Connection) -> None:
+    """Wait for whoever writes totals, and be the only one until the end of the transaction; readers go on."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE pos_calendar IN EXCLUSIVE MODE"))
+
+
+def _take(connection: Connection, limit: int | None) -> list[int]:
+    """Mark documents as counted, all of them without ``limit``, and return their keys."""
+    if connection.dialect.name == "postgresql":
+        return [row[0] for row in connection.execute(_TAKE_UNLOCKED_BATCH, {"limit": limit})]
+    return [row[0] for row in connection.execute(_TAKE_BATCH, {"limit": -1 if limit is None else limit})]
+
+
+def _days(
+    connection: Connection, calendar: Calendar, statement: str, ids: Iterable[int] | None = None
+) -> tuple[Calendar, date, date]:
+    [(first, last)] = statements.run(connection, statement, among=None if ids is None else {"ids": ids})
+    if first is None:
+        return calendar, date.today(), date.today()
+    return calendar, calendar.day_of(as_instant(first)), calendar.day_of(as_instant(last))
