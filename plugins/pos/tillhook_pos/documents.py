@@ -12,11 +12,13 @@ from tillhook.sales import PostedSale, SaleDraft
 CHANNEL = "pos"
 #: What the core calls a client that names no device.
 _NO_DEVICE = "web"
+#: Begins the name of the drawer of a person who sells without naming a device.
+PERSONAL = "user:"
 
 
 def till_name(source_device: str, seller_id: int | None) -> str:
     """Return whose drawer a document's money is in: the device's, else the seller's own."""
-    return f"user:{seller_id}" if source_device == _NO_DEVICE else source_device
+    return f"{PERSONAL}{seller_id}" if source_device == _NO_DEVICE else source_device
 
 
 def rows_of_drafts(drafts: Sequence[SaleDraft]) -> Iterator[tuple[str, dict[str, Any]]]:
