@@ -75,6 +75,12 @@ def test_what_a_scan_shows(client, make):
         "stock": "3",
         "is_low_stock": True,
         "lot": None,
+        "quantity": "1",
+        "unit_price": "2.50",
+        "total": "2.50",
+        "is_printed_price": False,
+        "item": {"product_id": product.id, "quantity": "1"},
+        "understood": {"code": EAN13, "kind": "ean13"},
     }
 
 
@@ -108,7 +114,7 @@ def test_the_lot_that_is_sold_first_is_shown(client, make):
     ]
     make.receipt(make.main, lines)
     shown = scan(client, "CHEESE").json["lot"]
-    assert shown == {"batch_number": "FIRST", "expiry_date": days["FIRST"].isoformat(), "available": "2"}
+    assert shown == {"batch_number": "FIRST", "expiry_date": days["FIRST"].isoformat(), "available": "2", "is_expired": False}
     sold = sell(client, "CHEESE", quantity=1)
     assert sold.status_code == 201 and sold.json["items"][0]["batch_number"] == "FIRST"
 

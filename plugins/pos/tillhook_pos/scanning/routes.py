@@ -17,17 +17,7 @@ def scan(call: Call, code: str) -> Any:
 
 def sell(call: Call, code: str) -> Any:
     """Sell what a code stands for."""
-    body = call.body
-    outcome = services.sell(
-        call.session,
-        code,
-        warehouse_id=body["warehouse"],
-        quantity=body["quantity"],
-        payment_method=body["payment_method"],
-        external_id=body["external_id"],
-        payload={"code": code, **{name: value for name, value in body.items() if value is not None}},
-    )
-    return sale_reply(outcome)
+    return sale_reply(services.sell(call.session, code, call.body))
 
 
 # A code may have slashes in it.
@@ -39,7 +29,7 @@ ROUTES = (
         permission=permissions.SCAN,
         query=ScanQuery,
         answer=ScanOut,
-        problems=(404,),
+        problems=(404, 409),
     ),
     Route(
         method="POST",

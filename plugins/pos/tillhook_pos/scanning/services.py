@@ -1,67 +1,81 @@
-"""What a scanned code means, and selling it."""
+"""What a scanned code means here and now, and selling it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy.orm import Session
 
-from tillhook.access import require_warehouse
-from tillhook.catalogue import ScannedCode, find_code
-from tillhook.db import utc_now
-from tillhook.errors import DomainError, NotFound, ValidationFailed
-from tillhook.ledger import Item, StockBook, load_items, stock_check
-from tillhook.quantities import format_money, format_quantity, from_units, multiply, to_units
-from tillhook.runtime import actor_of
-from tillhook.sales import Outcome, SaleCommand, SaleItem, Tender, default_warehouse, post_sale
+from tillhook.errors import DomainError, ValidationFailed
+from tillhook.ledger import Item, stock_check
+from tillhook.quantities import ZERO, format_money, format_quantity, from_units, multiply, round_half_up, to_units
+from tillhook.runtime import actor_of, snapshot_of
+from tillhook.sales import Outcome, SaleCommand, SaleItem, Tender, by_device, find_repeated, post_sale
+from tillhook_pos.documents import CHANNEL
+from tillhook_pos.scanning.amounts import Charged, charge, in_unit, is_currency, is_measured
+from tillhook_pos.scanning.lots import Lot, lots_here, next_lot, scanned_lot, today_of
+from tillhook_pos.scanning.readings import Reading
+from tillhook_pos.scanning.resolving import Found, resolve
 
 #: What the journal's fields are called in the body of a sale by code.
-_FIELDS = {"items.0.quantity": "quantity", "payments.0.method": "payment_method"}
+_FIELDS = {
+    "items.0.product_id": "code",
+    "items.0.quantity": "quantity",
+    "items.0.unit_price": "unit_price",
+    "items.0.discount_per_item": "discount_per_item",
+    "items.0.batch_number": "code",
+    "payments.0.method": "payment_method",
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Understood:
-    """A scanned code, and the variant that it stands for at one warehouse."""
+class Goods:
+    """What the customer has in hand: a variant, how much of it, of which lot, at which printed price."""
 
-    scanned: ScannedCode
-    item: Item
-    warehouse_id: int
+    found: Found
+    line: Charged
+    lot: Lot | None
+    next_lot: Lot | None
+
+    @property
+    def variant_id(self) -> int | None:
+        """The variant, ``None`` for a product that is sold without naming one."""
+        return None if self.found.item.is_default else self.found.item.variant_id
 
 
-def understand(session: Session, code: str, warehouse_id: int | None) -> Understood:
-    """Return what the code stands for.
-
-    Args:
-        warehouse_id: ``None`` for the seller's only warehouse.
+def understand(session: Session, code: str, warehouse_id: int | None) -> Goods:
+    """Return what the code stands for at the warehouse, the seller's only one for ``None``.
 
     Raises:
-        NotFound: 404 ``unknown-code``: nothing that this seller may sell has the code.
+        NotFound: 404 ``unknown-code``.
+        ValidationFailed: 422 ``ambiguous-code``, ``bad-element-string``, ``price-not-chargeable``; or the label says
+            an amount that stock is not counted in.
+        Conflict: 409 ``lot-not-in-stock`` or ``expiry-differs``.
     """
-    actor = actor_of(session)
-    place = default_warehouse(session, actor) if warehouse_id is None else warehouse_id
-    require_warehouse(session, place)
-    connection = session.connection()
-    scanned = find_code(connection, code)
-    items = load_items(connection, place, variant_ids=[scanned.variant_id]) if scanned else []
-    if scanned is None or not items or not _may_sell(items[0], actor.user_id):
-        raise NotFound(f"Nothing for sale has the code {code!r}.", code="unknown-code", scanned=code)
-    return Understood(scanned, items[0], place)
+    found = resolve(session, code, warehouse_id)
+    lots = lots_here(session, found)
+    lot = scanned_lot(session, found, lots)
+    return Goods(found, _line(session, found), lot, next_lot(lots, today_of(session)))
 
 
 def scan(session: Session, code: str, warehouse_id: int | None) -> dict[str, Any]:
-    """Return the product, its price, the stock here, and the lot that is sold first, for a code.
+    """Return the product, its price, the stock here, and the lot that is sold, for a code.
 
     ``price`` is for one stock unit, ``pack_price`` for the ``pack_quantity`` units that the code stands for.
-    ``stock`` is ``None`` for an untracked product, the prices for one of open price that was never sold.
+    ``stock`` is ``None`` for an untracked product, the prices for one of open price that was never sold. ``quantity``,
+    ``unit_price`` and ``total`` are of the line that selling the code makes; ``item`` is that line for a sale's body,
+    though there the role's own limits bind a price that a label says.
     """
-    found = understand(session, code, warehouse_id)
-    item = found.item
-    variant_id = None if item.is_default else item.variant_id
-    stock = stock_check(session, item.product_id, variant_id, found.warehouse_id)
+    goods = understand(session, code, warehouse_id)
+    found, item, reading = goods.found, goods.found.item, goods.found.reading
+    stock = stock_check(session, item.product_id, goods.variant_id, found.warehouse_id)
     price = _price(item)
+    unit_price = price if goods.line.unit_price is None else goods.line.unit_price
+    lot = goods.lot or goods.next_lot
     return {
-        "code": found.scanned.code,
-        "kind": found.scanned.kind,
+        "code": found.code,
+        "kind": reading.kind,
         "product": {
             "id": item.product_id,
             "name": item.product_name,
@@ -69,88 +83,160 @@ def scan(session: Session, code: str, warehouse_id: int | None) -> dict[str, Any
             "price_mode": item.price_mode,
             "tracking": item.tracking,
         },
-        "variant": None if variant_id is None else {"id": variant_id, "name": item.variant_name},
+        "variant": None if goods.variant_id is None else {"id": goods.variant_id, "name": item.variant_name},
         "price": None if price is None else format_money(price),
         "pack_quantity": format_quantity(found.scanned.pack_quantity),
         "pack_price": None if price is None else format_money(multiply(price, found.scanned.pack_quantity)),
         "warehouse": found.warehouse_id,
         "stock": stock["available"],
         "is_low_stock": stock["is_low_stock"],
-        "lot": _next_lot(session, found),
+        "lot": None if lot is None else lot.shown(today_of(session)),
+        "quantity": format_quantity(goods.line.quantity),
+        "unit_price": None if unit_price is None else format_money(unit_price),
+        "total": None if unit_price is None else format_money(_total(session, goods.line.quantity, unit_price)),
+        "is_printed_price": goods.line.unit_price is not None,
+        "item": _item_body(goods),
+        "understood": {"code": found.code} | reading.understood(),
     }
 
 
-def sell(
-    session: Session,
-    code: str,
-    *,
-    warehouse_id: int | None,
-    quantity: Decimal | None,
-    payment_method: str,
-    external_id: str | None,
-    payload: dict[str, Any],
-) -> Outcome:
-    """Post a sale of one line.
+def sell(session: Session, code: str, body: Mapping[str, Any]) -> Outcome:
+    """Post a sale of one line; the body is what ``SellIn`` loaded.
 
-    Args:
-        quantity: Packages of what the code stands for; one when left out.
+    The same body with its ``external_id`` gives the first sale back, even if the code has come to mean something else.
 
     Raises:
         NotFound: 404 ``unknown-code``.
-        ValidationFailed: 422 naming ``quantity``: what the packages hold is no quantity of stock.
+        ValidationFailed: 422, naming ``quantity`` when what the packages hold is no quantity of stock, or the code says
+            how much it is by itself.
         InsufficientStock: 409.
     """
-    found = understand(session, code, warehouse_id)
-    item = found.item
-    line = SaleItem(
-        product_id=item.product_id,
-        variant_id=None if item.is_default else item.variant_id,
-        quantity=_stock_units(quantity or Decimal(1), found.scanned.pack_quantity),
-    )
+    payload = {**body["payload"], "code": code}
+    repeated = find_repeated(session, [payload])
+    if repeated:
+        return Outcome("duplicate", sale=repeated[0])
+    goods = understand(session, code, body["warehouse"])
     command = SaleCommand(
-        items=(line,),
-        channel="pos",
-        warehouse=found.warehouse_id,
-        external_id=external_id,
-        payments=(Tender(method=payment_method),),
+        items=(_sale_item(goods, body),),
+        channel=CHANNEL,
+        warehouse=goods.found.warehouse_id,
+        payments=tuple(body["payments"] or ()) or (Tender(method=body["payment_method"]),),
         payload=payload,
+        **{name: body[name] for name in _PASSED_ON},
     )
     try:
-        return post_sale(session, command)
+        return post_sale(session, by_device(actor_of(session), command))
     except DomainError as error:
-        error.errors = [{**each, "field": _FIELDS.get(each["field"], each["field"])} for each in error.errors]
+        error.errors = [{**each, "field": _field(each["field"], body)} for each in error.errors]
         raise
 
 
-def _stock_units(packages: Decimal, pack_quantity: Decimal) -> Decimal:
+_PASSED_ON = (
+    "external_id",
+    "source_device",
+    "device_number",
+    "client_timestamp",
+    "customer_id",
+    "customer_name",
+    "customer_phone",
+    "customer_email",
+    "discount_amount",
+    "notes",
+)
+
+
+def _field(field: str, body: Mapping[str, Any]) -> str:
+    if field == "payments.0.method" and body["payments"]:
+        return field
+    return _FIELDS.get(field, field)
+
+
+def _sale_item(goods: Goods, body: Mapping[str, Any]) -> SaleItem:
+    reading, line = goods.found.reading, goods.line
+    if reading.says_how_much and body["quantity"] not in (None, 1):
+        raise ValidationFailed.at("quantity", "The code says how much it is; scan each label.")
+    if line.unit_price is not None and body["unit_price"] is not None:
+        raise ValidationFailed.at("unit_price", "The label says the price.")
+    quantity = _stock_units(body["quantity"] or Decimal(1), line.quantity)
+    return SaleItem(
+        product_id=goods.found.item.product_id,
+        variant_id=goods.variant_id,
+        quantity=quantity,
+        unit_price=body["unit_price"] if line.unit_price is None else line.unit_price,
+        discount_per_item=body["discount_per_item"],
+        batch_number=goods.lot and goods.lot.batch_number,
+        expiry_date=goods.lot and goods.lot.expiry_date,
+        is_printed_price=line.unit_price is not None,
+    )
+
+
+def _line(session: Session, found: Found) -> Charged:
+    """Return how many stock units the label is on, and the price of one when the label says what is to be paid."""
+    reading, item = found.reading, found.item
+    snapshot = snapshot_of(session)
+    unit = snapshot.units[item.unit_id] if item.unit_id is not None else None
+    unit_code = unit.code if unit else ""
+    quantity = _said_quantity(reading, unit_code, found.scanned.pack_quantity)
+    total = _said_price(session, reading)
+    if total is None:
+        return Charged(_stock_units(found.scanned.pack_quantity if quantity is None else quantity, Decimal(1), "code"))
+    by_price = quantity is None and is_measured(unit_code) and item.price_mode != "open"
+    if quantity is None and not (by_price and item.price):
+        quantity = found.scanned.pack_quantity
+    unit_price = ZERO if item.price_mode == "open" else from_units(item.price)
+    return charge(total, unit_price, quantity, unit.precision if unit else 0, snapshot.setting("currency_places"))
+
+
+def _said_quantity(reading: Reading, unit_code: str, pack_quantity: Decimal) -> Decimal | None:
+    if reading.measure is not None:
+        measured = in_unit(reading.measure, reading.measure_of, unit_code)
+        if measured is not None:
+            return measured
+    return None if reading.count is None else multiply(Decimal(reading.count), pack_quantity)
+
+
+def _said_price(session: Session, reading: Reading) -> Decimal | None:
+    """Return the price that is charged because the label says so.
+
+    Raises:
+        ValidationFailed: 422 ``foreign-currency``.
+    """
+    snapshot = snapshot_of(session)
+    if reading.price is None or (reading.kind == "gs1" and not snapshot.setting("pos.gs1_prices")):
+        return None
+    currency = snapshot.setting("currency")
+    if reading.currency is not None and not is_currency(reading.currency, currency):
+        message = f"The label's price is in the currency {reading.currency}, not in {currency}."
+        raise ValidationFailed.at("code", message, code="foreign-currency")
+    return reading.price
+
+
+def _stock_units(packages: Decimal, pack_quantity: Decimal, field: str = "quantity") -> Decimal:
     """Return how many stock units the packages hold."""
     units = multiply(packages, pack_quantity)
     try:
         to_units(units)
     except ValueError:
         message = f"{format_quantity(units)} stock units are more, or finer, than stock is counted in."
-        raise ValidationFailed.at("quantity", message) from None
+        raise ValidationFailed.at(field, message) from None
     return units
 
 
-def _next_lot(session: Session, found: Understood) -> dict[str, Any] | None:
-    """Return the lot that expires first of those that have stock here and have not expired."""
-    if found.item.tracking != "lot":
-        return None
-    book = StockBook(session)
-    book.add_lots([found.item.variant_id], found.warehouse_id)
-    today = utc_now().date()
-    for lot in book.lots[found.item.variant_id]:
-        if lot.available > 0 and (lot.expiry_date is None or lot.expiry_date >= today):
-            expiry = None if lot.expiry_date is None else lot.expiry_date.isoformat()
-            available = format_quantity(from_units(lot.available))
-            return {"batch_number": lot.batch_number, "expiry_date": expiry, "available": available}
-    return None
+def _item_body(goods: Goods) -> dict[str, Any]:
+    line, lot = goods.line, goods.lot
+    body = {
+        "product_id": goods.found.item.product_id,
+        "variant_id": goods.variant_id,
+        "quantity": format_quantity(line.quantity),
+        "unit_price": None if line.unit_price is None else format_money(line.unit_price),
+        "batch_number": lot and lot.batch_number,
+        "expiry_date": lot and lot.expiry_date and lot.expiry_date.isoformat(),
+    }
+    return {name: value for name, value in body.items() if value is not None}
 
 
-def _may_sell(item: Item, user_id: int | None) -> bool:
-    own = item.owner_id is not None and item.owner_id == user_id
-    return item.is_active and (item.status == "published" or (item.status == "pending" and own))
+def _total(session: Session, quantity: Decimal, unit_price: Decimal) -> Decimal:
+    return round_half_up(multiply(quantity, unit_price), snapshot_of(session).setting("currency_places"))
 
 
 def _price(item: Item) -> Decimal | None:

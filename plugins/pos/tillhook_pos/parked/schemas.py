@@ -1,0 +1,51 @@
+"""Bodies, queries and answers of parked sales."""
+
+from marshmallow import fields
+
+from tillhook.http import Choice, Key, ListQuery, Nested, Ordering, Schema, Text
+from tillhook.sales import SaleIn
+
+
+class ParkIn(Schema):
+    """A sale to put aside; ``body`` is what ``POST /api/sales`` will take."""
+
+    label = Text(max=120, load_default="")
+    warehouse = Key(allow_none=True, load_default=None)
+    source_device = Text(min=1, max=128, load_default="web")
+    body = Nested(SaleIn, required=True)
+
+
+class DiscardIn(Schema):
+    reason = Text(min=1, max=500, required=True)
+
+
+class ParkedQuery(ListQuery):
+    warehouse = Key()
+    till = Text(min=1, max=160)
+    status = Choice(["parked", "resumed", "discarded"], load_default="parked")
+    ordering = Ordering("created_at", default="created_at")
+
+
+class ParkedOut(Schema):
+    """A parked sale; ``body`` is what POST /sales takes."""
+
+    id = fields.Integer()
+    label = fields.String()
+    warehouse = fields.Integer()
+    warehouse_name = fields.String()
+    till = fields.String()
+    seller = fields.Integer(allow_none=True)
+    seller_name = fields.String()
+    status = fields.String()
+    reason = fields.String()
+    body = fields.Dict()
+    created_at = fields.String()
+    ended_by = fields.Integer(allow_none=True)
+    ended_at = fields.String(allow_none=True)
+
+
+class ParkedListOut(Schema):
+    """A page of parked sales, the oldest first unless ordered otherwise."""
+
+    items = fields.List(fields.Nested(ParkedOut))
+    next_cursor = fields.String(allow_none=True)

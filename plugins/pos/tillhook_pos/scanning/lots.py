@@ -1,0 +1,157 @@
+"""Which lot a label is of: the one that is sold, if the shop has it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from tillhook.db import utc_now
+from tillhook.errors import Conflict, DomainError, ValidationFailed
+from tillhook.ledger import StockBook, policy_for
+from tillhook.quantities import format_quantity, from_units
+from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.sales import business_day
+from tillhook_pos.documents import CHANNEL
+from tillhook_pos.scanning.readings import Reading
+from tillhook_pos.scanning.resolving import Found
+
+#: How many lots a refusal names.
+_MOST_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """A lot here; ``available`` in units of 1/10,000."""
+
+    batch_number: str
+    expiry_date: date | None
+    available: int
+
+    def shown(self, today: date) -> dict[str, Any]:
+        """Return the lot as JSON."""
+        return {
+            "batch_number": self.batch_number,
+            "expiry_date": self.expiry_date and self.expiry_date.isoformat(),
+            "available": format_quantity(from_units(self.available)),
+            "is_expired": self.expiry_date is not None and self.expiry_date < today,
+        }
+
+
+def today_of(session: Session) -> date:
+    """Return the business day that it is."""
+    return business_day(snapshot_of(session), utc_now())
+
+
+def lots_here(session: Session, found: Found) -> list[Lot]:
+    """Return the product's lots, first expired first; those without stock here too."""
+    if found.item.tracking != "lot":
+        return []
+    book = StockBook(session)
+    book.add_lots([found.item.variant_id], found.warehouse_id)
+    return [Lot(lot.batch_number, lot.expiry_date, lot.available) for lot in book.lots[found.item.variant_id]]
+
+
+def next_lot(lots: Sequence[Lot], today: date) -> Lot | None:
+    """Return the lot that is sold when none is named."""
+    return next((lot for lot in lots if lot.available > 0 and not (lot.expiry_date and lot.expiry_date < today)), None)
+
+
+def scanned_lot(session: Session, found: Found, lots: Sequence[Lot]) -> Lot | None:
+    """Return the lot that the label says, ``None`` when it says none, or the product has no lots.
+
+    Raises:
+        ValidationFailed: 422 ``ambiguous-code``: a separator was lost and the shop has no lot of the whole text, or
+            several lots expire on the only thing said, the day.
+        Conflict: 409 ``lot-not-in-stock`` or ``expiry-differs``.
+    """
+    reading = found.reading
+    _refuse_lost_separator(found, lots)
+    if found.item.tracking != "lot":
+        return None
+    days = {day for day in (reading.expiry_date, reading.best_before) if day is not None}
+    if reading.batch_number is None:
+        return _by_day(found, lots, reading.expiry_date or reading.best_before)
+    known = next((lot for lot in lots if lot.batch_number == reading.batch_number), None)
+    if known is not None and known.expiry_date is not None and days and known.expiry_date not in days:
+        raise _conflict(
+            f"The label of lot {known.batch_number} says {min(days).isoformat()},"
+            f" and the lot here expires on {known.expiry_date.isoformat()}.",
+            "expiry-differs",
+            found,
+            lots,
+        )
+    if known is not None and known.available > 0:
+        return known
+    if _blocks(session, found):
+        raise _conflict(f"There is nothing of lot {reading.batch_number} here.", "lot-not-in-stock", found, lots)
+    return known or Lot(reading.batch_number, reading.expiry_date or reading.best_before, 0)
+
+
+def _by_day(found: Found, lots: Sequence[Lot], day: date | None) -> Lot | None:
+    if day is None:
+        return None
+    here = [lot for lot in lots if lot.expiry_date == day and lot.available > 0]
+    if len(here) > 1:
+        message = f"{len(here)} lots here expire on {day.isoformat()}."
+        raise _refused(ValidationFailed(message, code="ambiguous-code", errors=[_at(message)]), found, here)
+    if not here:
+        raise _conflict(f"No lot here expires on {day.isoformat()}.", "lot-not-in-stock", found, lots)
+    return here[0]
+
+
+def _refuse_lost_separator(found: Found, lots: Sequence[Lot]) -> None:
+    """Refuse a message that may have lost a separator, unless the lot that it says as a whole is known here."""
+    reading = found.reading
+    if found.item.tracking == "lot":
+        if reading.batch_number in {lot.batch_number for lot in lots}:
+            return
+        doubtful = list(reading.others)
+    else:
+        # Lots and serials change nothing here; a number of pieces in a lot's name is most likely its name.
+        doubtful = [other for other in reading.others if _goods(other) != _goods(reading)]
+    if doubtful:
+        message = "A field may have lost its end, so that it can be read in several ways."
+        error = ValidationFailed(message, code="ambiguous-code", errors=[_at(message)])
+        error.extra["readings"] = [each.understood() for each in (reading, *doubtful)][:_MOST_NAMED]
+        error.extra["hint"] = (
+            "Set the scanner to send FNC1 as GS (character 29), or type the code with brackets: (01)…(17)…(10)…"
+        )
+        raise _refused(error, found, lots)
+
+
+def _goods(reading: Reading) -> tuple[Any, ...]:
+    return reading.gtin, reading.measure, reading.measure_of, reading.price, reading.currency
+
+
+def _blocks(session: Session, found: Found) -> bool:
+    channel = runtime_of(session).registry.channels[CHANNEL]
+    policy = policy_for(
+        session,
+        found.item.product_id,
+        found.warehouse_id,
+        CHANNEL,
+        is_offline=False,
+        default=channel.stock_policy,
+    )
+    return policy == "block"
+
+
+def _conflict(message: str, code: str, found: Found, lots: Sequence[Lot]) -> DomainError:
+    return _refused(Conflict(message, code=code, errors=[_at(message)]), found, lots)
+
+
+def _refused(error: DomainError, found: Found, lots: Sequence[Lot]) -> DomainError:
+    """Return the error with what was understood and the lots that there are."""
+    error.extra["understood"] = {"code": found.code} | found.reading.understood()
+    error.extra["lots"] = [
+        {"batch_number": lot.batch_number, "expiry_date": lot.expiry_date and lot.expiry_date.isoformat()}
+        for lot in lots
+        if lot.available > 0
+    ][:_MOST_NAMED]
+    return error
+
+
+def _at(message: str) -> dict[str, str]:
+    return {"field": "code", "message": message}
