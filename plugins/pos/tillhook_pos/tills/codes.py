@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from tillhook.quantities import format_quantity
 from tillhook.sales import fingerprint, sales_by_id
 from tillhook_pos.documents import CHANNEL
-from tillhook_pos.tills.signing import MAX_PRINTED, sign_by_server, sign_reference
 from tillhook_pos.tills.contents import Content
+from tillhook_pos.tills.signing import MAX_PRINTED, sign_by_server, sign_reference
 
 #: Sales of more lines would make no code short enough to print.
 _MAX_LINES = 120
@@ -30,7 +30,9 @@ def receipt_code(session: Session, sale_id: int) -> str | None:
     their rows, and for those too long for a code that a camera reads off paper.
     """
     sale = sales_by_id(session, [sale_id]).get(sale_id)
-    if sale is None or sale["kind"] != "sale" or not sale["external_id"] or sale["seller"] is None:
+    if sale is None or (sale["kind"], sale["channel"]) != ("sale", CHANNEL):
+        return None
+    if sale["external_id"] is None or sale["seller"] is None:
         return None
     if len(sale["items"]) > _MAX_LINES:
         return None
@@ -53,7 +55,6 @@ def _bodies(sale: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the bodies that the sale may have come with, the likeliest first."""
     fixed = {
         "external_id": sale["external_id"],
-        "channel": None if sale["channel"] == CHANNEL else sale["channel"],
         "warehouse": sale["warehouse"],
         "source_device": sale["source_device"],
         "device_number": sale["device_number"],

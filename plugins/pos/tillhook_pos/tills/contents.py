@@ -18,9 +18,11 @@ from tillhook.sales import SaleCommand, SaleIn
 _ITEM = ("product", "quantity", "unit_price", "variant_id", "discount_per_item", "batch_number", "expiry_date")
 _PAYMENT = ("method", "amount", "reference")
 _CUSTOMER = ("customer_id", "customer_name", "customer_phone", "customer_email")
-#: Fields of a sale's body that have places of their own; all others go by their names.
+#: Fields of a sale's body that have places of their own, or that a receipt of the counter cannot differ in; all others
+#: go by their names.
 _PLACED = frozenset(
     {
+        "channel",
         "external_id",
         "warehouse",
         "source_device",
@@ -83,7 +85,7 @@ def pack(content: Content) -> list[Any]:
         body.get("discount_amount"),
         _trimmed([body.get(name) for name in _CUSTOMER]) or None,
         body.get("notes"),
-        {name: value for name, value in body.items() if name not in _PLACED and value is not None} or None,
+        {name: value for name, value in body.items() if name not in _PLACED} or None,
     ]
     return _trimmed(packed)
 
@@ -143,7 +145,7 @@ def _packed_payments(body: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _item(value: object) -> dict[str, Any]:
-    given = {name: each for name, each in zip(_ITEM, _list(value, len(_ITEM), "an item"), strict=False)}
+    given = dict(zip(_ITEM, _list(value, len(_ITEM), "an item"), strict=False))
     product = given.pop("product", None)
     given["product_data" if isinstance(product, dict) else "product_id"] = product
     return {name: each for name, each in given.items() if each is not None}

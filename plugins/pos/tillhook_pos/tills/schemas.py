@@ -1,0 +1,163 @@
+"""Bodies, queries and answers of tills, receipt codes and returns by receipt."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError, fields, validates_schema
+
+from tillhook.http import Amount, Flag, Instant, Key, ListOf, ListQuery, Nested, Ordering, Quantity, Schema, Text, Whole
+from tillhook.sales import ExternalId, SaleOut
+from tillhook_pos.tills.signing import MAX_CODE
+
+#: The most codes that one ``/pos/receipts/restore`` takes.
+MAX_CODES = 500
+_MAX_LINES = 1_000
+
+
+def require_one(data: Mapping[str, Any], *names: str) -> None:
+    """Refuse a body that has none of the fields, or several.
+
+    Raises:
+        ValidationError: The first of them named.
+    """
+    given = [name for name in names if data[name] is not None]
+    if len(given) != 1:
+        raise ValidationError(f"Give one of {', '.join(names)}.", given[1] if given else names[0])
+
+
+class TillIn(Schema):
+    """A till to register as a device; without ``user`` it sells in the name of who registers it."""
+
+    name = Text(min=1, max=128, required=True)
+    warehouse = Key(required=True)
+    user = Key(allow_none=True, load_default=None)
+
+
+class DeactivateIn(Schema):
+    """Why a till is taken out of use."""
+
+    reason = Text(min=1, max=500, required=True)
+
+
+class TillQuery(ListQuery):
+    """The filters of the tills' list."""
+
+    warehouse = Key(load_default=None)
+    is_active = Flag(load_default=None)
+    ordering = Ordering("name", "created_at", default="name")
+
+
+class RestoreIn(Schema):
+    """One receipt's code, or many."""
+
+    code = Text(min=1, max=MAX_CODE, allow_none=True, load_default=None)
+    codes = ListOf(Text(min=1, max=MAX_CODE), min=1, max=MAX_CODES, allow_none=True, load_default=None)
+    reason = Text(max=500, load_default="")
+
+    @validates_schema
+    def one_way(self, data: Mapping[str, Any], **_: Any) -> None:
+        require_one(data, "code", "codes")
+
+
+class CounterReturnLineIn(Schema):
+    """What comes back: a line by its key or its place, from 0, or a product by a code on it."""
+
+    line_id = Key(allow_none=True, load_default=None)
+    position = Whole(max=_MAX_LINES - 1, allow_none=True, load_default=None)
+    code = Text(min=1, max=200, allow_none=True, load_default=None)
+    quantity = Quantity(required=True)
+    restock = Flag(load_default=True)
+
+    @validates_schema
+    def one_way(self, data: Mapping[str, Any], **_: Any) -> None:
+        require_one(data, "line_id", "position", "code")
+
+
+class RefundIn(Schema):
+    """Money that goes back by a means of payment."""
+
+    method = Text(min=1, max=40, required=True)
+    amount = Amount(required=True)
+
+
+class CounterReturnIn(Schema):
+    """Goods of a sale that come back to the counter; the sale by its receipt's code, its number or its key."""
+
+    receipt = Text(min=1, max=MAX_CODE, allow_none=True, load_default=None)
+    sale_number = Text(min=1, max=60, allow_none=True, load_default=None)
+    sale_id = Key(allow_none=True, load_default=None)
+    lines = ListOf(Nested(CounterReturnLineIn), required=True, min=1, max=_MAX_LINES)
+    reason = Text(max=500, load_default="")
+    refund = Text(min=1, max=40, allow_none=True, load_default=None)
+    refunds = ListOf(Nested(RefundIn), max=20, allow_none=True, load_default=None)
+    external_id = ExternalId(allow_none=True, load_default=None)
+    client_timestamp = Instant(allow_none=True, load_default=None)
+    source_device = Text(min=1, max=128, allow_none=True, load_default=None)
+
+    @validates_schema
+    def one_sale(self, data: Mapping[str, Any], **_: Any) -> None:
+        require_one(data, "receipt", "sale_number", "sale_id")
+
+
+class TillOut(Schema):
+    """A till; ``user`` is whose name its device sells in, ``null`` for one without a device of its own.
+
+    ``next_number`` is what the device's next sale carries as ``device_number``; ``missing`` are the running numbers,
+    first and last of each range, that it must have used and nobody has sent.
+    """
+
+    id = fields.Integer()
+    name = fields.String()
+    warehouse = fields.Integer()
+    user = fields.Integer(allow_none=True)
+    is_active = fields.Boolean()
+    is_device = fields.Boolean()
+    code_version = fields.Integer()
+    created_at = Instant()
+    last_number = fields.Integer()
+    next_number = fields.Integer()
+    missing = fields.List(fields.List(fields.Integer()))
+
+
+class NewTillOut(TillOut):
+    """A till with what its device needs: ``api_key`` and ``code_secret``, in hexadecimal, are shown this once."""
+
+    api_key = fields.String()
+    code_secret = fields.String()
+
+
+class TillsOut(Schema):
+    """A page of tills."""
+
+    items = fields.List(fields.Nested(TillOut))
+    next_cursor = fields.String(allow_none=True)
+
+
+class RestoredOut(SaleOut):
+    """The sale of one code; of many codes only ``results``, one for each in the order sent."""
+
+    results = fields.List(fields.Dict())
+
+
+class PrintedSaleOut(Schema):
+    """What a receipt's code says: the sale's body as it was posted, who signed it and with which secret."""
+
+    seller = fields.Integer()
+    total = fields.String(allow_none=True)
+    till = fields.Integer(allow_none=True)
+    code_version = fields.Integer()
+    is_retired = fields.Boolean()
+    body = fields.Dict()
+
+
+class ReceiptOut(Schema):
+    """A receipt that was looked up.
+
+    ``kind`` is ``code``, ``reference`` or ``number``; ``agrees`` says whether the known sale is what the code says.
+    """
+
+    kind = fields.String()
+    known = fields.Boolean()
+    agrees = fields.Boolean(allow_none=True)
+    receipt = fields.Nested(PrintedSaleOut, allow_none=True)
+    sale = fields.Nested(SaleOut, allow_none=True)
