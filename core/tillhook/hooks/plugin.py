@@ -72,7 +72,7 @@ class Route:
         permission: A declared permission, :data:`AUTHENTICATED` or :data:`PUBLIC`.
         body: Loaded into ``call.body``; without one a body is refused.
         query: Loaded into ``call.query``; without one a query string is refused.
-        answer: Documents the answer; not run on it.
+        answer: Documents the answer, ``ThingOut(many=True)`` a plain list; not run on it.
         status: The status of success.
         writes: Whether the transaction writes; by default every method but GET does.
         idempotent: Whether ``Idempotency-Key`` is heeded; by default for POST, unless public.
@@ -88,7 +88,7 @@ class Route:
     permission: str | Public | Authenticated
     body: "type[Schema] | None" = None
     query: "type[Schema] | None" = None
-    answer: "type[Schema] | None" = None
+    answer: "type[Schema] | Schema | None" = None
     status: int = 200
     writes: bool | None = None
     idempotent: bool | None = None
@@ -160,12 +160,19 @@ class Channel:
 
 @dataclass(frozen=True, kw_only=True)
 class PaymentMethod:
-    """A means of payment; ``check`` vetoes one payment by raising a ``DomainError``."""
+    """A means of payment.
+
+    Args:
+        gives_change: It is cash: too much of it is taken, and it is rounded to coins that exist.
+        check: Vetoes one payment by raising a ``DomainError``.
+        takes_refunds: Money may go back by it whatever was paid by it, as store credit does.
+    """
 
     name: str
     title: str
     gives_change: bool = False
     check: "Callable[[Session, SaleDraft, Decimal], None] | None" = None
+    takes_refunds: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -234,11 +234,12 @@ def sales_writing(session: "Session", drafts: "Sequence[SaleDraft]") -> "Iterabl
 
 @hookspec
 def sales_posted(session: "Session", sales: "Sequence[PostedSale]") -> None:
-    """Act on new sales.
+    """Act on new sales and exchanges.
 
     Called: once per transaction that posts sales (a synced batch posts many), after their movements.
     Args:
-        sales: New ones only; a repeated ``external_id`` is no new sale.
+        sales: New ones only; a repeated ``external_id`` is no new sale. What comes back in an exchange has negative
+            quantities and amounts, and its ``origin_id`` names the sale; money that goes back is a negative payment.
     Since: 0.1
     """
 

@@ -1,9 +1,12 @@
 """The sales journal: the one path by which any channel sells, returns or cancels."""
 
 from tillhook.sales.analytics import day_start
-from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, Tender, fingerprint
+from tillhook.sales.batch import Outcome, default_warehouse
+from tillhook.sales.calendar import business_day
+from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, SaleReturn, Tender, fingerprint
+from tillhook.sales.devices import missing_numbers
 from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
-from tillhook.sales.journal import Outcome, default_warehouse, post_sale, post_sales
+from tillhook.sales.journal import post_sale, post_sales
 from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
 from tillhook.sales.reversals import cancel_sale, return_goods
 from tillhook.sales.routes import by_device, sale_reply
@@ -23,9 +26,11 @@ __all__ = [
     "SaleItem",
     "SaleItemIn",
     "SaleOut",
+    "SaleReturn",
     "TaxRequest",
     "Tender",
     "TenderIn",
+    "business_day",
     "by_device",
     "cancel_sale",
     "day_start",
@@ -33,6 +38,7 @@ __all__ = [
     "find_repeated",
     "fingerprint",
     "get_sale",
+    "missing_numbers",
     "post_sale",
     "post_sales",
     "return_goods",

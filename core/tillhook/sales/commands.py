@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -11,12 +11,16 @@ from typing import Any
 from tillhook.db import format_instant
 from tillhook.quantities import ZERO, format_quantity
 
+#: The largest running number of a device: as far as a JavaScript client counts exactly.
+MAX_NUMBER = 2**53
 
-def _plain(value: Any) -> str:
+
+def plain(value: Any) -> str:
+    """Return as text what JSON does not know; a number however it was written."""
     return format_quantity(value) if isinstance(value, Decimal) else str(value)
 
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=_plain)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +53,41 @@ class Tender:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnItem:
+    """A line of a sale to take back; ``restock`` ``False`` scraps the goods.
+
+    The line is named by its key, or by its ``position`` among the sale's items, from 0: a device that was offline
+    knows no keys.
+    """
+
+    quantity: Decimal
+    line_id: int | None = None
+    position: int | None = None
+    restock: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaleReturn:
+    """What comes back of a sale in a document that may sell other goods too.
+
+    Exactly one of ``sale_id`` and ``external_id`` names the sale.
+    """
+
+    lines: tuple[ReturnItem, ...]
+    sale_id: int | None = None
+    external_id: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaleCommand:
-    """A sale to post. ``warehouse`` ``None`` is the seller's only one."""
+    """A sale to post; with ``returns`` an exchange, and without ``items`` a return.
+
+    ``warehouse`` ``None`` is the seller's only one, or that of the sale of which goods come back.
+    """
 
     items: tuple[SaleItem, ...]
+    returns: SaleReturn | None = None
     channel: str = "pos"
     warehouse: int | None = None
     external_id: str | None = None
@@ -65,36 +100,42 @@ class SaleCommand:
     customer_phone: str = ""
     customer_email: str = ""
     payments: tuple[Tender, ...] = ()
+    #: How money goes back: all of it by one method, or split; by the tenders it came in when neither is said.
+    refund: str | None = None
+    refunds: tuple[Tender, ...] = ()
     discount_amount: Decimal = ZERO
     notes: str = ""
     #: A document whose reservation this sale uses up, (type, id).
     reservation: tuple[str, int] | None = None
     #: The body as it came, kept when the sale is refused.
     payload: dict[str, Any] = field(default_factory=dict)
+    #: Fingerprint and body digest of what a device sent, where a person has changed it since.
+    sent_as: tuple[str, str] | None = None
 
     @property
     def tenders(self) -> tuple[Tender, ...]:
         """The means of payment; cash when none is said."""
         return self.payments or (Tender(method="cash"),)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReturnItem:
-    """A line of a sale to take back; ``restock`` ``False`` scraps the goods."""
-
-    line_id: int
-    quantity: Decimal
-    restock: bool = True
+    @property
+    def kind(self) -> str:
+        """``sale``, ``exchange`` or ``return``, as the journal calls the document."""
+        if self.returns is None:
+            return "sale"
+        return "exchange" if self.items else "return"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReturnCommand:
-    """Goods that come back; ``refund`` is the tender the money goes back by."""
+    """Goods that come back; ``refund`` is the tender the money goes back by, ``refunds`` splits it."""
 
     lines: tuple[ReturnItem, ...]
     reason: str = ""
     refund: str | None = None
+    refunds: tuple[Tender, ...] = ()
     external_id: str | None = None
+    #: Where the goods and the money change hands, whichever device made the sale.
+    source_device: str = "web"
     client_timestamp: datetime | None = None
     #: The body as it came, kept when the return is refused.
     payload: dict[str, Any] = field(default_factory=dict)
@@ -131,7 +172,21 @@ def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
             ]
             for item in command.items
         ],
-        [[tender.method, _number(tender.amount), tender.reference] for tender in command.tenders],
+        _tenders(command.tenders),
+    ]
+    if command.returns is not None:
+        content += [_returned(command.returns), command.refund, _tenders(command.refunds)]
+    return hashlib.sha256(_ENCODER.encode(content).encode()).hexdigest()
+
+
+def return_fingerprint(sale_id: int, command: ReturnCommand) -> str:
+    """Return a digest of what the return of a sale says, likewise."""
+    content = [
+        _returned(SaleReturn(sale_id=sale_id, lines=command.lines, reason=command.reason)),
+        command.refund,
+        _tenders(command.refunds),
+        command.source_device,
+        format_instant(command.client_timestamp) if command.client_timestamp else None,
     ]
     return hashlib.sha256(_ENCODER.encode(content).encode()).hexdigest()
 
@@ -148,6 +203,20 @@ def body_digest(body: Mapping[str, Any], seller_id: int | None) -> str:
     say nothing, for numbers can be written in several ways.
     """
     return hashlib.sha256(_ENCODER.encode([seller_id, body]).encode()).hexdigest()
+
+
+def _returned(returns: SaleReturn) -> list[Any]:
+    """Return what a document says of the goods that come back, in plain values."""
+    return [
+        returns.sale_id,
+        returns.external_id,
+        [[line.line_id, line.position, _number(line.quantity), line.restock] for line in returns.lines],
+        returns.reason,
+    ]
+
+
+def _tenders(tenders: Sequence[Tender]) -> list[Any]:
+    return [[tender.method, _number(tender.amount), tender.reference] for tender in tenders]
 
 
 def _number(value: Decimal | None) -> str | None:

@@ -3,13 +3,16 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tillhook.hooks import Channel
 from tillhook.ledger.items import Item
 from tillhook.ledger.movements import Plan
 from tillhook.sales.commands import SaleCommand, SaleItem
 from tillhook.sales.totals import DocumentTotals
+
+if TYPE_CHECKING:
+    from tillhook.sales.returning import Returned
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,12 @@ class DraftLine:
 
 @dataclass(slots=True)
 class SaleDraft:
-    """A sale priced and totalled, not yet written."""
+    """A sale priced and totalled, not yet written.
+
+    ``kind`` is ``sale``, or ``exchange`` for one in which goods come back too: those are in ``returned``, while
+    ``lines`` and the lines of ``totals`` are what is sold. The other amounts of ``totals`` are net, and negative when
+    more comes back than goes out.
+    """
 
     command: SaleCommand
     channel: Channel
@@ -82,14 +90,19 @@ class SaleDraft:
     id: int = 0
     plan: Plan = field(default_factory=Plan)
     clock_suspect: bool = False
+    returned: "Returned | None" = None
+
+    @property
+    def kind(self) -> str:
+        return self.command.kind
 
 
 @dataclass(frozen=True, slots=True)
 class PostedSale:
     """A document of the journal as hooks see it after posting.
 
-    ``kind`` is ``sale``, ``return`` or ``cancellation``; quantities and amounts of the last two are negative.
-    ``sale`` has the keys of the API's answer.
+    ``kind`` is ``sale``, ``return``, ``exchange`` or ``cancellation``; quantities and amounts of what comes back are
+    negative, and so is a payment for money that goes back. ``sale`` has the keys of the API's answer.
     """
 
     id: int

@@ -5,6 +5,7 @@ from decimal import Decimal
 from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import Invariant, PaymentMethod, Permission, Route, SettingDeclaration
+from tillhook.quantities import round_half_up
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.routes import ROUTES
 
@@ -27,7 +28,13 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(name="sales:sale:return", title="Take goods back", roles=_SELLERS),
         Permission(name="sales:sale:discount", title="Give discounts up to the limit", roles=_SELLERS),
         Permission(name="sales:sale:override_price", title="Charge any price", roles=("supplier",)),
+        Permission(name="sales:sale:open_price", title="Say the price of a product without one", roles=_SELLERS),
         Permission(name="sales:exception:read", title="See refused sales", roles=(*_SELLERS, "accountant")),
+        Permission(name="sales:exception:resolve", title="Accept or discard refused sales", roles=("supplier",)),
+        Permission(
+            name="sales:device:read", title="See devices and their missing sales", roles=(*_SELLERS, "accountant")
+        ),
+        Permission(name="sales:device:write_off", title="Write missing sales off", roles=("supplier",)),
     )
 
 
@@ -38,7 +45,7 @@ def register_payment_methods() -> tuple[PaymentMethod, ...]:
         PaymentMethod(name="card", title="Card"),
         PaymentMethod(name="bank_transfer", title="Bank transfer"),
         PaymentMethod(name="mobile", title="Mobile payment"),
-        PaymentMethod(name="voucher", title="Voucher"),
+        PaymentMethod(name="voucher", title="Voucher", takes_refunds=True),
         PaymentMethod(name="other", title="Other"),
     )
 
@@ -53,6 +60,13 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             title="Largest discount that sales:sale:discount allows, as a fraction of the catalogue's price",
             check=_check_fraction,
         ),
+        SettingDeclaration(
+            key="sales.cash_rounding",
+            type=Decimal,
+            default=Decimal(0),
+            title="Smallest coin to which cash is rounded, such as 0.05; 0 for none",
+            check=_check_step,
+        ),
     )
 
 
@@ -64,3 +78,10 @@ def register_invariants() -> tuple[Invariant, ...]:
 def _check_fraction(value: Decimal) -> None:
     if not 0 <= value <= 1:
         raise ValueError("Must be from 0 to 1.")
+
+
+def _check_step(value: Decimal) -> None:
+    if not 0 <= value <= 1000:
+        raise ValueError("Must be from 0 to 1000.")
+    if round_half_up(value, 4) != value:
+        raise ValueError("At most 4 digits after the point.")

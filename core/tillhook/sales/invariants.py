@@ -48,8 +48,9 @@ _LEFT_BEHIND = text(
     """
     SELECT s.sale_number, l.line_number, ABS(l.quantity) AS expected, 0 AS actual
       FROM sale s JOIN sale_line l ON l.sale_id = s.id JOIN sale_line o ON o.id = l.origin_line_id
+      JOIN sale f ON f.id = o.sale_id
      WHERE s.kind <> 'sale'
-       AND EXISTS (SELECT 1 FROM stock_movement m WHERE m.document_type = 'sale' AND m.document_id = o.sale_id
+       AND EXISTS (SELECT 1 FROM stock_movement m WHERE m.document_type = f.kind AND m.document_id = f.id
            AND m.document_line = o.line_number AND m.effect = 'issue')
        AND NOT EXISTS (SELECT 1 FROM stock_movement m WHERE m.document_type = s.kind AND m.document_id = s.id
            AND m.document_line = l.line_number AND m.effect IN ('return', 'reverse-issue'))
@@ -64,16 +65,17 @@ _LEFT_BEHIND = text(
 _RETURNS = text(
     """
     SELECT o.sale_id, o.id, o.quantity AS expected, -SUM(r.quantity) AS actual
-      FROM sale_line r JOIN sale s ON s.id = r.sale_id AND s.kind = 'return'
+      FROM sale_line r JOIN sale s ON s.id = r.sale_id AND s.kind IN ('return', 'exchange')
       JOIN sale_line o ON o.id = r.origin_line_id
      GROUP BY o.sale_id, o.id, o.quantity HAVING -SUM(r.quantity) > o.quantity
     """
 )
-# A document that takes a sale back: of a sale that is there, and a cancellation is of all of it and alone.
+# A document that takes a sale back: of one that sold something, and a cancellation is of all of a sale and alone.
 _TAKEN_BACK = text(
     """
     SELECT s.sale_number FROM sale s LEFT JOIN sale o ON o.id = s.origin_id
-     WHERE s.kind <> 'sale' AND (o.id IS NULL OR o.kind <> 'sale'
+     WHERE s.kind <> 'sale' AND (o.id IS NULL OR o.kind NOT IN ('sale', 'exchange')
+        OR (s.kind = 'cancellation' AND o.kind <> 'sale')
         OR (s.kind = 'cancellation' AND s.total_amount <> -o.total_amount)
         OR EXISTS (SELECT 1 FROM sale t WHERE t.origin_id = s.origin_id AND t.kind = 'cancellation' AND t.id <> s.id))
      ORDER BY s.sale_number
@@ -86,7 +88,8 @@ _ORPHANS = text(
     SELECT 'sale payment', p.id FROM sale_payment p LEFT JOIN sale s ON s.id = p.sale_id WHERE s.id IS NULL
     UNION ALL
     SELECT 'stock movement', m.id FROM stock_movement m LEFT JOIN sale s ON s.id = m.document_id
-     WHERE m.document_type IN ('sale', 'return', 'cancellation') AND s.id IS NULL
+     WHERE m.document_type IN ('sale', 'return', 'exchange', 'cancellation')
+       AND (s.id IS NULL OR s.kind <> m.document_type)
     UNION ALL
     SELECT 'sale without lines', s.id FROM sale s LEFT JOIN sale_line l ON l.sale_id = s.id WHERE l.id IS NULL
     """

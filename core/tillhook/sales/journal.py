@@ -1,69 +1,31 @@
-"""The one path by which any channel sells.
+"""The one path by which any channel sells, exchanges, or takes goods back that came in a sale's own body.
 
-``post_sales`` takes any number of sales through the same steps, set-based: one sale at a counter is a batch of one.
-Reading, pricing and planning happen first, in memory; then the documents' rows, the movements and the levels are
-written in one statement, levels last, so that a hot level is locked for as short as can be.
+Sales that sell go in together, set-based. What takes something back follows them one by one: whatever the order in
+which a device sends them, a return is posted after the sale that it names, or waits for it (ADR 0010).
 """
 
-import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from decimal import Decimal
-from typing import Any, Literal
+from collections.abc import Sequence
 
-import structlog
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook.access import Actor, require_warehouse
-from tillhook.catalogue import create_inline_product, remember_price
-from tillhook.catalogue.search import is_hidden
-from tillhook.db import RetryTransaction, WriteBatch, fetch, is_retryable, is_unavailable, utc_now
-from tillhook.errors import Conflict, DomainError, ValidationFailed
-from tillhook.hooks import Channel
-from tillhook.ledger.alerts import stock_changed
-from tillhook.ledger.items import Item, load_items
-from tillhook.ledger.planning import Issue, IssueLine, NeedsLock, StockBook, plan_issue
-from tillhook.ledger.policy import policy_for
-from tillhook.ledger.posting import write_movements
-from tillhook.ledger.reservations import release
-from tillhook.numbering import sale_number
-from tillhook.runtime import actor_of, runtime_of, snapshot_of
-from tillhook.sales.calendar import business_day, happened_at
-from tillhook.sales.commands import SaleCommand, body_digest, fingerprint, same_warehouse
-from tillhook.sales.drafts import DraftLine, PostedSale, SaleDraft
+from tillhook.sales.batch import Outcome, default_warehouse, post_batch
+from tillhook.sales.commands import SaleCommand
+from tillhook.sales.devices import note_numbers
 from tillhook.sales.exceptions import keep_refused
-from tillhook.sales.pricing import check_discount, price_line
+from tillhook.sales.isolation import post_isolated
 from tillhook.sales.queries import sales_by_id
-from tillhook.sales.rows import line_rows, payment_rows, sale_row, show_sale
-from tillhook.sales.tenders import settle
-from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
+from tillhook.sales.returning import lock_families
+from tillhook.sales.settled import Discarded
+from tillhook.sales.waiting import post_waiting
 
-log = structlog.get_logger()
 #: Sales that go into the journal together; more in one request are taken in turns.
 BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one sale: ``created``, ``duplicate`` (the first one is in ``sale``) or ``rejected``."""
-
-    status: Literal["created", "duplicate", "rejected"]
-    sale: dict[str, Any] | None = None
-    error: DomainError | None = None
-
-
-class SaleFailed(DomainError):
-    """A mistake of ours, or of a plugin's, met one sale of a batch."""
-
-    status = 500
-    code = "internal-server-error"
-    title = "Internal server error"
+#: Refusals of sales that are among the exceptions already.
+_KEPT = ("external-id-reused", Discarded.code)
 
 
 def post_sale(session: Session, command: SaleCommand, *, is_offline: bool = False) -> Outcome:
-    """Post one sale, or find that it was posted before.
+    """Post one sale, exchange or return, or find that it was posted before.
 
     Returns:
         ``created`` or ``duplicate``; ``rejected`` only for an ``external_id`` that was used for other content, in
@@ -73,573 +35,78 @@ def post_sale(session: Session, command: SaleCommand, *, is_offline: bool = Fals
         DomainError: The sale cannot be posted, and nothing was written.
         RetryTransaction: A concurrent sale came between; run the transaction again.
     """
-    outcome = _post_batch(session, [command], is_offline=is_offline)[0]
+    outcome = post_batch(session, [command], is_offline=is_offline)[0]
     if outcome.error is not None and outcome.error.code != "external-id-reused":
         raise outcome.error
+    if outcome.is_awaited:
+        outcome = _with_waiting(session, [outcome])[0]
+    if command.device_number is not None:
+        outcome = note_numbers(session, [command], [outcome])[0]
     return outcome
 
 
 def post_sales(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool = True) -> list[Outcome]:
-    """Post many sales, each on its own: a bad one is ``rejected`` and never stops the others.
+    """Post many documents, each on its own: a bad one is ``rejected`` and never stops the others.
 
-    Rejected sales are kept with their payload for a person to look at.
+    Returns and exchanges follow the sales, each after the document that it names. Rejected ones are kept with their
+    payload for a person to look at, or until their sale arrives.
     """
-    outcomes: list[Outcome] = []
-    for start in range(0, len(commands), BATCH):
-        outcomes += _post_isolated(session, commands[start : start + BATCH], is_offline)
+    outcomes: dict[int, Outcome] = {}
+    selling = [position for position, command in enumerate(commands) if command.returns is None]
+    returning = _in_order(commands)
+    # Before any level: whoever takes something back locks its first sale first.
+    lock_families(session, [returns for position in returning if (returns := commands[position].returns) is not None])
+    for start in range(0, len(selling), BATCH):
+        part = selling[start : start + BATCH]
+        posted = post_isolated(session, [commands[position] for position in part], is_offline)
+        outcomes |= zip(part, posted, strict=True)
+    if is_offline:
+        # What waits came first, and has the better claim to what is left of a sale.
+        post_waiting(session)
+    for position in returning:
+        outcomes[position] = post_isolated(session, [commands[position]], is_offline)[0]
+    ordered = _with_waiting(session, [outcomes[position] for position in range(len(commands))])
     keep_refused(
         session,
         [
             (command, outcome.error)
-            for command, outcome in zip(commands, outcomes, strict=True)
-            if outcome.error is not None and outcome.error.code != "external-id-reused"
+            for command, outcome in zip(commands, ordered, strict=True)
+            if outcome.error is not None and outcome.error.code not in _KEPT
         ],
     )
-    return outcomes
+    return note_numbers(session, commands, ordered)
 
 
-def _post_isolated(session: Session, commands: Sequence[SaleCommand], is_offline: bool) -> list[Outcome]:
-    """Post a batch at once; when that fails as a whole, one by one, so that only the culprit is refused.
-
-    What a sale does before it may be refused, such as making a product, is undone with it only when it is alone.
-    """
-    if not any(command.reservation or any(item.product_data for item in command.items) for command in commands):
-        try:
-            with session.begin_nested():
-                return _post_batch(session, commands, is_offline=is_offline)
-        except Exception as error:
-            _raise_transient(error)
-    outcomes = []
-    for command in commands:
-        try:
-            with session.begin_nested():
-                outcome = _post_batch(session, [command], is_offline=is_offline)[0]
-                if outcome.error is not None and outcome.error.code != "external-id-reused":
-                    raise outcome.error
-            outcomes.append(outcome)
-        except DomainError as error:
-            outcomes.append(Outcome("rejected", error=error))
-        except Exception as error:
-            _raise_transient(error)
-            log.exception("sale_failed", external_id=command.external_id)
-            outcomes.append(Outcome("rejected", error=SaleFailed("Something went wrong here; the sale is kept.")))
-    return outcomes
-
-
-def _raise_transient(error: Exception) -> None:
-    """Raise an error that is no sale's fault: the whole request is to be tried again."""
-    if is_retryable(error) or is_unavailable(error):
-        raise error
-
-
-def _post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool) -> list[Outcome]:
-    batch = _Batch(session, commands, is_offline)
-    batch.find_duplicates()
-    batch.draft()
-    batch.plan()
-    if batch.drafts:
-        batch.write()
-    return batch.finish()
-
-
-class _Batch:
-    """Sales on their way into the journal together. Steps are called in order; each settles or refuses sales."""
-
-    def __init__(self, session: Session, commands: Sequence[SaleCommand], is_offline: bool) -> None:
-        self._session = session
-        self._connection: Connection = session.connection()
-        self._runtime = runtime_of(session)
-        self._snapshot = snapshot_of(session)
-        self._actor: Actor = actor_of(session)
-        self._commands = list(commands)
-        self._is_offline = is_offline
-        self._outcomes: list[Outcome | None] = [None] * len(commands)
-        self._repeats: dict[int, int] = {}
-        self._duplicates: dict[int, int] = {}
-        self._sale_ids: list[int] = []
-        self._line_ids: list[int] = []
-        self._items: dict[int, dict[tuple[int, int | None], Item]] = {}
-        self._recorded_at = utc_now()
-        self.drafts: list[SaleDraft] = []
-
-    def find_duplicates(self) -> None:
-        """Set aside sales whose ``external_id`` is known, and get keys for the rest, in one statement."""
-        prints = {
-            position: fingerprint(command, self._actor.user_id)
-            for position, command in enumerate(self._commands)
-            if command.external_id
-        }
-        lines = sum(len(command.items) for command in self._commands)
-        ids = [command.external_id for command in self._commands if command.external_id]
-        known, self._sale_ids, self._line_ids = _keys(self._connection, ids, len(self._commands), lines)
-        first: dict[str, int] = {}
-        for position, print_ in prints.items():
-            external_id, warehouse_id = self._commands[position].external_id, self._commands[position].warehouse
-            assert external_id
-            if external_id in known:
-                sale_id, known_print, place = known[external_id]
-                if known_print == print_ and same_warehouse(warehouse_id, place):
-                    self._duplicates[position] = sale_id
-                else:
-                    self._refuse_reuse(position)
-            elif external_id in first:
-                earlier = first[external_id]
-                if prints[earlier] == print_ and same_warehouse(warehouse_id, self._commands[earlier].warehouse):
-                    self._repeats[position] = earlier
-                else:
-                    self._refuse_reuse(position)
-            else:
-                first[external_id] = position
-        self._prints = prints
-
-    def draft(self) -> None:
-        """Price, total and settle every remaining sale."""
-        waiting = [
-            position
-            for position in range(len(self._commands))
-            if self._outcomes[position] is None and position not in self._duplicates and position not in self._repeats
-        ]
-        ready = []
-        for position in waiting:
-            try:
-                self._commands[position] = self._placed(self._commands[position])
-                ready.append(position)
-            except DomainError as error:
-                self._outcomes[position] = Outcome("rejected", error=error)
-        self._load_items(ready)
-        sale_ids, line_ids = iter(self._sale_ids), iter(self._line_ids)
-        self._lines_of: dict[int, list[int]] = {}
-        for position in ready:
-            try:
-                draft = self._draft_one(position)
-            except DomainError as error:
-                self._outcomes[position] = Outcome("rejected", error=error)
-                continue
-            draft.id = next(sale_ids)
-            self._lines_of[draft.id] = list(itertools.islice(line_ids, len(draft.lines)))
-            self.drafts.append(draft)
-
-    def plan(self) -> None:
-        """Decide what moves, without locks when that suffices; refuse the sales that are short."""
-        optimistic = len(self._commands) == 1 and self._session.info.get("attempt") == 0
-        issues = [self._issue(draft) for draft in self.drafts]
-        # Lots are picked by what is left of them, whatever the policy.
-        exact = any(line.policy != "allow" or line.item.tracking == "lot" for issue in issues for line in issue.lines)
-        if exact and not optimistic:
-            self._plan_all(issues, locked=True)
-            return
-        try:
-            self._plan_all(issues, locked=False)
-        except NeedsLock:
-            self._plan_all(issues, locked=True)
-
-    def write(self) -> None:
-        """Write every planned sale: documents, movements, levels, alerts, events."""
-        currency = self._snapshot.setting("currency")
-        rounding = self._snapshot.setting("tax_rounding")
-        day = business_day(self._snapshot, self._recorded_at)
-        request_id = self._session.info.get("request_id", "")
-        self._rows = {}
-        # One order of external ids for everybody, so that two batches with the same sales don't deadlock.
-        ordered = sorted(self.drafts, key=lambda draft: draft.command.external_id or "")
-        lots = _lot_names(self._connection, ordered)
-        for draft in ordered:
-            number = sale_number(draft.channel.number_prefix, day, draft.id)
-            self._rows[draft.id] = (
-                sale_row(draft, number, request_id, currency, rounding),
-                line_rows(draft, self._lines_of[draft.id], lots.get(draft.id, {})),
-                payment_rows(draft),
-            )
-        batch = WriteBatch(self._connection)
-        rows = self._rows.values()
-        batch.insert("sale", [sale for sale, _, _ in rows])
-        batch.insert("sale_line", [line for _, lines, _ in rows for line in lines])
-        batch.insert("sale_payment", [payment for _, _, payments in rows for payment in payments])
-        self._add_rows_of_plugins(batch, ordered)
-        movements = [movement for draft in ordered for movement in draft.plan.movements]
-        at_least: dict[Any, int] = {}
-        if not self._book.is_locked:
-            for draft in ordered:
-                for key, units in draft.plan.at_least.items():
-                    at_least[key] = at_least.get(key, 0) + units
-        try:
-            levels = write_movements(self._session, movements, at_least=at_least, batch=batch)
-        except IntegrityError as error:
-            # Somebody posted the same external id since we looked; the next run finds it.
-            if "external_id" in str(error.orig):
-                raise RetryTransaction from error
-            raise
-        stock_changed(self._session, movements, levels, self._all_items())
-        self._remember_prices()
-
-    def finish(self) -> list[Outcome]:
-        """Tell the hooks, and return an outcome per sale, in the order asked."""
-        posted = []
-        for draft in self.drafts:
-            shown = self._show(draft)
-            self._outcomes[draft.position] = Outcome("created", sale=shown)
-            posted.append(posted_sale(draft, shown))
-        if posted and self._runtime.hooks.implemented("sales_posted"):
-            self._runtime.hooks.hook.sales_posted(session=self._session, sales=posted)
-        found = sales_by_id(self._session, self._duplicates.values())
-        for position, sale_id in self._duplicates.items():
-            self._outcomes[position] = Outcome("duplicate", sale=found[sale_id])
-        for position, first in self._repeats.items():
-            outcome = self._outcomes[first]
-            assert outcome
-            status = "duplicate" if outcome.status == "created" else outcome.status
-            self._outcomes[position] = replace(outcome, status=status)
-        return [outcome for outcome in self._outcomes if outcome is not None]
-
-    def _add_rows_of_plugins(self, batch: WriteBatch, drafts: Sequence[SaleDraft]) -> None:
-        if not self._runtime.hooks.implemented("sales_writing"):
-            return
-        rows: dict[str, list[Mapping[str, Any]]] = {}
-        for answer in self._runtime.hooks.hook.sales_writing(session=self._session, drafts=drafts):
-            for table, row in answer:
-                rows.setdefault(table, []).append(row)
-        for table, added in rows.items():
-            batch.insert(table, added)
-
-    def _refuse_reuse(self, position: int) -> None:
-        command = self._commands[position]
-        error = Conflict(
-            "This external_id was used for another sale; the new one is kept for a person to look at.",
-            code="external-id-reused",
-            errors=[{"field": "external_id", "message": "Used for other content before."}],
-        )
-        keep_refused(self._session, [(command, error)])
-        self._outcomes[position] = Outcome("rejected", error=error)
-
-    def _placed(self, command: SaleCommand) -> SaleCommand:
-        """Return the command with its warehouse, which the seller may see, and its customer's particulars."""
-        channel = self._channel(command)
-        self._actor.require(channel.permission)
-        warehouse_id = command.warehouse
-        if warehouse_id is None:
-            warehouse_id = default_warehouse(self._session, self._actor)
-        require_warehouse(self._actor, warehouse_id, field="warehouse")
-        warehouse = self._snapshot.warehouses.get(warehouse_id)
-        if warehouse is None or not warehouse.is_active:
-            raise ValidationFailed.at("warehouse", "There is no such active warehouse.", code="unknown-warehouse")
-        if command.warehouse is None:
-            command = replace(command, warehouse=warehouse_id)
-        if command.customer_id is not None:
-            command = self._with_customer(command)
-        return command
-
-    def _channel(self, command: SaleCommand) -> Channel:
-        channel: Channel | None = self._runtime.registry.channels.get(command.channel)
-        if channel is None:
-            known = ", ".join(sorted(self._runtime.registry.channels)) or "none, enable a module that brings one"
-            raise ValidationFailed.at("channel", f"Unknown; known are {known}.", code="unknown-channel")
-        return channel
-
-    def _with_customer(self, command: SaleCommand) -> SaleCommand:
-        row = self._session.execute(
-            text("SELECT name, phone, email FROM party WHERE id = :id"), {"id": command.customer_id}
-        ).first()
-        if row is None:
-            raise ValidationFailed.at("customer_id", "There is no such customer.", code="unknown-customer")
-        return replace(
-            command,
-            customer_name=command.customer_name or row.name or "",
-            customer_phone=command.customer_phone or row.phone or "",
-            customer_email=command.customer_email or row.email or "",
-        )
-
-    def _load_items(self, positions: Sequence[int]) -> None:
-        """Read what the sales need of the catalogue and the levels: one statement per warehouse."""
-        wanted: dict[int, tuple[set[int], set[int]]] = {}
-        for position in positions:
-            command = self._commands[position]
-            assert command.warehouse is not None
-            variants, products = wanted.setdefault(command.warehouse, (set(), set()))
-            for item in command.items:
-                if item.variant_id is not None:
-                    variants.add(item.variant_id)
-                elif item.product_id is not None:
-                    products.add(item.product_id)
-        for warehouse_id, (variants, products) in wanted.items():
-            found = self._items.setdefault(warehouse_id, {})
-            for loaded in load_items(self._connection, warehouse_id, variant_ids=variants, product_ids=products):
-                found[loaded.product_id, loaded.variant_id] = loaded
-                if loaded.is_default:
-                    found[loaded.product_id, None] = loaded
-
-    def _draft_one(self, position: int) -> SaleDraft:
-        command = self._commands[position]
-        sale_date, suspect = happened_at(command.client_timestamp, self._recorded_at)
-        if any(item.product_data for item in command.items):
-            command = self._commands[position] = self._with_inline_products(command)
-        assert command.warehouse is not None
-        lines = []
-        for number in range(len(command.items)):
-            item = self._item(command, number)
-            lines.append(
-                price_line(self._session, self._actor, command, number, item, sale_date, is_offline=self._is_offline)
-            )
-        draft = SaleDraft(
-            command=command,
-            channel=self._channel(command),
-            warehouse_id=command.warehouse,
-            seller_id=self._actor.user_id,
-            seller_name=self._actor.name,
-            is_offline=self._is_offline,
-            recorded_at=self._recorded_at,
-            sale_date=sale_date,
-            lines=lines,
-            totals=self._totals(command, lines),
-            fingerprint=self._prints.get(position),
-            body_digest=body_digest(command.payload, self._actor.user_id) if command.external_id else None,
-            position=position,
-            clock_suspect=suspect,
-        )
-        check_discount(self._session, self._actor, draft)
-        settle(self._session, draft)
-        if self._runtime.hooks.implemented("validate_sale"):
-            self._runtime.hooks.hook.validate_sale(session=self._session, draft=draft)
-        return draft
-
-    def _totals(self, command: SaleCommand, lines: Sequence[DraftLine]) -> DocumentTotals:
-        inputs = [
-            LineInput(line.quantity, line.unit_price, line.discount_per_item, line.tax_rate, line.tax_inclusive)
-            for line in lines
-        ]
-        places = self._snapshot.setting("currency_places")
-        try:
-            return compute(
-                inputs,
-                discount=command.discount_amount,
-                places=places,
-                rounding=self._snapshot.setting("tax_rounding"),
-            )
-        except DiscountError as error:
-            raise ValidationFailed.at("discount_amount", str(error)) from error
-        except ValueError as error:
-            raise ValidationFailed.at("items", str(error)) from error
-
-    def _item(self, command: SaleCommand, number: int) -> Item:
-        asked = command.items[number]
-        assert asked.product_id is not None and command.warehouse is not None
-        found = self._items[command.warehouse]
-        item = found.get((asked.product_id, asked.variant_id))
-        if item is None or is_hidden(self._actor, item.status, item.owner_id):
-            if asked.variant_id is not None:
-                raise ValidationFailed.at(
-                    f"items.{number}.variant_id", "There is no such variant of this product.", code="unknown-variant"
-                )
-            raise ValidationFailed.at(
-                f"items.{number}.product_id",
-                "There is no such product, or it is sold by variant.",
-                code="unknown-product",
-            )
-        if asked.variant_id is None and item.has_variants:
-            raise ValidationFailed.at(f"items.{number}.variant_id", "This product is sold by variant; name one.")
-        if not self._is_offline:
-            self._check_sellable(item, number)
-            self._check_precision(item, asked.quantity, number)
-        return item
-
-    def _check_sellable(self, item: Item, number: int) -> None:
-        own = item.owner_id is not None and item.owner_id == self._actor.user_id
-        if item.is_active and (item.status == "published" or (item.status == "pending" and own)):
-            return
-        raise ValidationFailed.at(
-            f"items.{number}.product_id", f"{item.product_name} is not for sale.", code="not-for-sale"
-        )
-
-    def _check_precision(self, item: Item, quantity: Decimal, number: int) -> None:
-        if item.unit_id is None or item.tracking == "none":
-            return
-        places = self._snapshot.units[item.unit_id].precision
-        if quantity != round(quantity, places):
-            raise ValidationFailed.at(
-                f"items.{number}.quantity", f"At most {places} digits after the point in this unit."
-            )
-
-    def _with_inline_products(self, command: SaleCommand) -> SaleCommand:
-        """Make the products that lines bring along, and return the command with their keys."""
-        assert command.warehouse is not None
-        items = list(command.items)
-        made = []
-        for number, item in enumerate(items):
-            if item.product_data is not None:
-                field = f"items.{number}.product_data"
-                product = create_inline_product(self._session, item.product_data, self._actor, field)
-                items[number] = replace(item, product_id=product.id)
-                made.append(product.id)
-        self._session.flush()
-        found = self._items.setdefault(command.warehouse, {})
-        for loaded in load_items(self._connection, command.warehouse, product_ids=made):
-            found[loaded.product_id, None] = loaded
-        return replace(command, items=tuple(items))
-
-    def _plan_all(self, issues: Sequence[Issue], *, locked: bool) -> None:
-        """Plan every draft on one book, in order, refusing the short ones."""
-        self._book = book = StockBook(self._session)
-        for draft in self.drafts:
-            if draft.command.reservation is not None:
-                release(self._session, *draft.command.reservation, outcome="fulfilled")
-                locked = True
-        by_warehouse: dict[int, set[int]] = {}
-        for draft in self.drafts:
-            for line in draft.lines:
-                book.add_item(line.item, draft.warehouse_id)
-                if line.item.tracking == "lot":
-                    by_warehouse.setdefault(draft.warehouse_id, set()).add(line.item.variant_id)
-        for warehouse_id, variants in by_warehouse.items():
-            book.add_lots(sorted(variants), warehouse_id)
-        if locked:
-            book.lock([(line.item, draft.warehouse_id) for draft in self.drafts for line in draft.lines])
-        kept = []
-        for draft, issue in zip(self.drafts, issues, strict=True):
-            try:
-                draft.plan = plan_issue(self._session, book, issue)
-                kept.append(draft)
-            except DomainError as error:
-                self._outcomes[draft.position] = Outcome("rejected", error=error)
-        self.drafts = kept
-
-    def _issue(self, draft: SaleDraft) -> Issue:
-        channel = draft.channel
-        default = channel.offline_policy if draft.is_offline else channel.stock_policy
-        return Issue(
-            document_type="sale",
-            document_id=draft.id,
-            warehouse_id=draft.warehouse_id,
-            occurred_at=draft.sale_date,
-            channel=channel.name,
-            may_sell_expired=draft.is_offline or self._actor.can("stock:lot:sell_expired"),
-            picks_expired=draft.is_offline,
-            today=business_day(self._snapshot, draft.sale_date),
-            lines=[
-                IssueLine(
-                    line=line.number,
-                    item=line.item,
-                    quantity=line.quantity,
-                    policy=policy_for(
-                        self._session,
-                        line.item.product_id,
-                        draft.warehouse_id,
-                        channel.name,
-                        is_offline=draft.is_offline,
-                        default=default,
-                    )
-                    if line.item.tracking != "none"
-                    else "allow",
-                    batch_number=line.asked.batch_number,
-                    expiry_date=line.asked.expiry_date,
-                )
-                for line in draft.lines
-            ],
-        )
-
-    def _all_items(self) -> list[Item]:
-        # A batch may post to several warehouses; then totals are read again.
-        if len(self._items) > 1:
-            return []
-        return list({item.variant_id: item for found in self._items.values() for item in found.values()}.values())
-
-    def _remember_prices(self) -> None:
-        prices = {
-            line.item.product_id: line.unit_price
-            for draft in self.drafts
-            for line in draft.lines
-            if line.item.price_mode == "open" and line.unit_price != line.catalogue_price
-        }
-        if prices:
-            remember_price(self._session, prices)
-
-    def _show(self, draft: SaleDraft) -> dict[str, Any]:
-        sale, lines, payments = self._rows[draft.id]
-        defaults = {line.item.variant_id for line in draft.lines if line.item.is_default}
-        warehouse = self._snapshot.warehouses[draft.warehouse_id]
-        return show_sale(sale, lines, payments, warehouse_name=warehouse.name, default_variants=defaults)
-
-
-def default_warehouse(session: Session, actor: Actor) -> int:
-    """Return the warehouse of a document that names none: the seller's only one, else the setting's."""
-    snapshot = snapshot_of(session)
-    visible = [
-        key
-        for key, warehouse in snapshot.warehouses.items()
-        if warehouse.is_active and (actor.warehouse_ids is None or key in actor.warehouse_ids)
-    ]
-    default = snapshot.setting("default_warehouse")
-    if default in visible:
-        return int(default)
-    if len(visible) == 1:
-        return visible[0]
-    raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
-
-
-def posted_sale(draft: SaleDraft, shown: dict[str, Any]) -> PostedSale:
-    """Return what hooks see of a posted sale; payments are net of change."""
-    return PostedSale(
-        id=draft.id,
-        kind="sale",
-        sale_number=shown["sale_number"],
-        channel=draft.channel.name,
-        warehouse_id=draft.warehouse_id,
-        customer_id=draft.command.customer_id,
-        total_amount=draft.totals.total_amount,
-        origin_id=None,
-        payments=tuple((payment["method"], payment["amount"] - payment["change"]) for payment in draft.payments),
-        sale=shown,
-    )
-
-
-_KEYS = """
-SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint, warehouse_id))
-          FROM sale WHERE external_id = ANY(%s)),
-       ARRAY(SELECT nextval('sale_id_seq') FROM generate_series(1, %s)),
-       ARRAY(SELECT nextval('sale_line_id_seq') FROM generate_series(1, %s))
-"""
-_LAST_KEYS = "SELECT (SELECT COALESCE(MAX(id), 0) FROM sale), (SELECT COALESCE(MAX(id), 0) FROM sale_line)"
-
-
-def _keys(
-    connection: Connection, external_ids: Sequence[str | None], sales: int, lines: int
-) -> tuple[dict[str, tuple[int, str | None, int]], list[int], list[int]]:
-    """Return known sales by external id, and new keys for sales and lines."""
-    if connection.dialect.name == "postgresql":
-        known, sale_ids, line_ids = fetch(connection, _KEYS, (list(external_ids), sales, lines))[0]
-        return {row[0]: (row[1], row[2], row[3]) for row in known or ()}, sale_ids, line_ids
-    places = ",".join("?" * len(external_ids))
-    rows = fetch(
-        connection,
-        f"SELECT external_id, id, fingerprint, warehouse_id FROM sale WHERE external_id IN ({places})",
-        external_ids,
-    )
-    # The writer's lock is held: nobody else takes these keys.
-    last_sale, last_line = fetch(connection, _LAST_KEYS)[0]
-    return (
-        {row[0]: (row[1], row[2], row[3]) for row in rows},
-        list(range(last_sale + 1, last_sale + 1 + sales)),
-        list(range(last_line + 1, last_line + 1 + lines)),
-    )
-
-
-def _lot_names(connection: Connection, drafts: Sequence[SaleDraft]) -> dict[int, dict[int, tuple[str, str | None]]]:
-    """Return batch and earliest expiry per line of each sale that took lots; several batches joined by commas."""
-    wanted = {lot_id for draft in drafts for lots in draft.plan.lots.values() for lot_id in lots}
-    if not wanted:
-        return {}
-    names = {
-        row[0]: (row[1], None if row[2] is None else str(row[2]))
-        for row in connection.execute(
-            text(f"SELECT id, batch_number, expiry_date FROM lot WHERE id IN ({','.join(map(str, sorted(wanted)))})")
-        )
+def _in_order(commands: Sequence[SaleCommand]) -> list[int]:
+    """Return the positions of what takes something back, each after the one among them that it names."""
+    by_id = {
+        command.external_id: position
+        for position, command in enumerate(commands)
+        if command.returns is not None and command.external_id is not None
     }
-    result: dict[int, dict[int, tuple[str, str | None]]] = {}
-    for draft in drafts:
-        for number, lots in draft.plan.lots.items():
-            if lots:
-                expiries = sorted(expiry for lot in lots if (expiry := names[lot][1]) is not None)
-                batches = ", ".join(names[lot][0] for lot in lots)
-                result.setdefault(draft.id, {})[number] = (batches, expiries[0] if expiries else None)
-    return result
+    ordered: dict[int, None] = {}
+    for position, command in enumerate(commands):
+        chain: dict[int, None] = {}
+        each: int | None = position if command.returns is not None else None
+        while each is not None and each not in ordered and each not in chain:
+            chain[each] = None
+            returns = commands[each].returns
+            each = by_id.get(returns.external_id) if returns is not None else None
+        ordered |= dict.fromkeys(reversed(chain))
+    return list(ordered)
+
+
+def _with_waiting(session: Session, outcomes: list[Outcome]) -> list[Outcome]:
+    """Post the returns that waited for what was just posted, and show that as it then is."""
+    awaited = [outcome.sale["id"] for outcome in outcomes if outcome.is_awaited and outcome.sale is not None]
+    if not awaited:
+        return outcomes
+    post_waiting(session)
+    shown = sales_by_id(session, awaited)
+    return [
+        outcome.showing(shown[outcome.sale["id"]]) if outcome.is_awaited and outcome.sale is not None else outcome
+        for outcome in outcomes
+    ]
 
 
 __all__ = ["BATCH", "Outcome", "default_warehouse", "post_sale", "post_sales"]

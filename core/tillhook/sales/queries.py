@@ -25,9 +25,10 @@ _PAYMENTS = "SELECT * FROM sale_payment WHERE sale_id {among} ORDER BY sale_id, 
 _CANCELLATIONS = "SELECT origin_id, reason FROM sale WHERE origin_id {among} AND kind = 'cancellation'"
 _RETURNED = """
 SELECT r.origin_line_id, -SUM(r.quantity) AS quantity FROM sale_line r JOIN sale s ON s.id = r.sale_id
-WHERE s.origin_id {among} AND s.kind = 'return' GROUP BY r.origin_line_id
+WHERE s.origin_id {among} AND s.kind IN ('return', 'exchange') AND r.origin_line_id IS NOT NULL
+GROUP BY r.origin_line_id
 """
-_REPEATED = "SELECT external_id, id, body_digest FROM sale WHERE external_id {among} AND kind = 'sale'"
+_REPEATED = "SELECT external_id, id, body_digest FROM sale WHERE external_id {among}"
 
 
 def find_repeated(session: Session, bodies: Sequence[Any]) -> dict[int, dict[str, Any]]:

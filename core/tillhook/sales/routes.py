@@ -1,7 +1,8 @@
 """Routes of the sales journal."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from marshmallow import ValidationError
 
@@ -11,16 +12,29 @@ from tillhook.hooks import Route
 from tillhook.http import Call, Reply
 from tillhook.http.problems import validation_failed
 from tillhook.sales.analytics import product_analytics
-from tillhook.sales.commands import SaleCommand
-from tillhook.sales.exceptions import keep_refused
+from tillhook.sales.commands import ReturnCommand, SaleCommand
+from tillhook.sales.devices import NO_DEVICE, list_devices, missing_numbers, write_off
 from tillhook.sales.journal import Outcome, post_sale, post_sales
-from tillhook.sales.listing import list_exceptions, list_sales
+from tillhook.sales.listing import list_sales
 from tillhook.sales.queries import find_repeated, get_sale
+from tillhook.sales.remedies import accept, discard, get_exception, list_exceptions, refuse_unreadable
+from tillhook.sales.remedy_schemas import (
+    AcceptedOut,
+    AcceptIn,
+    DeviceOut,
+    DeviceQuery,
+    DevicesOut,
+    DiscardIn,
+    ExceptionQuery,
+    SaleExceptionOut,
+    SaleExceptionsOut,
+    SyncOut,
+    WriteOffIn,
+)
 from tillhook.sales.reversals import cancel_sale, return_goods
 from tillhook.sales.schemas import (
     AnalyticsQuery,
     CancelIn,
-    ExceptionQuery,
     ReturnIn,
     SaleIn,
     SaleOut,
@@ -28,6 +42,8 @@ from tillhook.sales.schemas import (
     SalesOut,
     SyncIn,
 )
+
+Made = TypeVar("Made", SaleCommand, ReturnCommand)
 
 _SALE_IN = SaleIn()
 #: 5,000 sales of a few lines.
@@ -50,25 +66,32 @@ def sale_reply(outcome: Outcome) -> Reply:
 def sync_sales(call: Call) -> Any:
     """Post sales that happened offline, each on its own; the answers come in the order sent."""
     bodies = call.body["sales"]
-    commands: list[SaleCommand] = []
-    results: list[Any] = []
-    repeated = find_repeated(call.session, bodies)
+    commands: dict[int, SaleCommand] = {}
+    unreadable: dict[int, tuple[SaleCommand, DomainError]] = {}
+    outcomes = {
+        position: Outcome("duplicate", sale=sale) for position, sale in find_repeated(call.session, bodies).items()
+    }
     for position, body in enumerate(bodies):
-        if position in repeated:
-            results.append(_result(body, Outcome("duplicate", sale=repeated[position])))
+        if position in outcomes:
             continue
         try:
-            commands.append(by_device(call.actor, _SALE_IN.load(body)))
-            results.append(None)
+            commands[position] = by_device(call.actor, _SALE_IN.load(body))
         except ValidationError as error:
-            results.append(_refused(call, body, validation_failed(error)))
+            unreadable[position] = _as_sent(call.actor, body), validation_failed(error)
         except DomainError as error:
-            results.append(_refused(call, body, error))
-    outcomes = iter(post_sales(call.session, commands))
-    for position, result in enumerate(results):
-        if result is None:
-            results[position] = _result(bodies[position], next(outcomes))
-    return {"results": results}
+            unreadable[position] = _as_sent(call.actor, body), error
+    outcomes |= zip(commands, post_sales(call.session, list(commands.values())), strict=True)
+    outcomes |= refuse_unreadable(call.session, unreadable)
+    devices = {_as_sent(call.actor, body).source_device for body in bodies}
+    return {
+        "results": [_result(body, outcomes[position]) for position, body in enumerate(bodies)],
+        "missing": missing_numbers(call.session, devices),
+        "reused": [
+            _reused(commands[position], outcomes[position])
+            for position in commands
+            if outcomes[position].same_number_as
+        ],
+    }
 
 
 def get_one(call: Call, sale_id: int) -> Any:
@@ -84,12 +107,13 @@ def list_all(call: Call) -> Any:
 
 def cancel(call: Call, sale_id: int) -> Any:
     """Cancel a sale: its stock comes back, once."""
-    return cancel_sale(call.session, sale_id, call.body["reason"])
+    device = device_of(call.actor, call.body["source_device"])
+    return cancel_sale(call.session, sale_id, call.body["reason"], source_device=device)
 
 
 def create_return(call: Call, sale_id: int) -> Any:
     """Take goods of a sale back, never more than were sold."""
-    return sale_reply(return_goods(call.session, sale_id, call.body))
+    return sale_reply(return_goods(call.session, sale_id, by_device(call.actor, call.body)))
 
 
 def analytics(call: Call) -> Any:
@@ -101,37 +125,98 @@ def analytics(call: Call) -> Any:
 
 
 def exceptions(call: Call) -> Any:
-    """List refused sales that wait for a person."""
+    """List refused sales."""
     items, cursor = list_exceptions(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
-def by_device(actor: Actor, command: SaleCommand) -> SaleCommand:
+def one_exception(call: Call, exception_id: int) -> Any:
+    """Show a refused sale, with all that was sent."""
+    return get_exception(call.session, exception_id)
+
+
+def accept_exception(call: Call, exception_id: int) -> Any:
+    """Post a refused sale after all, with changes where it needs them."""
+    return accept(call.session, exception_id, call.body)
+
+
+def discard_exception(call: Call, exception_id: int) -> Any:
+    """Settle a refused sale without posting it."""
+    return discard(call.session, exception_id, call.body["reason"])
+
+
+def devices(call: Call) -> Any:
+    """List devices that count their sales, with the numbers that are missing."""
+    items, cursor = list_devices(call.session, call.query)
+    return {"items": items, "next_cursor": cursor}
+
+
+def write_numbers_off(call: Call, name: str) -> Any:
+    """Stop waiting for missing numbers of a device."""
+    return write_off(call.session, name, call.body["first"], call.body["last"], call.body["reason"])
+
+
+def by_device(actor: Actor, command: Made) -> Made:
     """Return the command with the device that the key is bound to; a device sells in its own name only."""
-    if actor.device is None or command.source_device == actor.device:
-        return command
-    if command.source_device != "web":
+    device = device_of(actor, command.source_device)
+    return command if device == command.source_device else replace(command, source_device=device)
+
+
+def device_of(actor: Actor, named: str) -> str:
+    """Return the device at which something happens: the one that the key is bound to, else the one named.
+
+    Raises:
+        PermissionDenied: 403 ``foreign-device``: the key is bound to another one.
+    """
+    if actor.device is None or named == actor.device:
+        return named
+    if named != "web":
         raise PermissionDenied(
             "This key is bound to another device.",
             code="foreign-device",
             errors=[{"field": "source_device", "message": f"This key is of the device {actor.device}."}],
         )
-    return replace(command, source_device=actor.device)
+    return actor.device
 
 
-def _refused(call: Call, body: Any, error: DomainError) -> dict[str, Any]:
-    """Keep what could not even be read, and say why."""
+def _as_sent(actor: Actor, body: Any) -> SaleCommand:
+    """Return what can be read of a body that cannot be read: whose it is, and which number it has."""
     payload = body if isinstance(body, dict) else {"value": body}
-    external_id = payload.get("external_id")
-    command = SaleCommand(
-        items=(), external_id=external_id if isinstance(external_id, str) else None, channel="", payload=payload
+    device, number = _readable(payload, "source_device") or NO_DEVICE, _readable(payload, "device_number")
+    if actor.device is not None and device != actor.device:
+        # Another device's number is not this one's to use up.
+        device, number = actor.device, number if device == NO_DEVICE else None
+    return SaleCommand(
+        items=(),
+        external_id=_readable(payload, "external_id"),
+        channel="",
+        source_device=device,
+        device_number=number,
+        payload=payload,
     )
-    keep_refused(call.session, [(command, error)])
-    return {"external_id": external_id, "status": "rejected", "error": error.problem()}
+
+
+def _readable(payload: Mapping[str, Any], name: str) -> Any:
+    value = payload.get(name)
+    try:
+        return None if value is None else _SALE_IN.fields[name].deserialize(value)
+    except ValidationError:
+        return None
+
+
+def _reused(command: SaleCommand, outcome: Outcome) -> dict[str, Any]:
+    assert outcome.sale is not None
+    return {
+        "source_device": command.source_device,
+        "number": command.device_number,
+        "sale_id": outcome.sale["id"],
+        "same_as": outcome.same_number_as,
+    }
 
 
 def _result(body: Any, outcome: Outcome) -> dict[str, Any]:
-    result: dict[str, Any] = {"external_id": body.get("external_id"), "status": outcome.status}
+    external_id = body.get("external_id") if isinstance(body, dict) else None
+    result: dict[str, Any] = {"external_id": external_id, "status": outcome.status}
     if outcome.sale is not None:
         result["sale"] = outcome.sale
     if outcome.error is not None:
@@ -157,6 +242,7 @@ ROUTES = (
         handler=sync_sales,
         permission="sales:sale:sync",
         body=SyncIn,
+        answer=SyncOut,
         idempotent=False,
         max_body=_SYNC_BYTES,
     ),
@@ -209,5 +295,49 @@ ROUTES = (
         handler=exceptions,
         permission="sales:exception:read",
         query=ExceptionQuery,
+        answer=SaleExceptionsOut,
+    ),
+    Route(
+        method="GET",
+        path="/sales/exceptions/{exception_id:int}",
+        handler=one_exception,
+        permission="sales:exception:read",
+        answer=SaleExceptionOut,
+        problems=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/sales/exceptions/{exception_id:int}/accept",
+        handler=accept_exception,
+        permission="sales:exception:resolve",
+        body=AcceptIn,
+        answer=AcceptedOut,
+        problems=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path="/sales/exceptions/{exception_id:int}/discard",
+        handler=discard_exception,
+        permission="sales:exception:resolve",
+        body=DiscardIn,
+        answer=SaleExceptionOut,
+        problems=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path="/sales/devices",
+        handler=devices,
+        permission="sales:device:read",
+        query=DeviceQuery,
+        answer=DevicesOut,
+    ),
+    Route(
+        method="POST",
+        path="/sales/devices/{name}/write-off",
+        handler=write_numbers_off,
+        permission="sales:device:write_off",
+        body=WriteOffIn,
+        answer=DeviceOut,
+        problems=(404, 409),
     ),
 )

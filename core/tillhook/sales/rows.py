@@ -14,6 +14,8 @@ from tillhook.sales.drafts import SaleDraft
 
 #: By column name; a SQLAlchemy row's mapping would take a column as well.
 Row = Mapping[Any, Any]
+#: What stands between a channel's prefix and the day in the numbers of a kind of document.
+NUMBER_MARKS = {"sale": "", "return": "R", "exchange": "X", "cancellation": "C"}
 
 
 def money(units: int) -> str:
@@ -38,8 +40,8 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
     recorded = format_instant(draft.recorded_at)
     return {
         "id": draft.id,
-        "kind": "sale",
-        "origin_id": None,
+        "kind": draft.kind,
+        "origin_id": draft.returned.origin.id if draft.returned else None,
         "external_id": command.external_id,
         "fingerprint": draft.fingerprint,
         "body_digest": draft.body_digest,
@@ -68,7 +70,7 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
         "total_amount": to_units(totals.total_amount),
         "cash_rounding": to_units(draft.cash_rounding),
         "change_due": to_units(draft.change_due),
-        "reason": "",
+        "reason": draft.returned.reason if draft.returned else "",
         "notes": command.notes,
         "request_id": request_id,
     }
@@ -77,9 +79,10 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
 def line_rows(
     draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]]
 ) -> list[dict[str, Any]]:
-    """Return the draft's rows of ``sale_line``; ``lots`` says batch and expiry by line number."""
+    """Return the rows of ``sale_line`` of what the draft sells; ``lots`` says batch and expiry by line number."""
     rows = []
-    for line, total, line_id in zip(draft.lines, draft.totals.lines, line_ids, strict=True):
+    # Keys beyond the lines are for what comes back.
+    for line, total, line_id in zip(draft.lines, draft.totals.lines, line_ids, strict=False):
         asked = line.asked
         batch, expiry = lots.get(line.number, (asked.batch_number, asked.expiry_date and asked.expiry_date.isoformat()))
         rows.append(
@@ -214,8 +217,7 @@ def _show_line(line: Row, default_variants: frozenset[int] | set[int], returned:
         "expiry_date": expiry.isoformat() if isinstance(expiry, date) else expiry,
         "returned_quantity": quantity(returned.get(line["id"], 0)),
         "origin_line": line["origin_line_id"],
-        # SQLite says 1 and 0.
-        "restock": None if line["restock"] is None else bool(line["restock"]),
+        "restock": None if line["restock"] is None else line["restock"] == "restock",
         "flags": line["flags"] or [],
     }
 

@@ -1,7 +1,9 @@
 """Bodies, queries and answers of the sales routes."""
 
+import re
 import uuid
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
@@ -24,14 +26,22 @@ from tillhook.http import (
     QuerySchema,
     Schema,
     Text,
+    Whole,
 )
 from tillhook.quantities import ZERO
-from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, Tender
+from tillhook.sales.commands import MAX_NUMBER, ReturnCommand, ReturnItem, SaleCommand, SaleItem, SaleReturn, Tender
 
 #: The most sales that one ``/sales/sync`` takes.
 MAX_SYNC = 5_000
 #: The most lines of one document; a wholesaler's invoice may well have more than 500.
 MAX_LINES = 1_000
+#: Every day that there is, of the years 1 to 9999.
+_DAY = (
+    r"((?!0000)[0-9]{4}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
+    r"|([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)-02-29)"
+)
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+_CLIENT_TIME = re.compile(f"{_DAY}T{_TIME}", re.ASCII)
 _UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
 
@@ -43,6 +53,23 @@ class ExternalId(Text):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         return str(uuid.UUID(super()._deserialize(value, attr, data, **kwargs)))
+
+
+class ClientInstant(Instant):
+    """A moment by the client's clock, of any year: the clock may be wrong, and the sale has happened all the same."""
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> datetime:
+        if not isinstance(value, str) or not _CLIENT_TIME.fullmatch(value):
+            raise ValidationError("Not a time with its offset, such as 2026-01-31T14:30:00Z.")
+        moment = datetime.fromisoformat(value)
+        try:
+            return moment.astimezone(UTC)
+        except OverflowError:
+            # Within a day of the calendar's ends; what the clock said is meaningless either way.
+            return moment.replace(tzinfo=UTC)
+
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{_CLIENT_TIME.pattern}$", "examples": ["2026-01-31T14:30:00Z"]}
 
 
 class SaleItemIn(Schema):
@@ -77,12 +104,50 @@ class TenderIn(Schema):
         return Tender(**data)
 
 
+class ReturnLineIn(Schema):
+    """A line of a sale by its key, or by its position among the sale's items, from 0."""
+
+    line_id = Key(load_default=None)
+    position = Whole(load_default=None, max=MAX_LINES - 1)
+    quantity = Quantity(required=True)
+    restock = Flag(load_default=True)
+
+    @validates_schema
+    def one_line(self, data: Mapping[str, Any], **_: Any) -> None:
+        if (data["line_id"] is None) == (data["position"] is None):
+            raise ValidationError("Give either line_id or position.", "line_id")
+
+    @post_load
+    def command(self, data: dict[str, Any], **_: Any) -> ReturnItem:
+        return ReturnItem(**data)
+
+
+class SaleReturnIn(Schema):
+    """What comes back, of the sale that its key or its ``external_id`` names."""
+
+    sale_id = Key(load_default=None)
+    external_id = ExternalId(load_default=None)
+    lines = ListOf(Nested(ReturnLineIn), required=True, min=1, max=MAX_LINES)
+    reason = Text(max=500, load_default="")
+
+    @validates_schema
+    def one_sale(self, data: Mapping[str, Any], **_: Any) -> None:
+        if (data["sale_id"] is None) == (data["external_id"] is None):
+            raise ValidationError("Give either sale_id or external_id.", "sale_id")
+
+    @post_load
+    def command(self, data: dict[str, Any], **_: Any) -> SaleReturn:
+        return SaleReturn(**data | {"lines": tuple(data["lines"])})
+
+
 class SaleIn(Schema):
+    """A sale; with ``returns`` an exchange, and with ``returns`` and no ``items`` a return."""
+
     external_id = ExternalId(allow_none=True, load_default=None)
     channel = Text(min=1, max=40, load_default="pos")
     source_device = Text(min=1, max=128, load_default="web")
-    device_number = Key(allow_none=True, load_default=None)
-    client_timestamp = Instant(allow_none=True, load_default=None)
+    device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
+    client_timestamp = ClientInstant(allow_none=True, load_default=None)
     warehouse = Key(allow_none=True, load_default=None)
     customer_id = Key(allow_none=True, load_default=None)
     customer_name = Text(max=200, load_default="")
@@ -93,7 +158,23 @@ class SaleIn(Schema):
     payments = ListOf(Nested(TenderIn), max=20, allow_none=True, load_default=None)
     discount_amount = Amount(load_default=ZERO)
     notes = Text(max=2000, lines=True, load_default="")
-    items = ListOf(Nested(SaleItemIn), required=True, min=1, max=MAX_LINES)
+    items = ListOf(Nested(SaleItemIn), load_default=list, max=MAX_LINES)
+    returns = Nested(SaleReturnIn, allow_none=True, load_default=None)
+    refund = Text(min=1, max=40, allow_none=True, load_default=None)
+    refunds = ListOf(Nested(TenderIn), max=20, allow_none=True, load_default=None)
+
+    @validates_schema
+    def something(self, data: Mapping[str, Any], **_: Any) -> None:
+        returns = data["returns"]
+        if returns is None:
+            if not data["items"]:
+                raise ValidationError("Required, unless goods come back.", "items")
+            if data["refund"] or data["refunds"]:
+                raise ValidationError("Nothing comes back.", "refunds" if data["refunds"] else "refund")
+            return
+        if returns.external_id is not None and returns.external_id == data["external_id"]:
+            raise ValidationError({"returns": {"external_id": ["The document cannot take itself back."]}})
+        _one_refund(data)
 
     @post_load(pass_original=True)
     def command(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> SaleCommand:
@@ -102,7 +183,8 @@ class SaleIn(Schema):
         payments = tuple(data.pop("payments") or ())
         if not payments and (method or reference):
             payments = (Tender(method=method or "cash", reference=reference),)
-        return SaleCommand(**data | {"items": tuple(data["items"])}, payments=payments, payload=original)
+        data |= {"items": tuple(data["items"]), "refunds": tuple(data["refunds"] or ())}
+        return SaleCommand(**data, payments=payments, payload=original)
 
 
 class AnySale(Attributes):
@@ -118,28 +200,31 @@ class SyncIn(Schema):
 
 class CancelIn(Schema):
     reason = Text(min=1, max=500, required=True)
-
-
-class ReturnLineIn(Schema):
-    line_id = Key(required=True)
-    quantity = Quantity(required=True)
-    restock = Flag(load_default=True)
-
-    @post_load
-    def command(self, data: dict[str, Any], **_: Any) -> ReturnItem:
-        return ReturnItem(**data)
+    source_device = Text(min=1, max=128, load_default="web")
 
 
 class ReturnIn(Schema):
     external_id = ExternalId(allow_none=True, load_default=None)
-    client_timestamp = Instant(allow_none=True, load_default=None)
+    source_device = Text(min=1, max=128, load_default="web")
+    client_timestamp = ClientInstant(allow_none=True, load_default=None)
     lines = ListOf(Nested(ReturnLineIn), required=True, min=1, max=MAX_LINES)
     reason = Text(max=500, load_default="")
     refund = Text(min=1, max=40, allow_none=True, load_default=None)
+    refunds = ListOf(Nested(TenderIn), max=20, allow_none=True, load_default=None)
+
+    @validates_schema
+    def one_way_back(self, data: Mapping[str, Any], **_: Any) -> None:
+        _one_refund(data)
 
     @post_load(pass_original=True)
     def command(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> ReturnCommand:
-        return ReturnCommand(**data | {"lines": tuple(data["lines"])}, payload=original)
+        data |= {"lines": tuple(data["lines"]), "refunds": tuple(data["refunds"] or ())}
+        return ReturnCommand(**data, payload=original)
+
+
+def _one_refund(data: Mapping[str, Any]) -> None:
+    if data["refund"] and data["refunds"]:
+        raise ValidationError("Not together with refunds.", "refund")
 
 
 class SaleQuery(ListQuery):
@@ -158,11 +243,6 @@ class AnalyticsQuery(QuerySchema):
     start_date = Day()
     end_date = Day()
     period = Choice(["daily", "weekly", "monthly"], load_default="daily")
-
-
-class ExceptionQuery(ListQuery):
-    status = Choice(["open", "waiting", "accepted", "discarded"])
-    ordering = Ordering("created_at")
 
 
 class SaleItemOut(Schema):
@@ -199,10 +279,10 @@ class PaymentOut(Schema):
 
 
 class SaleOut(Schema):
-    """A document of the journal; ``origin`` is the sale that a return or a cancellation undoes."""
+    """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back."""
 
     id = fields.Integer()
-    kind = fields.String(validate=OneOf(["sale", "return", "cancellation"]))
+    kind = fields.String(validate=OneOf(["sale", "return", "exchange", "cancellation"]))
     origin = fields.Integer(allow_none=True)
     external_id = fields.String(allow_none=True)
     sale_number = fields.String()
