@@ -1,6 +1,7 @@
 """Who does something, and what they may do."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from tillhook.errors import PermissionDenied
 
@@ -17,6 +18,7 @@ class Actor:
         api_key_id: The key that was used instead of a log-in.
         device: The name of the till or the machine that the key is bound to.
         is_system: A job, a command or a migration: may do everything.
+        discount_limit: The largest discount that the roles allow, a fraction; ``None`` for the setting's.
     """
 
     user_id: int | None = None
@@ -29,6 +31,7 @@ class Actor:
     api_key_id: int | None = None
     device: str | None = None
     is_system: bool = False
+    discount_limit: Decimal | None = None
 
     @property
     def is_anonymous(self) -> bool:

@@ -6,6 +6,7 @@ transaction, so that from its commit on no process uses an actor it had cached.
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 #: Actors that one process keeps of one epoch; with more the cache starts again.
 _CACHED_ACTORS = 10_000
+_DISCOUNT = "sales:sale:discount"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,7 @@ def _load_key(connection: Connection, snapshot: "Snapshot", claims: Claims) -> _
         warehouse_ids=_narrowed(owner.warehouse_ids, row.warehouse_ids),
         api_key_id=row.key_id,
         device=row.device,
+        discount_limit=owner.discount_limit,
     )
     return _Cached(actor, row.expires_at)
 
@@ -132,6 +135,7 @@ def _actor(connection: Connection, snapshot: "Snapshot", user: Any, session_id: 
         permissions=permissions_of(snapshot, roles),
         warehouse_ids=warehouses,
         session_id=session_id,
+        discount_limit=_discount_limit(snapshot, roles),
     )
 
 
@@ -140,6 +144,15 @@ def permissions_of(snapshot: "Snapshot", roles: Any) -> frozenset[str]:
     sets = [snapshot.roles.get(role, frozenset()) for role in roles]
     # With one role, as nearly always, all its users share one set.
     return sets[0] if len(sets) == 1 else frozenset().union(*sets)
+
+
+def _discount_limit(snapshot: "Snapshot", roles: Any) -> Decimal | None:
+    """Return the largest limit of the roles that allow discounts; one without its own has the setting's."""
+    allowing = [role for role in roles if _DISCOUNT in snapshot.roles.get(role, ())]
+    if not any(role in snapshot.discount_limits for role in allowing):
+        return None
+    general: Decimal = snapshot.setting("sales.discount_limit")
+    return max(snapshot.discount_limits.get(role, general) for role in allowing)
 
 
 def _narrowed(owner: frozenset[int] | None, key: list[int] | None) -> frozenset[int] | None:

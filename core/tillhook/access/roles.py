@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select
@@ -11,8 +12,9 @@ from tillhook.access.actor import Actor
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.models import KnownPermission, Role, RolePermission, UserAccount, UserRole
 from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
+from tillhook.quantities import format_quantity
 from tillhook.reference import bump_epoch
-from tillhook.runtime import actor_of, runtime_of
+from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
 ADMIN, CUSTOMER = "admin", "customer"
 #: Shipped, in the order in which they are made.
@@ -27,11 +29,12 @@ BUILTIN = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRole:
-    """A role to make."""
+    """A role to make; ``discount_limit`` is a fraction, ``None`` for the setting's."""
 
     name: str
     title: str
     permissions: tuple[str, ...] = ()
+    discount_limit: Decimal | None = None
 
 
 def sync_roles(session: Session) -> None:
@@ -63,16 +66,18 @@ def create_role(session: Session, command: NewRole) -> Role:
     Raises:
         Conflict: 409 ``role-exists``.
         ValidationFailed: 422: a permission that nobody declares.
-        PermissionDenied: 403 ``cannot-grant``: a permission that the actor lacks.
+        PermissionDenied: 403 ``cannot-grant``: a permission that the actor lacks, or a larger discount.
     """
     _check_permissions(session, command.permissions, already=frozenset())
+    if command.discount_limit is not None:
+        _check_limit(session, command.discount_limit)
     if session.scalar(select(Role.id).where(Role.name == command.name)) is not None:
         raise Conflict(
             "There is a role of this name.",
             code="role-exists",
             errors=[{"field": "name", "message": "There is a role of this name."}],
         )
-    role = Role(name=command.name, title=command.title or command.name)
+    role = Role(name=command.name, title=command.title or command.name, discount_limit=command.discount_limit)
     session.add(role)
     session.flush()
     _set_permissions(session, role.id, command.permissions)
@@ -82,13 +87,14 @@ def create_role(session: Session, command: NewRole) -> Role:
 
 
 def update_role(session: Session, role_id: int, changes: Mapping[str, Any]) -> Role:
-    """Change a role's title or its permissions; ``permissions`` replaces the whole list.
+    """Change a role's title, its discount limit or its permissions; ``permissions`` replaces the whole list.
 
     Raises:
         NotFound: 404.
         Conflict: 409 ``builtin-role``: the administrator's permissions are always all.
         ValidationFailed: 422: a permission that nobody declares.
-        PermissionDenied: 403 ``cannot-grant``: a permission, given or taken, that the actor lacks.
+        PermissionDenied: 403 ``cannot-grant``: a permission, given or taken, that the actor lacks, or a larger
+            discount than the actor's own.
     """
     role = get_role(session, role_id)
     before = describe_roles(session, [role])[0]
@@ -97,7 +103,10 @@ def update_role(session: Session, role_id: int, changes: Mapping[str, Any]) -> R
             raise Conflict("The administrator always has every permission.", code="builtin-role")
         _check_permissions(session, changes["permissions"], already=frozenset(before["permissions"]))
         _set_permissions(session, role.id, changes["permissions"])
+    if "discount_limit" in changes:
+        _check_limit(session, changes["discount_limit"])
     role.title = changes.get("title", role.title)
+    role.discount_limit = changes.get("discount_limit", role.discount_limit)
     session.flush()
     if audit_changes(session, "role", role.id, before, describe_roles(session, [role])[0]):
         bump_epoch(session)
@@ -160,6 +169,7 @@ def describe_roles(session: Session, roles: Sequence[Role]) -> list[dict[str, An
             "name": role.name,
             "title": role.title,
             "is_builtin": role.is_builtin,
+            "discount_limit": None if role.discount_limit is None else format_quantity(role.discount_limit),
             "permissions": granted[role.id],
         }
         for role in roles
@@ -240,6 +250,20 @@ def _check_permissions(session: Session, names: Sequence[str], already: frozense
     if errors:
         raise ValidationFailed("There is no such permission.", errors=errors)
     require_holds(actor_of(session), already.symmetric_difference(names))
+
+
+def _check_limit(session: Session, limit: Decimal | None) -> None:
+    actor = actor_of(session)
+    if actor.can("sales:sale:override_price"):
+        return
+    general = snapshot_of(session).setting("sales.discount_limit")
+    own = general if actor.discount_limit is None else actor.discount_limit
+    if not actor.can("sales:sale:discount") or (general if limit is None else limit) > own:
+        raise PermissionDenied(
+            "Nobody can give a larger discount limit than their own.",
+            code="cannot-grant",
+            errors=[{"field": "discount_limit", "message": "More than your own."}],
+        )
 
 
 def _set_permissions(session: Session, role_id: int, names: Iterable[str]) -> None:

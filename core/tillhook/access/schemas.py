@@ -17,6 +17,7 @@ from tillhook.http import (
     ListQuery,
     Nested,
     Ordering,
+    Quantity,
     Schema,
     Text,
     Whole,
@@ -101,6 +102,7 @@ class RoleIn(Schema):
 
     name = Text(max=40, pattern=_ROLE, required=True)
     title = Text(load_default="")
+    discount_limit = Quantity(max=1, allow_zero=True, allow_none=True, load_default=None)
     permissions = ListOf(Text(max=120, pattern=_PERMISSION), load_default=())
 
     @post_load
@@ -112,6 +114,7 @@ class RoleChanges(Schema):
     """What is to change about a role; its name stays."""
 
     title = Text(min=1)
+    discount_limit = Quantity(max=1, allow_zero=True, allow_none=True)
     permissions = ListOf(Text(max=120, pattern=_PERMISSION))
 
 
@@ -232,12 +235,13 @@ class UsersOut(Schema):
 
 
 class RoleOut(Schema):
-    """A role."""
+    """A role; ``discount_limit`` is a fraction, null for the setting's."""
 
     id = Key()
     name = Text()
     title = Text()
     is_builtin = Flag()
+    discount_limit = Quantity(max=1, allow_zero=True, allow_none=True)
     permissions = ListOf(Text())
 
 

@@ -254,6 +254,13 @@ def upgrade() -> None:
     with op.batch_alter_table("sale", schema=None) as batch_op:
         batch_op.create_index("ix_sale_date", ["sale_date", "id"], unique=False)
         batch_op.create_index(
+            "ix_sale_device_number",
+            ["source_device", "device_number"],
+            unique=False,
+            postgresql_where=sa.text("device_number IS NOT NULL"),
+            sqlite_where=sa.text("device_number IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_sale_origin",
             ["origin_id"],
             unique=False,
@@ -273,8 +280,12 @@ def upgrade() -> None:
         "sale_device",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("last_number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("last_seen_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_sale_device")),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_sale_device")),
+        sa.UniqueConstraint("name", name=op.f("uq_sale_device_name")),
     )
     op.create_table(
         "sale_device_gap",
@@ -997,6 +1008,11 @@ def downgrade() -> None:
             "ix_sale_origin",
             postgresql_where=sa.text("origin_id IS NOT NULL"),
             sqlite_where=sa.text("origin_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_sale_device_number",
+            postgresql_where=sa.text("device_number IS NOT NULL"),
+            sqlite_where=sa.text("device_number IS NOT NULL"),
         )
         batch_op.drop_index("ix_sale_date")
 

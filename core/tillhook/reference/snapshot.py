@@ -23,7 +23,7 @@ _UNITS = "SELECT id, code, precision FROM unit ORDER BY id"
 _CATEGORIES = "SELECT id, name FROM category ORDER BY id"
 _POLICIES = "SELECT product_id, warehouse_id, channel, policy FROM stock_policy ORDER BY id"
 _ROLES = (
-    "SELECT role.name, role_permission.permission FROM role"
+    "SELECT role.name, role.discount_limit, role_permission.permission FROM role"
     " LEFT JOIN role_permission ON role_permission.role_id = role.id"
 )
 
@@ -81,6 +81,8 @@ class Snapshot:
     categories: dict[int, str]
     policies: list[PolicyRef]
     roles: dict[str, frozenset[str]]
+    #: The largest discount that a role allows, a fraction; those without a limit of their own are left out.
+    discount_limits: dict[str, Decimal]
     actors: dict[Any, Any] = field(default_factory=dict)
 
     def setting(self, key: str) -> Any:
@@ -118,6 +120,7 @@ class SnapshotCache:
         def rows(statement: str) -> Any:
             return connection.exec_driver_sql(statement)
 
+        roles = rows(_ROLES).all()
         return Snapshot(
             epoch=epoch,
             settings=self._settings(connection),
@@ -132,7 +135,10 @@ class SnapshotCache:
             units={row.id: UnitRef(row.id, row.code, row.precision) for row in rows(_UNITS)},
             categories={row.id: row.name for row in rows(_CATEGORIES)},
             policies=[PolicyRef(*row) for row in rows(_POLICIES)],
-            roles=_roles(rows(_ROLES)),
+            roles=_roles(roles),
+            discount_limits={
+                row.name: from_units(row.discount_limit) for row in roles if row.discount_limit is not None
+            },
         )
 
     def _settings(self, connection: Connection) -> dict[str, Any]:

@@ -64,6 +64,7 @@ class Sale(IdMixin, Base):
         *exact_checks("subtotal", "tax_amount", "discount_amount", "total_amount", "cash_rounding"),
         Index("ix_sale_date", "sale_date", "id"),
         Index("ix_sale_warehouse", "warehouse_id", "sale_date"),
+        partial_index("ix_sale_device_number", "source_device", "device_number", where="device_number IS NOT NULL"),
         partial_index("ix_sale_origin", "origin_id", where="origin_id IS NOT NULL"),
         partial_index("ux_sale_cancellation", "origin_id", where="kind = 'cancellation'", unique=True),
     )
@@ -155,13 +156,19 @@ class SaleException(IdMixin, Base):
     )
 
 
-class SaleDevice(Base):
-    """The highest running number that a device has used; its row is locked while numbers are entered."""
+class SaleDevice(IdMixin, Base):
+    """The highest running number that a device has used; its row is locked while numbers are entered.
+
+    ``seller_id`` and ``warehouse_id`` say by whom and where it was last seen; there is no warehouse before its first
+    posted sale.
+    """
 
     __tablename__ = "sale_device"
 
-    name: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
     last_number: Mapped[int]
+    seller_id: Mapped[int | None]
+    warehouse_id: Mapped[int | None]
     last_seen_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
