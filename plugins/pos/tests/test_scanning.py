@@ -114,7 +114,12 @@ def test_the_lot_that_is_sold_first_is_shown(client, make):
     ]
     make.receipt(make.main, lines)
     shown = scan(client, "CHEESE").json["lot"]
-    assert shown == {"batch_number": "FIRST", "expiry_date": days["FIRST"].isoformat(), "available": "2", "is_expired": False}
+    assert shown == {
+        "batch_number": "FIRST",
+        "expiry_date": days["FIRST"].isoformat(),
+        "available": "2",
+        "is_expired": False,
+    }
     sold = sell(client, "CHEESE", quantity=1)
     assert sold.status_code == 201 and sold.json["items"][0]["batch_number"] == "FIRST"
 

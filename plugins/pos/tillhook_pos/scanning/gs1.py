@@ -152,7 +152,7 @@ def _reading(elements: Sequence[GS1ElementString]) -> Reading:
     measure = next((each for ai, each in sorted(by_ai.items()) if re.fullmatch(r"31[0-6][0-5]|320[0-5]", ai)), None)
     price = next((each for ai, each in sorted(by_ai.items()) if re.fullmatch(r"39[23][0-9]", ai)), None)
     currency = price.pattern_groups[0] if price is not None and price.ai.ai.startswith("393") else None
-    count = _value(by_ai, "30") or _value(by_ai, "37")
+    count = _value(by_ai, "30" if "30" in by_ai else "37")
     said = {
         "count": int(count) if count else None,
         "measure": measure and measure.decimal,
