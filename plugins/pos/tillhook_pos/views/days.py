@@ -1,6 +1,7 @@
 """The business's days, and how a range of them is put together from a few periods."""
 
 import functools
+import itertools
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
@@ -65,7 +66,7 @@ def cover(first: date, last: date) -> list[Period]:
     def add(begin: int, end: int, length: int, sign: int = 1) -> None:
         periods.extend(Period(length, _day(number), sign) for number in range(begin, end, length))
 
-    for length, longer in zip(LENGTHS, LENGTHS[1:], strict=False):
+    for length, longer in itertools.pairwise(LENGTHS):
         if stop - start <= 3 * length:
             add(start, stop, length)
             return periods

@@ -1,7 +1,7 @@
 """The dashboard and the sales report: what was sold at the counter, by the business's days.
 
-Both are of the warehouses that the actor sees, and of the actor's own sales unless ``sales:sale:read_all`` is held. What
-counts as what is said in :mod:`tillhook_pos.views.statements`.
+Both are of the warehouses that the actor sees, and of the actor's own sales unless ``sales:sale:read_all`` is held.
+What counts as what is said in :mod:`tillhook_pos.views.statements`.
 """
 
 import json

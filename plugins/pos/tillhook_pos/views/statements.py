@@ -1,9 +1,10 @@
 """The SQL of the counter's totals and of what is read from them, for both engines.
 
-One rule for every figure: a document counts on the business day of its ``sale_date``, with its sign. Sales and exchanges
-count 1, cancellations -1, returns 0. What is taken back is taken off the figures of the seller who had sold it, whoever
-took it back; an exchange is its own seller's. Revenue of a product is what its lines cost after all discounts, without
-taxes that come on top. A sale that was paid by several methods counts once, at the one that paid most of it.
+One rule for every figure: a document counts on the business day of its ``sale_date``, with its sign. Sales and
+exchanges count 1, cancellations -1, returns 0. What is taken back is taken off the figures of the seller who had sold
+it, whoever took it back; an exchange is its own seller's. Revenue of a product is what its lines cost after all
+discounts, without taxes that come on top. A sale that was paid by several methods counts once, at the one that paid
+most of it.
 """
 
 import json
@@ -108,8 +109,8 @@ SELECT length, first_day, warehouse_id, seller_id, product_id, SUM(quantity) AS 
 LONGER_PERIODS = """
 INSERT INTO pos_period_product (length, first_day, warehouse_id, seller_id, product_id, quantity, revenue)
 SELECT length, {period_of} AS first_day, warehouse_id, seller_id, product_id, SUM(quantity), SUM(revenue)
-  FROM (SELECT CAST(:length AS BIGINT) AS length, first_day AS day, warehouse_id, seller_id, product_id, quantity, revenue
-          FROM pos_period_product WHERE length = :shorter) AS shorter
+  FROM (SELECT CAST(:length AS BIGINT) AS length, first_day AS day, warehouse_id, seller_id, product_id, quantity,
+               revenue FROM pos_period_product WHERE length = :shorter) AS shorter
  GROUP BY length, {period_of}, warehouse_id, seller_id, product_id
  ORDER BY 2, 3, 4, 5
 """
@@ -184,11 +185,13 @@ _FOUND_PARTS = {
 # All parts have the columns of the first.
 _ANSWERS = {
     "days": (
-        "SELECT 'days' AS part, CAST(day AS TEXT) AS name, CAST(NULL AS BIGINT) AS product_id, SUM(sales_count) AS number,"
-        " SUM(quantity) AS quantity, SUM(amount) AS amount FROM ({rows}) AS rows_of_days GROUP BY day"
+        "SELECT 'days' AS part, CAST(day AS TEXT) AS name, CAST(NULL AS BIGINT) AS product_id,"
+        " SUM(sales_count) AS number, SUM(quantity) AS quantity, SUM(amount) AS amount"
+        " FROM ({rows}) AS rows_of_days GROUP BY day"
     ),
     "tenders": (
-        "SELECT 'tenders', method, NULL, SUM(payment_count), 0, SUM(amount) FROM ({rows}) AS rows_of_tenders GROUP BY method"
+        "SELECT 'tenders', method, NULL, SUM(payment_count), 0, SUM(amount) FROM ({rows}) AS rows_of_tenders"
+        " GROUP BY method"
     ),
     "products": (
         "SELECT * FROM (SELECT 'products', product.name, product.id, 0, sold.quantity, sold.revenue FROM"

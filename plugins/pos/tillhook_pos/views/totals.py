@@ -5,13 +5,14 @@ adds up the totals and what is not counted yet in one statement, which sees one 
 job runs. Who writes totals holds ``pos_calendar``, so there is one at a time; readers and tills wait for nobody.
 """
 
+import itertools
 from collections.abc import Iterable
 from datetime import date
 
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from tillhook.db import as_instant
+from tillhook.db import as_instant, utc_now
 from tillhook_pos.documents import CHANNEL, PERSONAL
 from tillhook_pos.views import statements
 from tillhook_pos.views.days import LENGTHS, Calendar
@@ -102,7 +103,7 @@ def _rebuild(connection: Connection, calendar: Calendar) -> int:
     days = days_of_journal(connection, calendar)
     for table in statements.TABLES:
         statements.run(connection, statements.add_to(table), source=statements.COUNTED, days=days, lengths=LENGTHS[:1])
-    for shorter, length in zip(LENGTHS, LENGTHS[1:], strict=False):
+    for shorter, length in itertools.pairwise(LENGTHS):
         statements.run(connection, statements.LONGER_PERIODS, shorter=shorter, length=length)
     connection.execute(
         text("INSERT INTO pos_calendar (id, timezone, day_cutoff_hour) VALUES (1, :timezone, :day_cutoff_hour)"),
@@ -129,5 +130,5 @@ def _days(
 ) -> tuple[Calendar, date, date]:
     [(first, last)] = statements.run(connection, statement, among=None if ids is None else {"ids": ids})
     if first is None:
-        return calendar, date.today(), date.today()
+        first = last = utc_now()
     return calendar, calendar.day_of(as_instant(first)), calendar.day_of(as_instant(last))
