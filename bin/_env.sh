@@ -111,7 +111,11 @@ env_make() {
         env_folders='plugins/*'
     fi
     for folder in $env_folders; do
-        [ ! -f "$folder/pyproject.toml" ] || set -- "$@" -e "./$folder"
+        [ -f "$folder/pyproject.toml" ] || continue
+        env_extra=
+        # What the plugin's own tests need.
+        case $env_level:$folder in dev:plugins/*) env_extra='[testing]' ;; esac
+        set -- "$@" -e "./$folder$env_extra"
     done
     # Taken before the installation: a file changed meanwhile makes the result stale.
     env_stamp=$(env_wanted) || return 1

@@ -1,5 +1,31 @@
 """Routes of receipts."""
 
 from tillhook.hooks import Route
+from tillhook.http import Call, Reply
+from tillhook_pos import permissions
+from tillhook_pos.receipts import services
+from tillhook_pos.receipts.schemas import ReceiptQuery
 
-ROUTES: tuple[Route, ...] = ()
+
+def receipt(call: Call, sale_id: int) -> Reply:
+    """Print a receipt: PDF, text, or the bytes for a receipt printer."""
+    printed = services.print_receipt(call.session, sale_id, call.query)
+    headers = {
+        "Content-Disposition": f'inline; filename="{printed.file_name}"',
+        # Each is another copy.
+        "Cache-Control": "no-store",
+    }
+    return Reply(data=printed.content, content_type=printed.content_type, headers=headers)
+
+
+ROUTES = (
+    Route(
+        method="GET",
+        path="/pos/sales/{sale_id:int}/receipt",
+        handler=receipt,
+        permission=permissions.RECEIPT_PRINT,
+        query=ReceiptQuery,
+        writes=True,
+        problems=(404,),
+    ),
+)

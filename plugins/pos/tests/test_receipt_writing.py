@@ -1,0 +1,239 @@
+"""Writing any script: fonts, shaping, directions, and columns of text."""
+
+import io
+import time
+import unicodedata
+
+import pypdfium2
+import pytest
+import uharfbuzz as hb
+from bidi import get_display
+from hypothesis import example, given
+from hypothesis import strategies as st
+from pypdf import PdfReader
+from wcwidth import wcswidth
+
+from tillhook_pos.receipts import fonts, pdf, printer
+from tillhook_pos.receipts.bidi import levels, visual_order
+from tillhook_pos.receipts.marks import Block, block_of, qr_matrix, written
+from tillhook_pos.receipts.rows import Cells, Gap, Pair, Rule, Square, Words
+from tillhook_pos.receipts.text import render
+from tillhook_pos.receipts.words import clean, clean_lines
+
+SAMPLES = {
+    "signs": "₹ € ₺ ₿ ₽ ₴ ₦ ₩ ₫ ₪ £ ¥ ₱ ฿ ₡ ₲ ₵ ₸ ₼ ₾ ؋ ৳ ֏ ₮ $",
+    "latin": "ÀÉßøÿŁžğŞıĀẠắỗ – “x” … × •",
+    "greek": "Ελληνικά καφές ΆΈΏ",
+    "cyrillic": "Українська Ґанок Ђорђе Ќумурџија",
+    "devanagari": "क्षत्रिय श्री ज्ञान द्ध ट्ट किलो १२३",
+    "arabic": "العربية پچگ لا إله ١٢٣ ،",
+    "urdu": "ٹماٹر ڑ ے ھ ۱۲۳",
+    "hebrew": "שָׁלוֹם ₪",
+    "thai": "ภาษาไทย น้ำ ฿",
+    "bengali": "বাংলা মিষ্টি ক্ষ",
+    "tamil": "தமிழ் க்ஷ",
+    "telugu": "తెలుగు క్ష",
+    "gujarati": "ગુજરાતી",
+    "punjabi": "ਪੰਜਾਬੀ",
+    "kannada": "ಕನ್ನಡ",
+    "malayalam": "മലയാളം",
+    "oriya": "ଓଡ଼ିଆ",
+    "sinhala": "සිංහල ක්‍රි",
+    "georgian": "ქართული",
+    "armenian": "Հայերեն",
+    "ethiopic": "አማርኛ",
+    "khmer": "ខ្មែរ",
+    "lao": "ລາວ",
+    "burmese": "မြန်မာ",
+    "symbols": "→ ★ 😀",
+}
+has_cjk = any("SC" in face.name for face in fonts.faces(bold=False))
+
+
+@pytest.mark.parametrize("bold", [False, True])
+def test_the_installed_fonts_have_every_script(bold):
+    missing = {name for name, text in SAMPLES.items() if not fonts.shape(text, bold=bold).is_complete}
+    assert missing == set()
+
+
+def test_what_no_font_has_is_an_empty_box_not_nothing():
+    line = fonts.shape("a\ue123b")
+    assert not line.is_complete and line.width > fonts.shape("ab").width
+    box = block_of(Words("\ue123"), 200)
+    assert min(printer.picture(box, 100).convert("L").tobytes()) == 0
+    assert "\ue123" in read(pdf_of("a\ue123b"))
+
+
+@pytest.mark.skipif(not has_cjk, reason="needs the extra cjk")
+def test_the_extra_writes_chinese_japanese_and_korean():
+    assert fonts.shape("中文 龍井茶 绿茶 ひらがなカタカナ 한국어").is_complete
+
+
+def test_letters_join_and_conjuncts_are_formed():
+    numbers = lambda text: [glyph.number for run in fonts.shape(text).runs for glyph in run.glyphs]  # noqa: E731
+    assert len(numbers("क्ष")) < 3
+    separate = [number for letter in "بيت" for number in numbers(letter)]
+    assert set(numbers("بيت")) != set(separate)
+    # The short i is written before its letter.
+    assert numbers("कि")[1] == numbers("क")[0]
+
+
+# --- PDF ---------------------------------------------------------------------------------------------------
+
+
+def pdf_of(*lines, size=9):
+    marks = [written(text, 10, 20 * number, size) for number, text in enumerate(lines)]
+    return pdf.write([pdf.Page(400, 20 * len(lines) + 20, marks)], title="Sample ₹")
+
+
+def read(content):
+    said = pypdfium2.PdfDocument(content)[0].get_textpage().get_text_range()
+    return said.replace("\u200b", "")
+
+
+#: From right to left readers differ in what order they read, and of Khmer one here reads a syllable twice.
+_OTHERWISE = ("arabic", "urdu", "hebrew", "signs", "khmer")
+
+
+@pytest.mark.parametrize("script", [name for name in SAMPLES if name not in _OTHERWISE])
+def test_a_pdf_can_be_copied_from(script):
+    said = read(pdf_of(SAMPLES[script]))
+    assert unicodedata.normalize("NFC", "".join(said.split())) == "".join(SAMPLES[script].split())
+
+
+def test_letters_from_right_to_left_can_be_copied_too():
+    for text in ("العربية", "שלום"):
+        assert sorted("".join(read(pdf_of(text)).split())) == sorted(text)
+
+
+def test_fonts_are_embedded_and_only_what_is_needed_of_them():
+    content = pdf_of("Total ₹ 12", "किलो", "خبز")
+    found = PdfReader(io.BytesIO(content)).pages[0]["/Resources"]["/Font"]
+    assert len(found) == 3 and len(content) < 30_000
+    for font in found.values():
+        font = font.get_object()
+        descendant = font["/DescendantFonts"][0].get_object()
+        data = descendant["/FontDescriptor"]["/FontFile2"].get_data()
+        outlines = hb.Face(hb.Blob(data))
+        assert outlines.glyph_count < 30 and "glyf" in outlines.table_tags and "fvar" not in outlines.table_tags
+        assert "/ToUnicode" in font and "+" in font["/BaseFont"]
+
+
+def test_a_pdf_holds_no_text_as_it_came():
+    hostile = ") Tj ET endstream endobj << /JS (app.alert(1)) >> /Launch /URI (file:///etc/passwd)"
+    content = pdf_of(hostile)
+    assert b"/JS" not in content and b"/Launch" not in content and b"/URI" not in content
+    reader = PdfReader(io.BytesIO(content), strict=True)
+    assert len(reader.pages) == 1 and b"etc" not in reader.pages[0].get_contents().get_data()
+    assert reader.metadata.title == "Sample ₹"
+
+
+def test_it_is_quick_once_the_fonts_are_loaded():
+    rows = [Pair(f"क्षत्रिय चावल {number} kg", f"{number}.99") for number in range(30)]
+
+    def write():
+        marks = [mark for row in rows for mark in block_of(row, 200).marks]
+        return pdf.write([pdf.Page(227, 800, marks)], title="x")
+
+    write()
+    # The best of several: another process may take this one's turn.
+    best = min(_seconds(write) for _ in range(5))
+    assert best < 0.05
+
+
+def _seconds(function):
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+# --- pictures ----------------------------------------------------------------------------------------------
+
+
+def test_a_picture_looks_like_the_pdf():
+    text = "क्षत्रिय خبز ₹ 12.50"
+    block = Block(20, (written(text, 4, 2, 9),))
+    drawn = printer.picture(block, 576).convert("L")
+    page = pypdfium2.PdfDocument(pdf.write([pdf.Page(204.09, 20, block.marks)], title="x"))[0]
+    rendered = page.render(scale=576 / 204.09).to_pil().convert("L").crop((0, 0, 576, drawn.height))
+    dark = [(drawn.getpixel((x, y)) < 128, rendered.getpixel((x, y)) < 128) for x in range(576) for y in range(50)]
+    both, either = sum(a and b for a, b in dark), sum(a or b for a, b in dark)
+    assert either > 500 and both / either > 0.6
+
+
+def test_a_qr_code_is_read_again():
+    for text in ("OS2611210000001", "T1." + "aZ09_-" * 180):
+        matrix = qr_matrix(text)
+        assert len(matrix) == len(matrix[0]) and (len(matrix) - 17) % 4 == 0
+        finder = [matrix[0][:7], matrix[0][-7:], matrix[-1][:7]]
+        assert finder == [(1,) * 7] * 3
+        assert 3 * len(matrix) <= 576, "three dots for each module on 80 mm"
+
+
+# --- directions --------------------------------------------------------------------------------------------
+
+MIXED = st.text(alphabet="abcXYZ 0123456789.,:-+%₪$/!אבגدعرب١٢٣", max_size=24)
+
+
+@given(MIXED)
+@example("חלב טרי 3% (1 ליטר)")
+@example("abc (שלום) def")
+@example("שלום ABC (DEF) 12")
+@example("خبز 6,50 ₪ -3")
+def test_directions_are_as_unicode_says(text):
+    order = visual_order(levels(text))
+    ours = "".join(text[index] for index in order)
+    theirs = get_display(text)
+    # The oracle also turns brackets round, which HarfBuzz does here.
+    swapped = str.maketrans("()", "((")
+    assert ours.translate(swapped) == theirs.translate(swapped)
+
+
+# --- text --------------------------------------------------------------------------------------------------
+
+ANY = st.text(max_size=60).map(clean)
+ROWS = st.lists(
+    st.one_of(
+        st.builds(Words, ANY, centred=st.booleans(), indent=st.sampled_from([0, 2])),
+        st.builds(Pair, ANY, ANY, indent=st.sampled_from([0, 2])),
+        st.builds(Cells, st.tuples(ANY, ANY, ANY, ANY)),
+        st.just(Rule()),
+        st.just(Gap()),
+        st.builds(Square, st.just("code")),
+    ),
+    max_size=6,
+)
+
+
+@given(ROWS, st.sampled_from([32, 42, 48]))
+@example([Pair("中" * 60, "1.00"), Words("한" * 60, centred=True)], 32)
+@example([Pair("x" * 200, "99999999999.9999", indent=2)], 32)
+def test_no_line_is_wider_than_the_paper(rows, width):
+    for line in render(rows, width).split("\n"):
+        assert wcswidth(line) <= width
+
+
+@given(ANY, st.sampled_from([32, 42, 48]))
+def test_wrapping_loses_nothing(text, width):
+    said = render([Words(text)], width)
+    assert "".join(said.split()) == "".join(text.split())
+
+
+@given(st.text(max_size=40))
+def test_a_cleaned_text_turns_nothing_round_and_is_one_line(text):
+    cleaned = clean(text)
+    assert cleaned == clean(cleaned)
+    assert not set(cleaned) & set("\n\r\t\x1b\x1d\x00\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    assert len(clean(f"{text}\n{text}").splitlines()) <= 1
+
+
+def test_lines_are_kept_where_they_are_meant():
+    assert clean_lines("\n a \r\nb\tc\n\n") == ("a", "b c")
+
+
+@given(ANY.filter(bool), st.floats(min_value=40, max_value=300))
+def test_shaped_lines_are_no_wider_than_the_paper(text, limit):
+    lines = fonts.wrap(text, limit, 8.5)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+    for line in lines:
+        assert fonts.width(line, 8.5) <= limit or len(fonts.clusters(line)) == 1

@@ -1,0 +1,104 @@
+"""Handing out receipts, and counting how often."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.orm import Session
+
+from tillhook.access import audit
+from tillhook.db import Instant, utc_now
+from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.sales import get_sale, sales_by_id
+from tillhook_pos.receipts.document import Receipt, build
+from tillhook_pos.receipts.options import code_pages
+from tillhook_pos.receipts.rows import strip
+from tillhook_pos.tills.codes import receipt_code
+
+_COUNT = """
+INSERT INTO pos_receipt (sale_id, copies, first_printed_at) VALUES (:sale, 1, :now)
+ON CONFLICT (sale_id) DO UPDATE SET copies = pos_receipt.copies + 1
+RETURNING copies
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A receipt as a file."""
+
+    content: bytes
+    content_type: str
+    file_name: str
+
+
+def print_receipt(session: Session, sale_id: int, query: dict[str, Any]) -> Printed:
+    """Return a document's receipt, and note that it was handed out unless it is a preview.
+
+    The first one is the original, every other says which copy it is; two tills that print one receipt together wait
+    for each other on its row.
+
+    Raises:
+        NotFound: 404 ``unknown-sale``: there is none, or the actor may not see it.
+    """
+    sale = get_sale(session, sale_id)
+    copy = None if query["preview"] else _count(session, sale_id)
+    receipt = build(
+        sale,
+        snapshot_of(session),
+        origin_number=_origin_number(session, sale["origin"]),
+        methods=runtime_of(session).registry.payment_methods,
+        copy=copy,
+        code=square_content(session, sale),
+    )
+    return _WRITERS[query["format"]](session, receipt, query)
+
+
+def square_content(session: Session, sale: dict[str, Any]) -> str:
+    """Return what a receipt's square code holds: the whole sale, signed, else its number."""
+    return receipt_code(session, sale["id"]) or sale["sale_number"]
+
+
+def _count(session: Session, sale_id: int) -> int:
+    """Note a hand-out and return how many there were before."""
+    copies = session.execute(
+        text(_COUNT).bindparams(bindparam("now", type_=Instant())), {"sale": sale_id, "now": utc_now()}
+    ).scalar_one()
+    if copies > 1:
+        audit(session, "reprint", "sale", sale_id, after={"copy": copies - 1})
+    return int(copies) - 1
+
+
+def _origin_number(session: Session, origin_id: int | None) -> str | None:
+    if origin_id is None:
+        return None
+    return str(sales_by_id(session, [origin_id])[origin_id]["sale_number"])
+
+
+def _pdf(session: Session, receipt: Receipt, query: dict[str, Any]) -> Printed:
+    # Imported late, as the printer below: what draws is not needed by a server that prints nothing.
+    from tillhook_pos.receipts import paper
+
+    content = paper.sheets(receipt) if query["paper"] == "a4" else paper.roll(receipt)
+    return Printed(content, "application/pdf", f"{receipt.file_name}.pdf")
+
+
+def _text(session: Session, receipt: Receipt, query: dict[str, Any]) -> Printed:
+    from tillhook_pos.receipts.text import render
+
+    content = render(strip(receipt), _columns(session, query)).encode()
+    return Printed(content, "text/plain; charset=utf-8", f"{receipt.file_name}.txt")
+
+
+def _escpos(session: Session, receipt: Receipt, query: dict[str, Any]) -> Printed:
+    from tillhook_pos.receipts import printer
+
+    pages = code_pages(snapshot_of(session).setting("pos.printer_code_pages"))
+    content = printer.render(receipt, _columns(session, query), pages)
+    return Printed(content, "application/octet-stream", f"{receipt.file_name}.escpos")
+
+
+def _columns(session: Session, query: dict[str, Any]) -> int:
+    return int(query["width"] or snapshot_of(session).setting("pos.receipt_width"))
+
+
+_WRITERS = {"pdf": _pdf, "text": _text, "escpos": _escpos}
