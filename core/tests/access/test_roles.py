@@ -118,3 +118,90 @@ def test_doing_it_again_changes_nothing(runtime: Runtime) -> None:
 def holders(session: Any, permission: str) -> list[str]:
     statement = select(Role.name).join(RolePermission, RolePermission.role_id == Role.id)
     return list(session.scalars(statement.where(RolePermission.permission == permission).order_by(Role.name)))
+
+
+@pytest.fixture
+def discounts(client: Client, make: Any) -> Any:
+    """Sell one piece of 10.00 at a discount, as somebody of the roles given; return the status."""
+    product = make.product(price="10.00", price_mode="bounded", stock=100)
+    rights = ["sales:sale:post", "sales:sale:discount"]
+
+    def role(name: str, limit: str | None, permissions: list[str] = rights) -> str:
+        body = {"name": name, "discount_limit": limit, "permissions": permissions}
+        assert client.post("/api/roles", body).status_code == 201
+        return name
+
+    def sell(roles: list[str], off: str, *, per_item: bool = False) -> int:
+        body: dict[str, Any] = {"product_id": product.id, "quantity": "1"}
+        fields = {"discount_per_item": off} if per_item else {}
+        sale = {"channel": "counter", "warehouse": make.main, "items": [body | fields]}
+        person = make.user(roles[0], roles=roles)
+        answer = client.post("/api/sales", sale if per_item else sale | {"discount_amount": off}, as_=person)
+        assert answer.status_code in (201, 403), answer.text
+        if answer.status_code == 403:
+            assert answer.json["code"] == "discount-limit"
+            assert answer.json["errors"][0]["field"].rpartition(".")[2].startswith("discount_")
+        return answer.status_code
+
+    return role, sell
+
+
+@pytest.mark.parametrize("per_item", [True, False])
+def test_a_role_has_a_discount_limit_of_its_own(discounts: Any, per_item: bool) -> None:
+    role, sell = discounts
+    trainee, manager = role("trainee", "0.05"), role("manager", "0.5")
+    assert sell([trainee], "0.50", per_item=per_item) == 201
+    assert sell([trainee], "0.51", per_item=per_item) == 403
+    assert sell([manager], "5.00", per_item=per_item) == 201
+    assert sell([manager], "5.01", per_item=per_item) == 403
+    assert sell([trainee, manager], "5.00", per_item=per_item) == 201
+    assert sell([role("none", "0")], "0.01", per_item=per_item) == 403
+
+
+def test_a_role_without_a_limit_has_the_settings(client: Client, discounts: Any) -> None:
+    role, sell = discounts
+    trainee, general = role("trainee", "0.05"), role("general", None)
+    assert sell([general], "2.00") == 201
+    assert sell([general], "2.01") == 403
+    assert sell([trainee, general], "2.00") == 201
+    # A role that allows no discount raises no limit.
+    assert sell([trainee, role("reader", None, ["sales:sale:read"])], "0.51") == 403
+    client.patch("/api/settings", {"sales.discount_limit": "0.3"})
+    assert sell([trainee, general], "3.00") == 201
+    assert sell([trainee], "0.51") == 403
+
+
+@pytest.mark.parametrize("price_mode", ["list", "bounded", "open"])
+def test_a_discount_on_a_line_has_its_limit_whatever_the_price_mode(client: Client, make: Any, price_mode: str) -> None:
+    product = make.product(price="10.00", price_mode=price_mode, stock=9)
+
+    def sell(off: str) -> int:
+        item = {"product_id": product.id, "quantity": "1", "discount_per_item": off}
+        sale = {"channel": "counter", "warehouse": make.main, "items": [item]}
+        return client.post("/api/sales", sale, as_="cashier").status_code
+
+    assert (sell("2.00"), sell("2.01")) == (201, 403)
+
+
+def test_a_discount_limit_is_shown_changed_and_audited(client: Client) -> None:
+    made = client.post("/api/roles", {"name": "clerk", "discount_limit": "0.10"}).json
+    assert made["discount_limit"] == "0.1"
+    path = f"/api/roles/{made['id']}"
+    assert client.patch(path, {"discount_limit": None}).json["discount_limit"] is None
+    (entry,) = client.get("/api/audit", params={"entity": "role", "action": "update"}).json["items"]
+    assert (entry["before"], entry["after"]) == ({"discount_limit": "0.1"}, {"discount_limit": None})
+    for wrong in ("1.01", "-0.1", "x", True):
+        answer = client.patch(path, {"discount_limit": wrong})
+        assert answer.status_code == 422 and answer.json["errors"][0]["field"] == "discount_limit"
+
+
+def test_nobody_gives_a_larger_discount_than_their_own(client: Client, make: Any) -> None:
+    rights = ["access:role:manage", "sales:sale:discount"]
+    mine = client.post("/api/roles", {"name": "keeper", "discount_limit": "0.1", "permissions": rights}).json
+    keeper = make.user("keeper")
+    for limit in ("0.11", None):
+        answer = client.patch(f"/api/roles/{mine['id']}", {"discount_limit": limit}, as_=keeper)
+        assert (answer.status_code, answer.json["code"]) == (403, "cannot-grant")
+        assert answer.json["errors"][0]["field"] == "discount_limit"
+    assert client.post("/api/roles", {"name": "more", "discount_limit": "1"}, as_=keeper).status_code == 403
+    assert client.post("/api/roles", {"name": "less", "discount_limit": "0.1"}, as_=keeper).status_code == 201
