@@ -3,16 +3,28 @@
 from tillhook.sales.analytics import day_start
 from tillhook.sales.batch import Outcome, default_warehouse
 from tillhook.sales.calendar import business_day
-from tillhook.sales.commands import ReturnCommand, ReturnItem, SaleCommand, SaleItem, SaleReturn, Tender, fingerprint
+from tillhook.sales.commands import (
+    MAX_NUMBER,
+    ReturnCommand,
+    ReturnItem,
+    SaleCommand,
+    SaleItem,
+    SaleReturn,
+    Tender,
+    fingerprint,
+)
 from tillhook.sales.devices import missing_numbers
 from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
 from tillhook.sales.journal import post_sale, post_sales
 from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
+from tillhook.sales.returning import lock_family
 from tillhook.sales.reversals import cancel_sale, return_goods
 from tillhook.sales.routes import by_device, sale_reply
-from tillhook.sales.schemas import ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
+from tillhook.sales.schemas import ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
 
 __all__ = [
+    "MAX_NUMBER",
+    "ClientInstant",
     "DraftLine",
     "ExternalId",
     "Outcome",
@@ -38,6 +50,7 @@ __all__ = [
     "find_repeated",
     "fingerprint",
     "get_sale",
+    "lock_family",
     "missing_numbers",
     "post_sale",
     "post_sales",

@@ -4,9 +4,9 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from tillhook.http import Amount, Instant, Key, ListOf, Nested, Quantity, QuerySchema, Schema, Text
+from tillhook.http import Amount, Key, ListOf, Nested, Quantity, QuerySchema, Schema, Text, Whole
 from tillhook.quantities import ZERO
-from tillhook.sales import ExternalId, TenderIn
+from tillhook.sales import MAX_NUMBER, ClientInstant, ExternalId, TenderIn
 
 
 class ScanQuery(QuerySchema):
@@ -28,8 +28,8 @@ class SellIn(Schema):
     notes = Text(max=2000, lines=True, load_default="")
     external_id = ExternalId(allow_none=True, load_default=None)
     source_device = Text(min=1, max=128, load_default="web")
-    device_number = Key(allow_none=True, load_default=None)
-    client_timestamp = Instant(allow_none=True, load_default=None)
+    device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
+    client_timestamp = ClientInstant(allow_none=True, load_default=None)
 
     @post_load(pass_original=True)
     def keep_body(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> dict[str, Any]:
