@@ -157,9 +157,9 @@ def _payments(value: object) -> dict[str, Any]:
     payments = [
         {name: each for name, each in zip(_PAYMENT, payment, strict=False) if each is not None} for payment in listed
     ]
-    if len(payments) == 1 and "amount" not in payments[0]:
+    if len(payments) == 1 and set(payments[0]) in ({"method"}, {"method", "reference"}):
         named = payments[0]
-        return {"payment_method": named.get("method"), "payment_reference": named.get("reference")}
+        return {"payment_method": named["method"], "payment_reference": named.get("reference")}
     return {"payments": payments or None}
 
 

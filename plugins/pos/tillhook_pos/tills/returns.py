@@ -13,7 +13,7 @@ from tillhook.catalogue import ScannedCode, find_code
 from tillhook.errors import Conflict, DomainError, NotFound, PermissionDenied, ValidationFailed
 from tillhook.quantities import ZERO, from_units, multiply, to_units
 from tillhook.runtime import actor_of
-from tillhook.sales import Outcome, ReturnCommand, ReturnItem, Tender, get_sale, return_goods
+from tillhook.sales import Outcome, ReturnCommand, ReturnItem, Tender, get_sale, lock_family, return_goods
 from tillhook_pos.scanning.resolving import resolve
 from tillhook_pos.tills.finding import BEARER, Found, find, unknown_sale
 
@@ -106,8 +106,7 @@ def _sale(session: Session, sale_id: int, field: str) -> dict[str, Any]:
         get_sale(session, sale_id)
     except NotFound:
         raise unknown_sale(field) from None
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT 1 FROM sale WHERE id = :id FOR UPDATE"), {"id": sale_id})
+    lock_family(session, sale_id)
     return get_sale(session, sale_id)
 
 
@@ -143,6 +142,7 @@ def _lines(session: Session, sale: Mapping[str, Any], external_id: str | None) -
             max(Decimal(item["quantity"]) - returned.get(item["id"], ZERO), ZERO),
         )
         for item in sale["items"]
+        if Decimal(item["quantity"]) > 0
     ]
 
 

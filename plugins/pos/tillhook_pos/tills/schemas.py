@@ -98,6 +98,11 @@ class CounterReturnIn(Schema):
     def one_sale(self, data: Mapping[str, Any], **_: Any) -> None:
         require_one(data, "receipt", "sale_number", "sale_id")
 
+    @validates_schema
+    def one_way_back(self, data: Mapping[str, Any], **_: Any) -> None:
+        if data["refund"] and data["refunds"]:
+            raise ValidationError("Not together with refunds.", "refund")
+
 
 class TillOut(Schema):
     """A till; ``user`` is whose name its device sells in, ``null`` for one without a device of its own.
