@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import click
 from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import Channel, Invariant, Permission, Route, SettingDeclaration
+from tillhook.hooks import Channel, Invariant, Job, Permission, Route, SettingDeclaration
 from tillhook.sales import PostedSale, SaleDraft
 from tillhook_pos import documents, models  # noqa: F401 - models: its tables
 from tillhook_pos.invariants import INVARIANTS
@@ -15,9 +16,12 @@ from tillhook_pos.parked.routes import ROUTES as PARKED
 from tillhook_pos.permissions import PERMISSIONS
 from tillhook_pos.receipts.routes import ROUTES as RECEIPTS
 from tillhook_pos.scanning.routes import ROUTES as SCANNING
+from tillhook_pos.sessions import requirement
 from tillhook_pos.sessions.routes import ROUTES as SESSIONS
 from tillhook_pos.settings import SETTINGS
 from tillhook_pos.tills.routes import ROUTES as TILLS
+from tillhook_pos.views.cli import pos
+from tillhook_pos.views.jobs import JOBS
 from tillhook_pos.views.routes import ROUTES as VIEWS
 
 
@@ -42,8 +46,23 @@ def register_routes(settings: Settings) -> tuple[Route, ...]:
 
 
 @hookimpl
+def register_jobs() -> tuple[Job, ...]:
+    return JOBS
+
+
+@hookimpl
+def register_commands() -> tuple[click.Command, ...]:
+    return (pos,)
+
+
+@hookimpl
 def register_invariants() -> tuple[Invariant, ...]:
     return INVARIANTS
+
+
+@hookimpl
+def validate_sale(session: Session, draft: SaleDraft) -> None:
+    requirement.check_sale(session, draft)
 
 
 @hookimpl
@@ -53,9 +72,11 @@ def sales_writing(session: Session, drafts: Sequence[SaleDraft]) -> Iterable[tup
 
 @hookimpl
 def sale_returned(session: Session, sale: PostedSale) -> None:
+    requirement.check_taken_back(session, sale)
     documents.note(session, sale)
 
 
 @hookimpl
 def sale_cancelled(session: Session, sale: PostedSale) -> None:
+    requirement.check_taken_back(session, sale)
     documents.note(session, sale)
