@@ -31,6 +31,7 @@ from tillhook.http import (
     Whole,
 )
 from tillhook.sales.schemas import AnySale
+from tillhook_pos.tills.codes import receipt_code
 
 NOBODY = 999_999_999
 HUGE = 10**25
@@ -66,7 +67,7 @@ WRONG = {
     ListOf: [5, "x", True, {}, {"0": 1}],
 }
 #: Fields that are sent although they are optional: without them there may be more than one meaning.
-TELLING = {"warehouse", "product_id"}
+TELLING = {"warehouse", "product_id", "sale_id", "line_id", "codes"}
 #: Routes that work on another row than the first of its kind, as the fixture ``known`` names it.
 ROWS = {
     "/products/{product_id:int}/reject": {"product_id": "pending_id"},
@@ -74,6 +75,7 @@ ROWS = {
     "/products/{product_id:int}/variants/{variant_id:int}": {"product_id": "variants_id"},
     "/sales/{sale_id:int}/cancel": {"sale_id": "other_sale_id"},
     "/pos/parked/{parked_id:int}/discard": {"parked_id": "other_parked_id"},
+    "/pos/tills/{till_id:int}/deactivate": {"till_id": "other_till_id"},
     "/sales/exceptions/{exception_id:int}/discard": {"exception_id": "other_exception_id"},
 }
 
@@ -245,7 +247,7 @@ def watch(runtime, known):
 
 
 @pytest.fixture
-def known(client, make):
+def known(client, make, runtime):
     """What bodies may refer to, by the name of the field."""
     variants = make.product(variants=[{"name": "Red", "sku": "red"}])
     product = make.product(stock=50, cost_price="1.00", barcode="4006381333931")
@@ -265,6 +267,9 @@ def known(client, make):
         "exception_id": exceptions[0],
         "other_exception_id": exceptions[1],
         "device": "counts-1",
+        "till_id": registered_till(client, make, "till-1"),
+        "other_till_id": registered_till(client, make, "till-2"),
+        "codes": [receipt_of_a_sale(make, runtime, product)],
         "parked_id": parked_sale(client, product),
         "other_parked_id": parked_sale(client, product),
         "sale_id": sale.id,
@@ -276,6 +281,18 @@ def known(client, make):
         "key": make.category().id,
         "scanned": "4006381333931",
     }
+
+
+def registered_till(client, make, name):
+    """Return the key of a till that has a device."""
+    return client.post("/api/pos/tills", {"name": name, "warehouse": make.main}).json["id"]
+
+
+def receipt_of_a_sale(make, runtime, product):
+    """Return the signed code on a sale's receipt."""
+    sale = make.sale([(product, 1)], channel="pos", external_id=str(uuid.uuid4()))
+    with runtime.unit_of_work(write=False) as session:
+        return receipt_code(session, sale.id)
 
 
 def parked_sale(client, product):
