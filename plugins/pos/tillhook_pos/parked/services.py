@@ -134,7 +134,7 @@ def _require_known(session: Session, command: SaleCommand, place: int) -> None:
     variants = {item.variant_id for item in command.items if item.variant_id is not None}
     products = {item.product_id for item in command.items if item.product_id is not None and item.variant_id is None}
     items = load_items(session.connection(), place, variant_ids=variants, product_ids=products)
-    known = {(item.product_id, item.variant_id) for item in items}
+    known: set[tuple[int, int | None]] = {(item.product_id, item.variant_id) for item in items}
     known |= {(item.product_id, None) for item in items}
     for number, item in enumerate(command.items):
         if item.product_id is not None and (item.product_id, item.variant_id) not in known:

@@ -153,12 +153,9 @@ def _reading(elements: Sequence[GS1ElementString]) -> Reading:
     price = next((each for ai, each in sorted(by_ai.items()) if re.fullmatch(r"39[23][0-9]", ai)), None)
     currency = price.pattern_groups[0] if price is not None and price.ai.ai.startswith("393") else None
     count = _value(by_ai, "30" if "30" in by_ai else "37")
-    said = {
-        "count": int(count) if count else None,
-        "measure": measure and measure.decimal,
-        "price": price and price.decimal,
-    }
-    if any(value is not None and not value for value in said.values()) or count == "":
+    pieces = int(count) if count else None
+    amounts = (pieces, measure.decimal if measure else None, price.decimal if price else None)
+    if count == "" or any(amount == 0 for amount in amounts):
         raise _refused("It says a weight, price or number of zero.", elements)
     return Reading(
         kind="gs1",
@@ -172,7 +169,9 @@ def _reading(elements: Sequence[GS1ElementString]) -> Reading:
         serial=_value(by_ai, "21"),
         sscc=_value(by_ai, "00"),
         elements=_shown(elements),
-        **said,
+        count=pieces,
+        measure=measure.decimal if measure else None,
+        price=price.decimal if price else None,
     )
 
 

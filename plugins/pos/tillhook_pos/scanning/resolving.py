@@ -52,9 +52,9 @@ def resolve(session: Session, code: str, warehouse_id: int | None) -> Found:
     text = code.strip(_BLANKS)
     symbology, data = split_symbology(text)
     for plain in dict.fromkeys((text, data)):
-        found = _sellable(session, find_code(session.connection(), plain), place)
-        if found is not None:
-            return Found(plain, Reading(kind=found[0].kind, codes=((plain,),)), *found, place)
+        sellable = _sellable(session, find_code(session.connection(), plain), place)
+        if sellable is not None:
+            return Found(plain, Reading(kind=sellable[0].kind, codes=((plain,),)), *sellable, place)
     readings = list(_readings(session, symbology, data))
     named = [found for reading in readings if (found := _named(session, data, reading, place)) is not None]
     if len(named) > 1:

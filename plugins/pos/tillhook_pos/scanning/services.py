@@ -164,8 +164,8 @@ def _sale_item(goods: Goods, body: Mapping[str, Any]) -> SaleItem:
         quantity=quantity,
         unit_price=body["unit_price"] if line.unit_price is None else line.unit_price,
         discount_per_item=body["discount_per_item"],
-        batch_number=goods.lot and goods.lot.batch_number,
-        expiry_date=goods.lot and goods.lot.expiry_date,
+        batch_number=goods.lot.batch_number if goods.lot else None,
+        expiry_date=goods.lot.expiry_date if goods.lot else None,
         is_printed_price=line.unit_price is not None,
     )
 
