@@ -7,6 +7,7 @@ import unicodedata
 import pypdfium2
 import pytest
 import uharfbuzz as hb
+import zxingcpp
 from bidi import get_display
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,10 +16,11 @@ from wcwidth import wcswidth
 
 from tillhook_pos.receipts import fonts, pdf, printer
 from tillhook_pos.receipts.bidi import levels, visual_order
-from tillhook_pos.receipts.marks import Block, block_of, qr_matrix, written
-from tillhook_pos.receipts.rows import Cells, Gap, Pair, Rule, Square, Words
+from tillhook_pos.receipts.marks import Block, block_of, written
+from tillhook_pos.receipts.rows import Barcode, Cells, Gap, Pair, Rule, Square, Words
 from tillhook_pos.receipts.text import render
 from tillhook_pos.receipts.words import clean, clean_lines
+from tillhook_pos.tills.signing import MAX_PRINTED
 
 SAMPLES = {
     "signs": "₹ € ₺ ₿ ₽ ₴ ₦ ₩ ₫ ₪ £ ¥ ₱ ฿ ₡ ₲ ₵ ₸ ₼ ₾ ؋ ৳ ֏ ₮ $",
@@ -161,13 +163,28 @@ def test_a_picture_looks_like_the_pdf():
     assert either > 500 and both / either > 0.6
 
 
-def test_a_qr_code_is_read_again():
-    for text in ("OS2611210000001", "T1." + "aZ09_-" * 180):
-        matrix = qr_matrix(text)
-        assert len(matrix) == len(matrix[0]) and (len(matrix) - 17) % 4 == 0
-        finder = [matrix[0][:7], matrix[0][-7:], matrix[-1][:7]]
-        assert finder == [(1,) * 7] * 3
-        assert 3 * len(matrix) <= 576, "three dots for each module on 80 mm"
+CODES = ("OS2611210000001", "TH1R.OS2611210000001.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "TH1.12.3." + "ABCDEFGHIJ234567" * 74)
+
+
+@pytest.mark.parametrize("text", CODES, ids=("number", "reference", "sale"))
+def test_a_camera_reads_the_square_code(text):
+    assert len(text) <= MAX_PRINTED
+    for columns in (32, 48):
+        assert [found.text for found in zxingcpp.read_barcodes(printer.square(text, columns * 12).convert("L"))] == [
+            text
+        ]
+    block = block_of(Square(text), 204)
+    page = pypdfium2.PdfDocument(pdf.write([pdf.Page(204, block.height, block.marks)], title="x"))[0]
+    image = page.render(scale=203 / 72).to_pil().convert("L")
+    assert [found.text for found in zxingcpp.read_barcodes(image)] == [text]
+
+
+@pytest.mark.parametrize("text", ["OS2611210000001", "OSR2611210000002", "A-1"])
+def test_a_scanner_reads_the_bars(text):
+    block = block_of(Barcode(text), 204)
+    page = pypdfium2.PdfDocument(pdf.write([pdf.Page(204, block.height, block.marks)], title="x"))[0]
+    (found,) = zxingcpp.read_barcodes(page.render(scale=203 / 72).to_pil().convert("L"))
+    assert (found.text, str(found.format)) == (text, "Code 128")
 
 
 # --- directions --------------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def _print(printer: Any, row: Row, columns: int, code_pages: Sequence[str]) -> N
             printer.barcode(_code128(row.text), "CODE128", height=_BARCODE_DOTS, width=2, function_type="B")
             printer.set(align="left")
         case Square():
-            _print_image(printer, _qr(row.text, columns * _COLUMN_DOTS))
+            _print_image(printer, square(row.text, columns * _COLUMN_DOTS))
         case _:
             _print_text(printer, row, columns, code_pages)
 
@@ -137,7 +137,8 @@ def _draw(raster: Any, mark: Written, height: int) -> None:
             x += glyph.advance * scale
 
 
-def _qr(text: str, width: int) -> Image.Image:
+def square(text: str, width: int) -> Image.Image:
+    """Return a QR code in the middle of a picture of so many dots."""
     matrix = qr_matrix(text)
     dots = max(_LEAST_QR_DOTS, min(_LARGEST_QR_DOTS, width // 2 // len(matrix)))
     dots = max(min(dots, width // (len(matrix) + 4)), 1)

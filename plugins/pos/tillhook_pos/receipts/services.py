@@ -13,7 +13,7 @@ from tillhook.sales import get_sale, sales_by_id
 from tillhook_pos.receipts.document import Receipt, build
 from tillhook_pos.receipts.options import code_pages
 from tillhook_pos.receipts.rows import strip
-from tillhook_pos.tills.codes import receipt_code
+from tillhook_pos.tills.codes import receipt_code, receipt_reference
 
 _COUNT = """
 INSERT INTO pos_receipt (sale_id, copies, first_printed_at) VALUES (:sale, 1, :now)
@@ -48,14 +48,14 @@ def print_receipt(session: Session, sale_id: int, query: dict[str, Any]) -> Prin
         origin_number=_origin_number(session, sale["origin"]),
         methods=runtime_of(session).registry.payment_methods,
         copy=copy,
-        code=square_content(session, sale),
+        code=square_content(session, sale_id),
     )
     return _WRITERS[query["format"]](session, receipt, query)
 
 
-def square_content(session: Session, sale: dict[str, Any]) -> str:
-    """Return what a receipt's square code holds: the whole sale, signed, else its number."""
-    return receipt_code(session, sale["id"]) or sale["sale_number"]
+def square_content(session: Session, sale_id: int) -> str:
+    """Return what a receipt's square code holds: the whole sale, signed, where that can be, else its signed name."""
+    return receipt_code(session, sale_id) or receipt_reference(session, sale_id)
 
 
 def _count(session: Session, sale_id: int) -> int:
