@@ -4,10 +4,11 @@ from decimal import Decimal
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import Invariant, PaymentMethod, Permission, Route, SettingDeclaration
+from tillhook.hooks import Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration
 from tillhook.quantities import round_half_up
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.routes import ROUTES
+from tillhook.sales.waiting import post_waiting
 
 _SELLERS = ("supplier", "cashier")
 
@@ -68,6 +69,11 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             check=_check_step,
         ),
     )
+
+
+@hookimpl
+def register_jobs() -> tuple[Job, ...]:
+    return (Job(name="sales.waiting_returns", every_s=60, run=post_waiting),)
 
 
 @hookimpl
