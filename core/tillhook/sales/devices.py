@@ -222,8 +222,9 @@ def _mark_reuse(
         )
     }
     for position in new:
-        name, number, sale = commands[position].source_device, commands[position].device_number, outcomes[position].sale
-        assert sale and number
+        command, sale = commands[position], outcomes[position].sale
+        name, number = command.source_device, command.device_number or 0
+        assert sale
         first = earliest.get((name, number), sale["id"])
         if first != sale["id"]:
             audit(session, "reuse", "sale_device", name, after={"number": number, "sale": sale["id"], "same_as": first})

@@ -80,9 +80,11 @@ def sync_sales(call: Call) -> Any:
             unreadable[position] = _as_sent(call.actor, body), validation_failed(error)
         except DomainError as error:
             unreadable[position] = _as_sent(call.actor, body), error
+    devices = {outcome.sale["source_device"] for outcome in outcomes.values() if outcome.sale is not None}
+    devices |= {command.source_device for command in commands.values()}
+    devices |= {command.source_device for command, _ in unreadable.values()}
     outcomes |= zip(commands, post_sales(call.session, list(commands.values())), strict=True)
     outcomes |= refuse_unreadable(call.session, unreadable)
-    devices = {_as_sent(call.actor, body).source_device for body in bodies}
     return {
         "results": [_result(body, outcomes[position]) for position, body in enumerate(bodies)],
         "missing": missing_numbers(call.session, devices),
