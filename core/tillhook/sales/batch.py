@@ -220,7 +220,8 @@ class _Batch:
 
     def finish(self) -> list[Outcome]:
         """Tell the hooks, and return an outcome per sale, in the order asked."""
-        sold, returned = [], []
+        sold: list[PostedSale] = []
+        returned: list[PostedSale] = []
         for draft in self.drafts:
             shown = self._show(draft)
             is_awaited = draft.command.external_id in self._awaited

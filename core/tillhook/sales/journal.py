@@ -91,7 +91,7 @@ def _in_order(commands: Sequence[SaleCommand]) -> list[int]:
         while each is not None and each not in ordered and each not in chain:
             chain[each] = None
             returns = commands[each].returns
-            each = by_id.get(returns.external_id) if returns is not None else None
+            each = by_id.get(returns.external_id or "") if returns is not None else None
         ordered |= dict.fromkeys(reversed(chain))
     return list(ordered)
 

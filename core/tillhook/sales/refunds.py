@@ -265,4 +265,4 @@ def check_refund_methods(session: Session, refund: str | None, refunds: Sequence
 
 def _is_cash(methods: Mapping[str, PaymentMethod], name: str | None) -> bool:
     # The method of an old payment may have gone with its module.
-    return name in methods and methods[name].gives_change
+    return name is not None and name in methods and methods[name].gives_change

@@ -76,7 +76,7 @@ class Origin:
 
     row: Row
     root_id: int
-    lines: list[Row]
+    lines: Sequence[Row]
     #: By line key: quantity and amounts, positive.
     came_back: dict[int, tuple[Decimal, LineTotals]]
 
