@@ -287,7 +287,7 @@ INSERT INTO sale_payment (sale_id, method, amount, change, reference)
 """
 _NOTE = f"""
 INSERT INTO pos_document (sale_id, till, is_late, is_counted)
-{_NUMBERS} SELECT i, 'till', FALSE, FALSE FROM n
+{_NUMBERS} SELECT i, 'till', FALSE, TRUE FROM n
 """
 
 

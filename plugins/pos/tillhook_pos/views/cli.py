@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tillhook_pos.views.totals import rebuild_totals
+from tillhook_pos.views.totals import count_documents, rebuild_totals
 
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime
@@ -22,4 +22,10 @@ def rebuild(context: Any) -> None:
     runtime: Runtime = context.runtime
     with runtime.unit_of_work() as session:
         count = rebuild_totals(session)
+    while True:
+        with runtime.unit_of_work() as session:
+            more = count_documents(session)
+        if not more:
+            break
+        count += more
     click.echo(f"{count} documents are counted.")

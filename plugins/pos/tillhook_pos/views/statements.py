@@ -177,10 +177,14 @@ _KEPT_PARTS = {
         f" WHERE {_KEPT}"
     ),
 }
+# The same columns, as integers: one sum among them would make PostgreSQL add up all of them as numerics.
 _FOUND_PARTS = {
     "days": f"SELECT day, sales_count, quantity, amount FROM ({_DAYS}) AS found",
-    "tenders": f"SELECT method, payment_count, amount FROM ({_TENDERS}) AS found",
-    "products": f"SELECT product_id, quantity, revenue FROM ({_PRODUCTS}) AS found",
+    "tenders": f"SELECT method, payment_count, CAST(amount AS BIGINT) AS amount FROM ({_TENDERS}) AS found",
+    "products": (
+        "SELECT l.product_id, l.quantity, l.total_price - l.discount_share AS revenue"
+        " FROM document d JOIN sale_line l ON l.sale_id = d.id"
+    ),
 }
 # All parts have the columns of the first.
 _ANSWERS = {

@@ -2,7 +2,7 @@
 
 Selling knows nothing of them: it writes its row of ``pos_document`` as not yet counted. A job counts later, and a view
 adds up the totals and what is not counted yet in one statement, which sees one snapshot; it is exact whether or not the
-job runs. Who writes totals holds ``pos_calendar``, so there is one at a time; readers and tills wait for nobody.
+job runs. Who writes totals holds a lock of their own, so there is one at a time; readers and tills wait for nobody.
 """
 
 import itertools
@@ -19,6 +19,8 @@ from tillhook_pos.views.days import LENGTHS, Calendar
 
 #: Documents that are counted in one transaction.
 BATCH = 20_000
+#: Key of the advisory lock of whoever writes totals.
+_LOCK = 7_411_005
 
 _TAKE_BATCH = text(
     "UPDATE pos_document SET is_counted = TRUE WHERE sale_id IN (SELECT sale_id FROM pos_document"
@@ -30,9 +32,9 @@ _ADOPT = text(
     f"""
     INSERT INTO pos_document (sale_id, till, session_id, is_late, is_counted)
     SELECT s.id, CASE s.source_device WHEN 'web' THEN '{PERSONAL}' || COALESCE(CAST(s.seller_id AS TEXT), 'None')
-                 ELSE s.source_device END, NULL, FALSE, FALSE
+                 ELSE s.source_device END, NULL, FALSE, :is_counted
       FROM sale s LEFT JOIN pos_document p ON p.sale_id = s.id
-     WHERE s.channel = '{CHANNEL}' AND p.sale_id IS NULL
+     WHERE s.channel = '{CHANNEL}' AND p.sale_id IS NULL ON CONFLICT DO NOTHING
     """
 )
 _DAYS_OF_BATCH = "SELECT MIN(s.sale_date), MAX(s.sale_date) FROM sale s WHERE s.id {ids}"
@@ -40,16 +42,17 @@ _DAYS_OF_ALL = "SELECT MIN(sale_date), MAX(sale_date) FROM sale"
 
 
 def count_documents(session: Session, limit: int = BATCH) -> int:
-    """Count up to ``limit`` documents that the totals do not have yet; make all of them anew for a new calendar.
+    """Count up to ``limit`` documents that the totals do not have yet; before that, rebuild those of another calendar.
 
     Returns:
-        How many were counted.
+        How many were counted; none while somebody else writes totals.
     """
     connection = session.connection()
-    _hold(connection)
+    if not _hold(connection, wait=False):
+        return 0
     calendar = Calendar.of(session)
     if kept_calendar(connection) != calendar:
-        return _rebuild(connection, calendar)
+        _rebuild(connection, calendar)
     ids = _take(connection, limit)
     if ids:
         days = _days(connection, calendar, _DAYS_OF_BATCH, ids)
@@ -59,16 +62,18 @@ def count_documents(session: Session, limit: int = BATCH) -> int:
 
 
 def rebuild_totals(session: Session) -> int:
-    """Make all totals from the journal, by the present calendar; documents without their row get it first.
+    """Make the totals of all counted documents anew from the journal, by the present calendar.
 
-    A document that commits meanwhile is not counted, which is to say that it is counted next.
+    Documents without their row get it, and are counted. Those that are not counted stay so: their rows are a till
+    session's to lock, which is not to wait for this.
 
     Returns:
         How many documents are counted now.
     """
     connection = session.connection()
-    _hold(connection)
-    return _rebuild(connection, Calendar.of(session))
+    _hold(connection, wait=True)
+    _rebuild(connection, Calendar.of(session))
+    return int(connection.execute(text("SELECT COUNT(*) FROM pos_document WHERE is_counted")).scalar_one())
 
 
 def adopt_documents(session: Session) -> int:
@@ -77,7 +82,7 @@ def adopt_documents(session: Session) -> int:
     Returns:
         How many there were.
     """
-    return int(session.connection().execute(_ADOPT).rowcount)
+    return int(session.connection().execute(_ADOPT, {"is_counted": False}).rowcount)
 
 
 def kept_calendar(connection: Connection) -> Calendar | None:
@@ -91,12 +96,13 @@ def days_of_journal(connection: Connection, calendar: Calendar) -> tuple[Calenda
     return _days(connection, calendar, _DAYS_OF_ALL)
 
 
-def _rebuild(connection: Connection, calendar: Calendar) -> int:
+def _rebuild(connection: Connection, calendar: Calendar) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SET LOCAL statement_timeout = 0"))
-    connection.execute(_ADOPT)
-    # What is counted from here on cannot change: only the holder of the calendar says that a document is counted.
-    _take(connection, None)
+        # A million sales are sorted and summed; by default in 4 MB, which is to say on disk.
+        connection.execute(text("SET LOCAL work_mem = '128MB'"))
+    # From here on the counted documents stay the same: only the holder of the lock says that one is counted.
+    connection.execute(_ADOPT, {"is_counted": True})
     for table in statements.TABLES:
         connection.execute(text(f"DELETE FROM {table}"))
     connection.execute(text("DELETE FROM pos_calendar"))
@@ -109,26 +115,30 @@ def _rebuild(connection: Connection, calendar: Calendar) -> int:
         text("INSERT INTO pos_calendar (id, timezone, day_cutoff_hour) VALUES (1, :timezone, :day_cutoff_hour)"),
         calendar._asdict(),
     )
-    return int(connection.execute(text("SELECT COUNT(*) FROM pos_document WHERE is_counted")).scalar_one())
 
 
-def _hold(connection: Connection) -> None:
-    """Wait for whoever writes totals, and be the only one until the end of the transaction; readers go on."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("LOCK TABLE pos_calendar IN EXCLUSIVE MODE"))
+def _hold(connection: Connection, *, wait: bool) -> bool:
+    """Be the only one who writes totals until the end of the transaction, and say whether that is so."""
+    if connection.dialect.name != "postgresql":
+        return True
+    if not wait:
+        query = text("SELECT pg_try_advisory_xact_lock(:key)")
+        return bool(connection.execute(query, {"key": _LOCK}).scalar_one())
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    return True
 
 
-def _take(connection: Connection, limit: int | None) -> list[int]:
-    """Mark documents as counted, all of them without ``limit``, and return their keys."""
-    if connection.dialect.name == "postgresql":
-        return [row[0] for row in connection.execute(_TAKE_UNLOCKED_BATCH, {"limit": limit})]
-    return [row[0] for row in connection.execute(_TAKE_BATCH, {"limit": -1 if limit is None else limit})]
+def _take(connection: Connection, limit: int) -> list[int]:
+    """Mark documents as counted, and return their keys."""
+    is_postgresql = connection.dialect.name == "postgresql"
+    statement = _TAKE_UNLOCKED_BATCH if is_postgresql else _TAKE_BATCH
+    return [row[0] for row in connection.execute(statement, {"limit": limit})]
 
 
 def _days(
     connection: Connection, calendar: Calendar, statement: str, ids: Iterable[int] | None = None
 ) -> tuple[Calendar, date, date]:
-    [(first, last)] = statements.run(connection, statement, among=None if ids is None else {"ids": ids})
-    if first is None:
-        first = last = utc_now()
-    return calendar, calendar.day_of(as_instant(first)), calendar.day_of(as_instant(last))
+    [row] = statements.run(connection, statement, among=None if ids is None else {"ids": ids})
+    first, last = (calendar.day_of(utc_now() if moment is None else as_instant(moment)) for moment in row)
+    return calendar, first, last
