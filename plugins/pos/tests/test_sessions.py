@@ -70,16 +70,16 @@ class Shop:
     def try_close(self, session, as_="cashier", **body):
         return self.client.post(f"/api/pos/sessions/{session['id']}/close", body, as_=as_)
 
-    def back(self, sale, as_="cashier", quantity="1", **fields):
-        lines = [{"line_id": sale["items"][0]["id"], "quantity": quantity}]
-        answer = self.client.post(
-            f"/api/sales/{sale['id']}/returns", {"lines": lines, "reason": "x", **fields}, as_=as_
-        )
+    def back(self, sale, as_="cashier"):
+        lines = [{"line_id": sale["items"][0]["id"], "quantity": "1"}]
+        body = {"lines": lines, "reason": "x", "source_device": sale["source_device"]}
+        answer = self.client.post(f"/api/sales/{sale['id']}/returns", body, as_=as_)
         assert answer.status_code == 201, answer.text
         return answer.json
 
     def cancel(self, sale, as_="admin"):
-        answer = self.client.post(f"/api/sales/{sale['id']}/cancel", {"reason": "x"}, as_=as_)
+        body = {"reason": "x", "source_device": sale["source_device"]}
+        answer = self.client.post(f"/api/sales/{sale['id']}/cancel", body, as_=as_)
         assert answer.status_code == 200, answer.text
 
     def set(self, **values):
@@ -244,7 +244,7 @@ def test_what_a_session_adds_up_to(client, make, shop, bread):
     shop.sell(bread, 3, payments=[{"method": "card", "amount": "10.00"}, {"method": "cash", "amount": "20.00"}])
     discounted = {"product_id": bread.id, "quantity": "2", "discount_per_item": "1.00"}
     make.sale(
-        [discounted], channel="pos", source_device=TILL, as_="cashier", discount_amount="3.00", payment_method="card"
+        [discounted], channel="pos", source_device=TILL, as_="cashier", discount_amount="2.00", payment_method="card"
     )
     taxed = shop.sell(service, payment_method="card")
     wrong = shop.sell(bread, 5)
@@ -256,21 +256,21 @@ def test_what_a_session_adds_up_to(client, make, shop, bread):
 
     shown = shop.report(session)
     assert (shown["kind"], shown["number"], shown["till"], shown["session"]) == ("X", None, TILL, session["id"])
-    assert shown["sales"] == {"count": 5, "total": "175.00"}
+    assert shown["sales"] == {"count": 5, "total": "176.00"}
     assert shown["returns"] == {"count": 1, "total": "-10.00"}
     assert shown["cancellations"] == {"count": 1, "total": "-50.00"}
     assert shown["exchanges"] == {"count": 0, "total": "0.00"}
-    assert (shown["net_total"], shown["tax_total"]) == ("115.00", "10.00")
+    assert (shown["net_total"], shown["tax_total"]) == ("116.00", "10.00")
     assert shown["tenders"] == [
         {
             "method": "card",
             "title": "Card",
             "is_cash": False,
             "count": 3,
-            "amount_in": "85.00",
+            "amount_in": "86.00",
             "change": "0.00",
             "refunded": "0.00",
-            "net": "85.00",
+            "net": "86.00",
         },
         {
             "method": "cash",
@@ -284,14 +284,14 @@ def test_what_a_session_adds_up_to(client, make, shop, bread):
         },
     ]
     assert shown["taxes"] == [
-        {"rate": "0", "net": "55.00", "tax": "0.00", "gross": "55.00"},
+        {"rate": "0", "net": "56.00", "tax": "0.00", "gross": "56.00"},
         {"rate": "0.2", "net": "50.00", "tax": "10.00", "gross": "60.00"},
     ]
     assert [(row["name"], row["quantity"], row["gross"]) for row in shown["categories"]] == [
-        ("Food", "6", "55.00"),
+        ("Food", "6", "56.00"),
         (None, "1", "60.00"),
     ]
-    assert shown["discounts"] == {"lines": "2.00", "orders": "3.00", "total": "5.00"}
+    assert shown["discounts"] == {"lines": "2.00", "orders": "2.00", "total": "4.00"}
     assert shown["cash_in"]["total"] == "20.00" and shown["cash_in"]["movements"][0]["reason"] == "coins"
     assert shown["cash_out"]["total"] == "5.50" and shown["cash_out"]["movements"][0]["by_name"]
     assert shown["expected_cash"] == "144.50"  # 100 + 30 + 20 - 5.50
@@ -795,11 +795,11 @@ _STEPS = st.lists(
         st.sampled_from(["cash", "card"]),
         st.sampled_from(["a", "b"]),
     ),
-    max_size=14,
+    max_size=12,
 )
 
 
-@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(steps=_STEPS)
 def test_all_z_reports_together_are_the_journal(client, make, shop, runtime, steps):
     bread = make.product(price="0.37", stock=1000)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, insert, literal, select, text, update
+from sqlalchemy import BigInteger, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -18,7 +18,7 @@ from tillhook.db import RetryTransaction, format_instant, utc_now
 from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
 from tillhook.http import page
 from tillhook.numbering import next_number
-from tillhook.quantities import MAX, ZERO, format_money, multiply, round_half_up, to_units
+from tillhook.quantities import MAX, ZERO, format_money, multiply, round_half_up
 from tillhook.runtime import actor_of, snapshot_of
 from tillhook.sales import day_start, default_warehouse
 from tillhook_pos import permissions
