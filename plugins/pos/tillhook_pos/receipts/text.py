@@ -83,9 +83,18 @@ def _cells(cells: tuple[str, ...], width: int) -> list[str]:
     share = (width - columns(first)) // len(others) if others else 0
     room = min(width // len(cells), share)
     if any(columns(cell) >= room for cell in others):
-        return [line for cell in cells for line in wrap(cell, width)]
+        return _close(cells, width)
     lead = width - room * len(others)
     return [first + " " * (lead - columns(first)) + "".join(" " * (room - columns(cell)) + cell for cell in others)]
+
+
+def _close(cells: tuple[str, ...], width: int) -> list[str]:
+    """Return cells that are too wide for their columns one beside the other, else one below the other."""
+    first, others = cells[0], " ".join(cells[1:])
+    gap = width - columns(first) - columns(others)
+    if gap > 0:
+        return [first + " " * gap + others]
+    return [line for cell in cells for line in wrap(cell, width)]
 
 
 def _centred(line: str, width: int) -> str:
