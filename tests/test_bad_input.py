@@ -67,13 +67,14 @@ WRONG = {
     ListOf: [5, "x", True, {}, {"0": 1}],
 }
 #: Fields that are sent although they are optional: without them there may be more than one meaning.
-TELLING = {"warehouse", "product_id", "sale_id", "line_id", "codes"}
+TELLING = {"warehouse", "product_id", "counted_cash", "sale_id", "line_id", "codes", "items"}
 #: Routes that work on another row than the first of its kind, as the fixture ``known`` names it.
 ROWS = {
     "/products/{product_id:int}/reject": {"product_id": "pending_id"},
     "/products/{product_id:int}/variants": {"product_id": "variants_id"},
     "/products/{product_id:int}/variants/{variant_id:int}": {"product_id": "variants_id"},
     "/sales/{sale_id:int}/cancel": {"sale_id": "other_sale_id"},
+    "/pos/sessions/{session_id:int}/close": {"session_id": "other_session_id"},
     "/pos/parked/{parked_id:int}/discard": {"parked_id": "other_parked_id"},
     "/pos/tills/{till_id:int}/deactivate": {"till_id": "other_till_id"},
     "/sales/exceptions/{exception_id:int}/discard": {"exception_id": "other_exception_id"},
@@ -148,7 +149,9 @@ _RARE = [
     "2026-01-31",
     "2026-01-31T14:30:00Z",
     "somebody@test.com",
+    "in",
     "block",
+    "in",
     "catalogue:product:read",
     "0.5",
     "550e8400-e29b-41d4-a716-446655440000",
@@ -280,6 +283,8 @@ def known(client, make, runtime):
         "role_id": role["id"],
         "key": make.category().id,
         "scanned": "4006381333931",
+        "session_id": client.post("/api/pos/sessions", {"till": "till-1", "warehouse": make.main}).json["id"],
+        "other_session_id": client.post("/api/pos/sessions", {"till": "till-2", "warehouse": make.main}).json["id"],
     }
 
 
