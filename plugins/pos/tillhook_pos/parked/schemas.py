@@ -2,8 +2,14 @@
 
 from marshmallow import fields
 
-from tillhook.http import Choice, Key, ListQuery, Nested, Ordering, Schema, Text
-from tillhook.sales import SaleIn
+from tillhook.http import Choice, Key, ListOf, ListQuery, Nested, Ordering, Schema, Text
+from tillhook.sales import SaleIn, SaleItemIn
+
+
+class ParkedBody(SaleIn):
+    """A sale with something to sell in it; goods that only come back are taken back at once."""
+
+    items = ListOf(Nested(SaleItemIn), required=True, min=1)
 
 
 class ParkIn(Schema):
@@ -12,7 +18,7 @@ class ParkIn(Schema):
     label = Text(max=120, load_default="")
     warehouse = Key(allow_none=True, load_default=None)
     source_device = Text(min=1, max=128, load_default="web")
-    body = Nested(SaleIn, required=True)
+    body = Nested(ParkedBody, required=True)
 
 
 class DiscardIn(Schema):
