@@ -7,6 +7,7 @@ from decimal import Decimal
 import pypdfium2
 import pytest
 
+from tillhook_pos.receipts.options import CODE_PAGES
 from tillhook_pos.receipts.text import columns
 
 FORMATS = ("pdf", "a4", "text", "escpos")
@@ -380,6 +381,24 @@ def test_what_no_code_page_says_is_a_picture(client, make):
     assert receipt(client, sale, "escpos", as_="admin").content.count(b"\x1dv0") == 7
     answer = client.patch("/api/settings", {"pos.printer_code_pages": "CP437,LATIN9"})
     assert answer.status_code == 422
+
+
+def test_every_code_page_of_the_setting_is_one_of_the_printers(client, make, capsys):
+    letters = {name: max(map(chr, range(0xA0, 0x2600)), key=lambda char: _one_byte(char, name)) for name in CODE_PAGES}
+    sale = make.sale([(make.product(name=letters[name], stock=9), 1) for name in CODE_PAGES], channel="pos")
+    capsys.readouterr()
+    for name, letter in letters.items():
+        settings(client, pos__printer_code_pages=name)
+        content = receipt(client, sale, "escpos", as_="admin").content
+        assert letter.encode(CODE_PAGES[name]) + b"\n" in content, name
+    assert "profile" not in capsys.readouterr().out, "the library complains on the standard output"
+
+
+def _one_byte(char, name):
+    try:
+        return char.isalpha() and len(char.encode(CODE_PAGES[name]))
+    except UnicodeEncodeError:
+        return 0
 
 
 def test_pictures_fit_the_paper(client, make):

@@ -33,7 +33,7 @@ def render(receipt: Receipt, columns: int, code_pages: Sequence[str]) -> bytes:
     Args:
         code_pages: Names of code pages that the printer knows, the one to be preferred first.
     """
-    printer = _printer()
+    printer = _printer(columns * _COLUMN_DOTS)
     printer.hw("INIT")
     if receipt.opens_drawer:
         printer.cashdraw(2)
@@ -43,11 +43,15 @@ def render(receipt: Receipt, columns: int, code_pages: Sequence[str]) -> bytes:
     return bytes(printer.output)
 
 
-def _printer() -> Any:
+def _printer(width: int) -> Any:
     # Imported late: the library reads the profiles of all printers, which takes longer than a start should.
     from escpos.printer import Dummy
 
-    return Dummy()
+    printer = Dummy()
+    # With paper of an unknown width the library complains on the standard output about every picture.
+    media = {"dpi": "203", "width": {"mm": "Unknown", "pixels": str(width)}}
+    printer.profile.profile_data = {**printer.profile.profile_data, "media": media}
+    return printer
 
 
 def _print(printer: Any, row: Row, columns: int, code_pages: Sequence[str]) -> None:
