@@ -340,3 +340,44 @@ def test_a_long_or_odd_id_stops_nobody(client, sale):
     answer = client.post("/api/sales/sync", {"sales": odd}, as_="cashier").json
     statuses = [result["status"] for result in answer["results"]]
     assert statuses == ["rejected", "rejected", "created", "rejected"]
+
+
+def test_a_return_with_a_reused_id_is_accepted_too(client, make, sale, product):
+    sold = send(client, sale())["sale"]
+    lines = [{"line_id": sold["items"][0]["id"], "quantity": "1"}]
+    body = {"external_id": sold["external_id"], "lines": lines, "reason": "too small"}
+    assert client.post(f"/api/sales/{sold['id']}/returns", body, as_="cashier").status_code == 409
+    (exception,) = client.get("/api/sales/exceptions").json["items"]
+    answer = accept(client, exception)
+    assert answer.status_code == 200, answer.text
+    back = answer.json["sale"]
+    assert (back["kind"], back["origin"], back["reason"]) == ("return", sold["id"], "too small")
+    assert back["total_amount"] == "-10.00" and make.stock(product) == 49
+
+
+def test_a_return_that_waits_can_be_given_up(client, make, sale, product):
+    sold = sale()
+    returns = {"external_id": sold["external_id"], "lines": [{"position": 0, "quantity": "1"}]}
+    back = {name: sold[name] for name in ("channel", "warehouse", "source_device")}
+    back |= {"external_id": str(uuid.uuid4()), "returns": returns}
+    exception = refuse(client, back)
+    assert exception["status"] == "waiting"
+    assert accept(client, exception).json["code"] == "sale-not-synced"
+    assert discard(client, exception).status_code == 200
+    assert send(client, sold)["status"] == "created" and make.stock(product) == 48
+    assert send(client, back)["error"]["code"] == "discarded"
+
+
+def test_a_return_that_waits_can_be_accepted_when_its_sale_is_there(client, make, sale, product):
+    sold = sale()
+    returns = {"external_id": sold["external_id"], "lines": [{"position": 0, "quantity": "1"}]}
+    back = {name: sold[name] for name in ("channel", "warehouse", "source_device")}
+    back |= {"external_id": str(uuid.uuid4()), "returns": returns, "refund": "shells"}
+    exception = refuse(client, back)
+    assert send(client, sold)["status"] == "created"
+    now = show(client, exception).json
+    assert (now["status"], now["code"]) == ("open", "unknown-payment-method")
+    answer = accept(client, exception, ignore=["refund"])
+    assert answer.status_code == 200, answer.text
+    assert answer.json["sale"]["kind"] == "return" and make.stock(product) == 49
+    assert send(client, back)["status"] == "duplicate"

@@ -89,7 +89,7 @@ def test_an_external_id_of_something_else_is_kept_for_a_person(client, make, kin
         assert answer.status_code == 409 and answer.json["code"] == "external-id-reused"
         assert answer.headers["content-type"].startswith("application/problem+json")
     kept = client.get("/api/sales/exceptions").json["items"]
-    assert [(item["external_id"], item["attempts"], item["payload"]["reason"]) for item in kept] == [
+    assert [(item["external_id"], item["attempts"], item["payload"]["returns"]["reason"]) for item in kept] == [
         (external_id, 2, "mine")
     ]
 

@@ -75,8 +75,9 @@ def missing_numbers(session: Session, names: Iterable[str]) -> list[dict[str, An
         text(f"SELECT name, last_number FROM sale_device WHERE name {_among(session)} ORDER BY name"),
         {"keys": _keys(session, sorted(set(names)))},
     ).all()
+    ranges = _ranges(session, [device.name for device in devices])
     return [
-        {"source_device": device.name, "last_number": device.last_number, "ranges": _ranges(session, device.name)}
+        {"source_device": device.name, "last_number": device.last_number, "ranges": ranges.get(device.name, [])}
         for device in devices
     ]
 
@@ -91,7 +92,8 @@ def list_devices(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[
         statement = statement.where(SaleDevice.name.icontains(query["search"], autoescape=True))
     ordering = {"id": SaleDevice.id, "name": SaleDevice.name, "last_seen_at": SaleDevice.last_seen_at}
     devices, cursor = page(session, statement, ordering=ordering, query=query)
-    return [_show(session, device) for device in devices], cursor
+    ranges = _ranges(session, [device.name for device in devices])
+    return [_show(device, ranges) for device in devices], cursor
 
 
 def write_off(session: Session, name: str, first: int, last: int, reason: str) -> dict[str, Any]:
@@ -118,7 +120,7 @@ def write_off(session: Session, name: str, first: int, last: int, reason: str) -
         rows.append(_gap(name, inner, reason))
     _replace(session, gaps, rows)
     audit(session, "write-off", "sale_device", name, after={"ranges": written, "reason": reason})
-    return _show(session, device)
+    return _show(device, _ranges(session, [name]))
 
 
 def _enter(session: Session, arrivals: Mapping[str, _Arrival]) -> dict[str, set[int]]:
@@ -245,26 +247,32 @@ def _visible(session: Session) -> Any:
     )
 
 
-def _show(session: Session, device: SaleDevice) -> dict[str, Any]:
+def _show(device: SaleDevice, ranges: Mapping[str, list[list[int]]]) -> dict[str, Any]:
     return {
         "name": device.name,
         "last_number": device.last_number,
-        "missing": _ranges(session, device.name),
+        "missing": ranges.get(device.name, []),
         "warehouse": device.warehouse_id,
         "seller": device.seller_id,
         "last_seen_at": format_instant(device.last_seen_at),
     }
 
 
-def _ranges(session: Session, name: str) -> list[list[int]]:
-    """Return the missing ranges in ascending order, the first ``MAX_RANGES`` of them."""
+def _ranges(session: Session, names: Sequence[str]) -> dict[str, list[list[int]]]:
+    """Return the missing ranges of devices in ascending order, the first ``MAX_RANGES`` of each."""
     rows = session.execute(
-        select(SaleDeviceGap.first_number, SaleDeviceGap.last_number)
-        .where(SaleDeviceGap.device == name, SaleDeviceGap.written_off.is_(None))
-        .order_by(SaleDeviceGap.first_number)
-        .limit(MAX_RANGES)
+        text(
+            "SELECT device, first_number, last_number FROM (SELECT device, first_number, last_number,"
+            " ROW_NUMBER() OVER (PARTITION BY device ORDER BY first_number) AS place FROM sale_device_gap"
+            f" WHERE written_off IS NULL AND device {_among(session)}) gap"
+            " WHERE place <= :most ORDER BY device, first_number"
+        ),
+        {"keys": _keys(session, names), "most": MAX_RANGES},
     )
-    return [[row.first_number, row.last_number] for row in rows]
+    ranges: dict[str, list[list[int]]] = {}
+    for row in rows:
+        ranges.setdefault(row.device, []).append([row.first_number, row.last_number])
+    return ranges
 
 
 def _gaps(session: Session, name: str, first: int, last: int) -> list[dict[str, Any]]:

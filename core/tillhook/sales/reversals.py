@@ -1,6 +1,6 @@
 """Taking sales back: cancelling a whole one, returning some of its goods. Both are new documents."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -159,10 +159,18 @@ def _known_return(session: Session, sale: Row, command: ReturnCommand) -> Outcom
         channel=sale["channel"],
         warehouse=sale["warehouse_id"],
         source_device=command.source_device,
-        payload={"sale_id": sale["id"], **command.payload},
+        payload=_as_document(sale, command.payload),
     )
     keep_refused(session, [(refused, error)])
     return Outcome("rejected", error=error)
+
+
+def _as_document(sale: Row, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a return's body in the form of a document's of its own, in which a person can accept it."""
+    body = dict(payload)
+    returns = {name: body.pop(name) for name in ("lines", "reason") if name in body}
+    place = {"channel": sale["channel"], "warehouse": sale["warehouse_id"]}
+    return {**place, **body, "returns": {"sale_id": sale["id"], **returns}}
 
 
 def _document(session: Session, sale: Row, kind: str, reason: str, source_device: str) -> dict[str, Any]:
