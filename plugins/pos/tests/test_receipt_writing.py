@@ -47,7 +47,7 @@ SAMPLES = {
     "khmer": "ខ្មែរ",
     "lao": "ລາວ",
     "burmese": "မြန်မာ",
-    "symbols": "→ ★ 😀",
+    "symbols": "→ № 😀",
 }
 has_cjk = any("SC" in face.name for face in fonts.faces(bold=False))
 
