@@ -199,7 +199,7 @@ BODY = st.builds(
     ),
     some(
         source_device=TEXT.filter(bool),
-        device_number=KEY,
+        device_number=st.integers(1, 2**53),
         client_timestamp=MOMENT,
         customer_id=KEY,
         customer_name=TEXT,
