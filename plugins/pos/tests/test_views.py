@@ -5,6 +5,7 @@ from datetime import UTC, datetime, time, timedelta
 import pytest
 
 from tillhook.db import utc_now
+from tillhook_pos.views.totals import count_documents
 
 
 def report(client, as_="admin", **body):
@@ -215,8 +216,6 @@ def test_another_s_warehouse_is_refused(client, make):
 
 @pytest.mark.parametrize(("first", "last"), [("2016-01-01", "2026-12-31"), ("1900-01-01", "2199-12-31")])
 def test_a_range_may_be_long(client, make, runtime, first, last):
-    from tillhook_pos.views.totals import count_documents
-
     product = make.product(price="1.00", stock=50)
     for moment in ("2016-02-29T12:00:00Z", "2021-06-01T12:00:00Z", "2026-01-01T12:00:00Z"):
         make.sale([(product, 1)], channel="pos", client_timestamp=moment)
@@ -370,3 +369,44 @@ def test_who_may_look(client, make):
         assert client.get("/api/pos/inventory", as_=person).status_code == status
         assert client.get("/api/pos/dashboard", as_=person).status_code == status
         assert client.post("/api/pos/reports/sales", days, as_=person).status_code == status
+
+
+# --- exchanges and coins that do not exist -----------------------------------------------------------------
+
+
+def test_an_exchange_is_one_transaction_of_its_difference(client, make, runtime):
+    worn, new = make.product(name="Worn", price="4.00", stock=10), make.product(name="New", price="10.00", stock=10)
+    sale = make.sale([(worn, 2)], channel="pos")
+    back = {"sale_id": sale.id, "lines": [{"line_id": sale["items"][0]["id"], "quantity": "1"}], "reason": "worn"}
+    make.sale([(new, 1)], channel="pos", returns=back, payment_method="card")
+    shown = report(client)
+    assert shown["summary"]["total_sales"] == "14.00"
+    assert (shown["summary"]["total_transactions"], shown["summary"]["total_items_sold"]) == (2, "2")
+    assert breakdown(shown) == {"cash": (1, "8.00"), "card": (1, "6.00")}
+    assert [(each["product_name"], each["total_revenue"]) for each in shown["top_products"]] == [
+        ("New", "10.00"),
+        ("Worn", "4.00"),
+    ]
+    with runtime.unit_of_work() as session:
+        assert count_documents(session) == 2
+    assert report(client) == shown
+
+
+def test_an_even_exchange_is_a_transaction_that_nothing_was_paid_for(client, make):
+    product = make.product(price="4.00", stock=10)
+    sale = make.sale([(product, 1)], channel="pos")
+    back = {"sale_id": sale.id, "lines": [{"line_id": sale["items"][0]["id"], "quantity": "1"}], "reason": "size"}
+    make.sale([(product, 1)], channel="pos", returns=back)
+    shown = report(client)
+    assert shown["summary"]["total_transactions"] == sum(each["count"] for each in shown["payment_breakdown"]) == 2
+    assert shown["summary"]["total_sales"] == "4.00" == breakdown(shown)["cash"][1]
+
+
+def test_tenders_are_the_total_and_the_rounding(client, make):
+    assert client.patch("/api/settings", {"sales.cash_rounding": "0.05"}).status_code == 200
+    product = make.product(price="1.02", stock=10)
+    make.sale([(product, 1)], channel="pos")
+    make.sale([(product, 1)], channel="pos", payment_method="card")
+    shown = report(client)
+    assert (shown["summary"]["total_sales"], shown["summary"]["cash_rounding"]) == ("2.04", "-0.02")
+    assert breakdown(shown) == {"card": (1, "1.02"), "cash": (1, "1.00")}

@@ -87,18 +87,18 @@ _SCOPE = f"""
 CASE width WHEN 2 THEN {ALL} ELSE warehouse_id END AS warehouse_id,
 CASE width WHEN 0 THEN seller_id ELSE {ALL} END AS seller_id
 """
+# Rows go in as they are read, so that those of one scope lie side by side.
 _WIDTHS = "(SELECT 0 AS width UNION ALL SELECT 1 UNION ALL SELECT 2) AS widths"
 DAY_TOTALS = f"""
 SELECT warehouse_id, seller_id, day, SUM(sales_count) AS sales_count, SUM(quantity) AS quantity, SUM(amount) AS amount
   FROM (SELECT {_SCOPE}, day, sales_count, quantity, amount FROM ({_DAYS}) AS each CROSS JOIN {_WIDTHS}) AS scoped
- WHERE TRUE GROUP BY warehouse_id, seller_id, day
+ WHERE TRUE GROUP BY warehouse_id, seller_id, day ORDER BY warehouse_id, seller_id, day
 """
 DAY_TENDERS = f"""
 SELECT warehouse_id, seller_id, day, method, SUM(payment_count) AS payment_count, SUM(amount) AS amount
   FROM (SELECT {_SCOPE}, day, method, payment_count, amount FROM ({_TENDERS}) AS each CROSS JOIN {_WIDTHS}) AS scoped
- WHERE TRUE GROUP BY warehouse_id, seller_id, day, method
+ WHERE TRUE GROUP BY warehouse_id, seller_id, day, method ORDER BY warehouse_id, seller_id, day, method
 """
-# In the order in which it is read: a period's rows lie side by side.
 PERIOD_PRODUCTS = f"""
 SELECT length, first_day, warehouse_id, seller_id, product_id, SUM(quantity) AS quantity, SUM(revenue) AS revenue
   FROM (SELECT length, {{period_of}} AS first_day, {_SCOPE}, product_id, quantity, revenue
