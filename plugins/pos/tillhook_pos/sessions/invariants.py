@@ -90,7 +90,7 @@ def _z_reports(connection: Connection) -> Iterator[Difference]:
         report = row.z_report if isinstance(row.z_report, dict) else json.loads(row.z_report)
         own, late = ((row.id, report["currency"], is_late) for is_late in (False, True))
         documents = ("sales", "returns", "exchanges", "cancellations")
-        stated = [
+        stated: list[tuple[Any, str, Any, str]] = [
             (own, "documents", sum(report[kind]["count"] for kind in documents), "count"),
             (own, "total", Decimal(report["net_total"]), "total"),
             (late, "late documents", report["late"]["count"], "count"),
@@ -102,8 +102,8 @@ def _z_reports(connection: Connection) -> Iterator[Difference]:
         for key, shown in ((own, report["tenders"]), (late, report["late"]["tenders"])):
             nets = {each["method"]: Decimal(each["net"]) for each in shown}
             for method in sorted(nets.keys() | tenders.get(key, {}).keys()):
-                found = from_units(tenders.get(key, {}).get(method, 0))
-                yield from _compared(row.id, f"net in {method}", found, nets.get(method, Decimal(0)))
+                net = from_units(tenders.get(key, {}).get(method, 0))
+                yield from _compared(row.id, f"net in {method}", net, nets.get(method, Decimal(0)))
         cash = sum((Decimal(each["net"]) for each in report["tenders"] if each["is_cash"]), Decimal(0))
         expected = from_units(row.opening_float) + from_units(int(row.moved)) + cash
         yield from _compared(row.id, "expected cash", expected, Decimal(report["expected_cash"]))
@@ -112,7 +112,7 @@ def _z_reports(connection: Connection) -> Iterator[Difference]:
         yield from _compared(row.id, "over/short", difference, from_units(row.over_short))
 
 
-def _compared(session_id: int, what: str, expected: Decimal | int, actual: Decimal | int) -> Iterator[Difference]:
+def _compared(session_id: int, what: str, expected: Any, actual: Any) -> Iterator[Difference]:
     if expected != actual:
         yield Difference(
             invariant="Z reports", subject=f"session {session_id}: {what}", expected=f"{expected}", actual=f"{actual}"

@@ -21,7 +21,7 @@ class Counts(Attributes):
     def __init__(self, **options: Any) -> None:
         super().__init__(max=60, **options)
 
-    def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> dict[Decimal, int]:
+    def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> dict[Any, Any]:
         if not isinstance(value, Mapping):
             raise ValidationError("Not an object.")
         if len(value) > self.max:
