@@ -237,6 +237,7 @@ def test_wrapping_loses_nothing(text, width):
 
 
 @given(st.text(max_size=40))
+@example("a\u202eb\u202cc\u2066d\u2069\x1b@\x00")
 def test_a_cleaned_text_turns_nothing_round_and_is_one_line(text):
     cleaned = clean(text)
     assert cleaned == clean(cleaned)
