@@ -260,9 +260,12 @@ def test_views_are_exact_whatever_is_counted(client, make, runtime, history):
 
 
 def test_another_calendar_is_right_at_once_and_counted_later(client, make, runtime, history):
-    count(runtime)
+    today = utc_now().date()
+    count(runtime, 7)
     client.patch("/api/settings", {"timezone": "Pacific/Kiritimati", "day_cutoff_hour": 5})
     before = report(client), report(client, "cashier"), dashboard(client)
+    everything = expected(runtime, None, {make.main, make.other}, date(2026, 1, 1), today)
+    assert {**seen(before[0]), "daily": []} == {**everything, "daily": []}
     count(runtime)
     assert (report(client), report(client, "cashier"), dashboard(client)) == before
     assert [dict(row) for row in rows(runtime, "SELECT * FROM pos_calendar")] == [
