@@ -176,8 +176,8 @@ def places(schema, known, path=()):
             yield from places(inner.schema, known, deeper)
 
 
-def body_with(body, schema, path, value, known):
-    """Return ``body`` with ``value`` at ``path``, what is on the way made when it is missing."""
+def body_with(body, schema, path, value, known, make=required_body):
+    """Return ``body`` with ``value`` at ``path``, what is on the way made by ``make`` when it is missing."""
     body = copy.deepcopy(body)
     target, fields_here = body, schema.fields
     for name, following in itertools.pairwise(path):
@@ -187,7 +187,7 @@ def body_with(body, schema, path, value, known):
         field = fields_here[name]
         inner = field.inner if isinstance(field, ListOf) else field
         if not target.get(name):
-            made = required_body(inner.schema, known)
+            made = make(inner.schema, known)
             target[name] = [made] if isinstance(following, int) else made
         target, fields_here = target[name], inner.schema.fields
     target[path[-1]] = value
@@ -576,7 +576,7 @@ def test_a_row_that_is_not_there_is_named(client, runtime, known, watch):
             ):
                 continue
             value = [NOBODY] if inner is not field else NOBODY
-            body = body_with(working_body(schema, known), schema, path, value, known)
+            body = body_with(working_body(schema, known), schema, path, value, known, make=working_body)
             if path[-2:-1] == ("product_data",):
                 body["items"][0].pop("product_id", None)
             answer = ask(client, route, body, ids=ids_for(route, known))
