@@ -1,7 +1,7 @@
 """The catalogue: products, variants, barcodes, categories, units and taxes."""
 
 from tillhook.catalogue.answers import product_answer, product_answers
-from tillhook.catalogue.barcodes import ScannedCode, canonical, check_digit, find_code, kind_of
+from tillhook.catalogue.barcodes import ScannedCode, canonical, check_digit, find_code, find_codes, kind_of
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.catalogue.importing import ImportFailed, ImportResult, import_products
 from tillhook.catalogue.inline import create_inline_product, remember_price
@@ -27,6 +27,7 @@ __all__ = [
     "create_inline_product",
     "create_product",
     "find_code",
+    "find_codes",
     "get_product",
     "import_products",
     "kind_of",

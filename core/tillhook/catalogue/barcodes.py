@@ -4,7 +4,7 @@ A code with a right check digit is a GTIN of 8, 12, 13 or 14 digits; anything el
 character by character, leading zeros and all. A wrong check digit is no error: shops print their own codes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -81,23 +81,45 @@ def find_code(connection: Connection, code: str) -> ScannedCode | None:
 
     It says nothing of who may see or sell the product.
     """
-    code = code.strip()
-    key = canonical(code)
-    row = connection.execute(
-        select(Variant.product_id, Barcode.variant_id, Barcode.pack_quantity)
-        .join(Variant, Variant.id == Barcode.variant_id)
-        .where(Barcode.key == key)
-    ).first()
-    if row is not None:
-        return ScannedCode(code, kind_of(code), row.product_id, row.variant_id, row.pack_quantity)
-    by_sku = connection.execute(
-        select(Variant.product_id, Variant.id)
+    return find_codes(connection, [code]).get(code)
+
+
+def find_codes(connection: Connection, codes: Iterable[str]) -> dict[str, ScannedCode]:
+    """Return what codes mean, by the code as given; unknown ones are left out. Two statements at most."""
+    keys = {code: canonical(code.strip()) for code in codes}
+    if not keys:
+        return {}
+    barcodes = {
+        row.key: row
+        for row in connection.execute(
+            select(Barcode.key, Variant.product_id, Barcode.variant_id, Barcode.pack_quantity)
+            .join(Variant, Variant.id == Barcode.variant_id)
+            .where(Barcode.key.in_(sorted(set(keys.values()))))
+        )
+    }
+    found = {
+        code: ScannedCode(code.strip(), kind_of(code.strip()), row.product_id, row.variant_id, row.pack_quantity)
+        for code, key in keys.items()
+        if (row := barcodes.get(key)) is not None
+    }
+    rest = {code: code.strip() for code in keys if code not in found}
+    by_sku = _by_sku(connection, set(rest.values())) if rest else {}
+    return found | {code: by_sku[sku] for code, sku in rest.items() if sku in by_sku}
+
+
+def _by_sku(connection: Connection, skus: Collection[str]) -> dict[str, ScannedCode]:
+    wanted = sorted(skus)
+    rows = connection.execute(
+        select(Variant.sku, Product.sku.label("product_sku"), Variant.product_id, Variant.id, Variant.is_default)
         .join(Product, Product.id == Variant.product_id)
-        .where((Variant.sku == code) | ((Product.sku == code) & Variant.is_default))
-    ).first()
-    if by_sku is None:
-        return None
-    return ScannedCode(code, "sku", by_sku.product_id, by_sku.id, Decimal(1))
+        .where(Variant.sku.in_(wanted) | (Product.sku.in_(wanted) & Variant.is_default))
+    )
+    found: dict[str, ScannedCode] = {}
+    for row in rows:
+        for sku in (row.sku, row.product_sku if row.is_default else None):
+            if sku is not None and sku in skus:
+                found.setdefault(sku, ScannedCode(sku, "sku", row.product_id, row.id, Decimal(1)))
+    return found
 
 
 def add_barcode(

@@ -20,9 +20,10 @@ from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible
 from tillhook.sales.returning import lock_family
 from tillhook.sales.reversals import cancel_sale, return_goods
 from tillhook.sales.routes import by_device, sale_reply
-from tillhook.sales.schemas import ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
+from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
 
 __all__ = [
+    "MAX_LINES",
     "MAX_NUMBER",
     "ClientInstant",
     "DraftLine",

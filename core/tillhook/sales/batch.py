@@ -404,7 +404,7 @@ class _Batch:
     def _digest(self, command: SaleCommand) -> str | None:
         if command.sent_as is not None:
             return command.sent_as[1]
-        return body_digest(command.payload, self._actor.user_id) if command.external_id else None
+        return body_digest(command.request, self._actor.user_id) if command.external_id else None
 
     def _take_back(self, position: int, returns: SaleReturn) -> Returned:
         return take_back(

@@ -109,6 +109,9 @@ class SaleCommand:
     reservation: tuple[str, int] | None = None
     #: The body as it came, kept when the sale is refused.
     payload: dict[str, Any] = field(default_factory=dict)
+    #: What a module was asked for, where it made the payload of that, from scanned codes for instance: a repeat is
+    #: known by it even when the same would make another payload by now.
+    asked: dict[str, Any] | None = None
     #: Fingerprint and body digest of what a device sent, where a person has changed it since.
     sent_as: tuple[str, str] | None = None
 
@@ -116,6 +119,11 @@ class SaleCommand:
     def tenders(self) -> tuple[Tender, ...]:
         """The means of payment; cash when none is said."""
         return self.payments or (Tender(method="cash"),)
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What a repeat has in common with it, letter by letter."""
+        return self.payload if self.asked is None else self.asked
 
     @property
     def kind(self) -> str:

@@ -63,7 +63,7 @@ def _keep(
         _KEEP,
         {
             "external_id": command.external_id,
-            "digest": digest_of(code, command.payload, actor.user_id),
+            "digest": digest_of(code, command.request, actor.user_id),
             "channel": command.channel,
             "device": command.source_device,
             "seller": actor.user_id,

@@ -12,6 +12,7 @@ from tillhook.db import utc_now
 from tillhook.errors import Conflict
 from tillhook.runtime import actor_of
 from tillhook.sales.commands import SaleCommand, body_digest, fingerprint
+from tillhook.sales.exceptions import digest_of
 from tillhook.sales.models import SaleException
 from tillhook.sales.schemas import SaleIn
 
@@ -94,6 +95,8 @@ def close_kept(session: Session, posted: Sequence[tuple[SaleCommand, int]]) -> N
 
 
 def _is_same(exception: SaleException, command: SaleCommand, seller_id: int | None) -> bool:
+    if exception.digest == digest_of(exception.code, command.request, seller_id):
+        return True
     if body_digest(exception.payload, seller_id) == body_digest(command.payload, seller_id):
         return True
     try:

@@ -1,6 +1,6 @@
 """Which lot a label is of: the one that is sold, if the shop has it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales import business_day
 from tillhook_pos.documents import CHANNEL
 from tillhook_pos.scanning.readings import Reading
-from tillhook_pos.scanning.resolving import Found
+from tillhook_pos.scanning.resolving import Found, Shelf
 
 #: How many lots a refusal names.
 _MOST_NAMED = 20
@@ -44,13 +44,17 @@ def today_of(session: Session) -> date:
     return business_day(snapshot_of(session), utc_now())
 
 
-def lots_here(session: Session, found: Found) -> list[Lot]:
-    """Return the product's lots, first expired first; those without stock here too."""
-    if found.item.tracking != "lot":
-        return []
+def lots_here(session: Session, shelf: Shelf, found: Iterable[Found]) -> dict[int, list[Lot]]:
+    """Return the lots of what was found, by variant, first expired first; those without stock here too."""
+    variants = {each.item.variant_id for each in found if each.item.tracking == "lot"}
+    if not variants:
+        return {}
     book = StockBook(session)
-    book.add_lots([found.item.variant_id], found.warehouse_id)
-    return [Lot(lot.batch_number, lot.expiry_date, lot.available) for lot in book.lots[found.item.variant_id]]
+    book.add_lots(sorted(variants), shelf.warehouse_id)
+    return {
+        variant_id: [Lot(lot.batch_number, lot.expiry_date, lot.available) for lot in lots]
+        for variant_id, lots in book.lots.items()
+    }
 
 
 def next_lot(lots: Sequence[Lot], today: date) -> Lot | None:

@@ -1,7 +1,8 @@
 """From what a code says to the product that it is on: the catalogue is asked, and refuses to guess."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from biip import ParseError
@@ -9,7 +10,7 @@ from biip.upc import Upc
 from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse
-from tillhook.catalogue import ScannedCode, check_digit, find_code, kind_of
+from tillhook.catalogue import ScannedCode, check_digit, find_codes, kind_of
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.ledger import Item, load_items
 from tillhook.runtime import actor_of, snapshot_of
@@ -36,32 +37,94 @@ class Found:
     warehouse_id: int
 
 
-def resolve(session: Session, code: str, warehouse_id: int | None) -> Found:
-    """Return what the code stands for. A code that a product has wins over whatever else it might mean.
+class Shelf:
+    """What this seller may sell at one warehouse, by its codes; the catalogue is asked once for each."""
 
-    Args:
-        warehouse_id: ``None`` for the seller's only warehouse.
+    def __init__(self, session: Session, warehouse_id: int | None) -> None:
+        """Open the shelf of a warehouse.
+
+        Args:
+            warehouse_id: ``None`` for the seller's only warehouse.
+
+        Raises:
+            ValidationFailed: 422: there is no such warehouse, or not just one.
+            PermissionDenied: 403 ``foreign-warehouse``.
+        """
+        actor = actor_of(session)
+        self.warehouse_id = default_warehouse(session, actor) if warehouse_id is None else warehouse_id
+        require_warehouse(session, self.warehouse_id)
+        self._session = session
+        self._seller_id = actor.user_id
+        self._known: dict[str, tuple[ScannedCode, Item] | None] = {}
+
+    def look_up(self, codes: Iterable[str]) -> None:
+        """Ask for codes that have not been asked for yet: three statements at most, however many they are."""
+        new = {code for code in codes if code not in self._known}
+        scanned = find_codes(self._session.connection(), new)
+        variants = {each.variant_id for each in scanned.values()}
+        items = {
+            item.variant_id: item
+            for item in load_items(self._session.connection(), self.warehouse_id, variant_ids=variants)
+            if _may_sell(item, self._seller_id)
+        }
+        self._known |= dict.fromkeys(new)
+        self._known |= {
+            code: (each, items[each.variant_id]) for code, each in scanned.items() if each.variant_id in items
+        }
+
+    def get(self, code: str) -> tuple[ScannedCode, Item] | None:
+        """Return what has exactly this code, in one of the ways to write it; ``None`` for nothing for sale."""
+        if code not in self._known:
+            self.look_up([code])
+        return self._known[code]
+
+    def prepare(self, codes: Iterable[str]) -> None:
+        """Look up all that codes may mean together, so that resolving each of them asks for nothing more."""
+        plain = {code: _plain(code) for code in codes}
+        self.look_up(each for forms in plain.values() for each in forms)
+        unknown = [code for code, forms in plain.items() if not any(self._known[each] for each in forms)]
+        meant: set[str] = set()
+        for code in unknown:
+            # What cannot be read is said when it is resolved.
+            with suppress(ValidationFailed):
+                readings = _readings(self._session, *split_symbology(code.strip(_BLANKS)))
+                meant.update(each for reading in readings for group in reading.codes for each in group)
+        self.look_up(meant)
+
+
+def resolve(session: Session, code: str, warehouse_id: int | None) -> Found:
+    """Return what the code stands for at the warehouse, the seller's only one for ``None``. Raises as Shelf and
+    :func:`resolve_on`.
+    """
+    return resolve_on(session, Shelf(session, warehouse_id), code)
+
+
+def resolve_on(session: Session, shelf: Shelf, code: str) -> Found:
+    """Return what the code stands for. A code that a product has wins over whatever else it might mean.
 
     Raises:
         NotFound: 404 ``unknown-code``: nothing that this seller may sell has the code; ``understood`` says what the
             code itself told.
         ValidationFailed: 422 ``ambiguous-code`` or ``bad-element-string``, with a ``hint``.
     """
-    place = default_warehouse(session, actor_of(session)) if warehouse_id is None else warehouse_id
-    require_warehouse(session, place)
-    text = code.strip(_BLANKS)
-    symbology, data = split_symbology(text)
-    for plain in dict.fromkeys((text, data)):
-        sellable = _sellable(session, find_code(session.connection(), plain), place)
+    for plain in _plain(code):
+        sellable = shelf.get(plain)
         if sellable is not None:
-            return Found(plain, Reading(kind=sellable[0].kind, codes=((plain,),)), *sellable, place)
+            return Found(plain, Reading(kind=sellable[0].kind, codes=((plain,),)), *sellable, shelf.warehouse_id)
+    symbology, data = split_symbology(code.strip(_BLANKS))
     readings = list(_readings(session, symbology, data))
-    named = [found for reading in readings if (found := _named(session, data, reading, place)) is not None]
+    named = [found for reading in readings if (found := _named(shelf, data, reading)) is not None]
     if len(named) > 1:
         raise _ambiguous(data, named)
     if not named:
         raise _unknown(data, readings)
     return named[0]
+
+
+def _plain(code: str) -> tuple[str, ...]:
+    """Return the code with and without the symbology that the scanner put in front."""
+    text = code.strip(_BLANKS)
+    return tuple(dict.fromkeys((text, split_symbology(text)[1])))
 
 
 def _readings(session: Session, symbology: str, data: str) -> Iterator[Reading]:
@@ -93,28 +156,21 @@ def _upc_a(data: str) -> str | None:
         return None
 
 
-def _named(session: Session, data: str, reading: Reading, place: int) -> Found | None:
+def _named(shelf: Shelf, data: str, reading: Reading) -> Found | None:
     """Return the reading with its product, the first group of codes deciding that knows any."""
     if reading.fault:
         return None
     for group in reading.codes:
         known: dict[int, Found] = {}
         for each in group:
-            found = _sellable(session, find_code(session.connection(), each), place)
+            found = shelf.get(each)
             if found is not None:
-                known.setdefault(found[0].variant_id, Found(data, reading, *found, place))
+                known.setdefault(found[0].variant_id, Found(data, reading, *found, shelf.warehouse_id))
         if len(known) > 1:
             raise _ambiguous(data, list(known.values()))
         if known:
             return next(iter(known.values()))
     return None
-
-
-def _sellable(session: Session, scanned: ScannedCode | None, place: int) -> tuple[ScannedCode, Item] | None:
-    if scanned is None:
-        return None
-    items = load_items(session.connection(), place, variant_ids=[scanned.variant_id])
-    return (scanned, items[0]) if items and _may_sell(items[0], actor_of(session).user_id) else None
 
 
 def _may_sell(item: Item, user_id: int | None) -> bool:
@@ -143,9 +199,11 @@ def _unknown(data: str, readings: Sequence[Reading]) -> NotFound:
     understood = {"code": data} | best.understood()
     if len(readings) > 1:
         understood["readings"] = [each.understood() for each in readings]
+    message = f"Nothing for sale has the code {data!r}."
     return NotFound(
-        f"Nothing for sale has the code {data!r}.",
+        message,
         code="unknown-code",
+        errors=[{"field": "code", "message": message}],
         scanned=data,
         understood=understood,
         hint=best.fault or _hint(data, best),

@@ -6,8 +6,8 @@ from tillhook.hooks import Route
 from tillhook.http import Call
 from tillhook.sales import SaleOut, sale_reply
 from tillhook_pos import permissions
-from tillhook_pos.scanning import services
-from tillhook_pos.scanning.schemas import ScanOut, ScanQuery, SellIn
+from tillhook_pos.scanning import basket, services
+from tillhook_pos.scanning.schemas import BasketIn, ScanOut, ScanQuery, SellIn
 
 
 def scan(call: Call, code: str) -> Any:
@@ -17,7 +17,12 @@ def scan(call: Call, code: str) -> Any:
 
 def sell(call: Call, code: str) -> Any:
     """Sell what a code stands for."""
-    return sale_reply(services.sell(call.session, code, call.body))
+    return sale_reply(basket.sell(call.session, code, call.body))
+
+
+def sell_basket(call: Call) -> Any:
+    """Sell a basket: items are named as they were scanned, or as in a sale."""
+    return sale_reply(basket.sell_basket(call.session, call.body))
 
 
 # A code may have slashes in it.
@@ -37,6 +42,16 @@ ROUTES = (
         handler=sell,
         permission=permissions.SELL,
         body=SellIn,
+        answer=SaleOut,
+        status=201,
+        problems=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path="/pos/sales",
+        handler=sell_basket,
+        permission=permissions.SELL,
+        body=BasketIn,
         answer=SaleOut,
         status=201,
         problems=(404, 409),

@@ -1,12 +1,29 @@
 """Bodies, queries and answers of the counter."""
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import fields, post_load
+from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from tillhook.http import Amount, Key, ListOf, Nested, Quantity, QuerySchema, Schema, Text, Whole
 from tillhook.quantities import ZERO
-from tillhook.sales import MAX_NUMBER, ClientInstant, ExternalId, TenderIn
+from tillhook.sales import MAX_LINES, MAX_NUMBER, ClientInstant, ExternalId, SaleIn, SaleItem, SaleItemIn, TenderIn
+from tillhook_pos.scanning.basket import Basket, ScannedItem
+
+#: Element strings with what they say of a pallet are longer than any barcode of a shop.
+_MAX_CODE = 400
+
+
+class Code(Text):
+    """What the scanner read, in which GS may separate fields."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min=1, max=_MAX_CODE, strip=False, **options)
+        self._refused = re.compile(r"[\x00-\x1c\x1e\x1f\x7f-\x9f]")
+
+    def _general_pattern(self) -> str:
+        return "^[^\\x00-\\x1c\\x1e\\x1f\\x7f-\\x9f]*$"
 
 
 class ScanQuery(QuerySchema):
@@ -34,6 +51,46 @@ class SellIn(Schema):
     @post_load(pass_original=True)
     def keep_body(self, data: dict[str, Any], original: dict[str, Any], **_: Any) -> dict[str, Any]:
         return data | {"payload": original}
+
+
+class BasketItemIn(SaleItemIn):
+    """A line by its ``code`` as scanned, or as in a sale.
+
+    By code ``quantity`` counts packages of what the code stands for, and may be left out: one, or what the label says.
+    """
+
+    code = Code(load_default=None)
+    quantity = Quantity(allow_none=True, load_default=None)
+
+    @validates_schema
+    def one_product(self, data: Mapping[str, Any], **_: Any) -> None:
+        if sum(data[name] is not None for name in ("code", "product_id", "product_data")) != 1:
+            raise ValidationError("Give either code, product_id or product_data.", "code")
+        if data["product_id"] is None and data["variant_id"] is not None:
+            raise ValidationError("Only together with product_id.", "variant_id")
+        if data["code"] is None and data["quantity"] is None:
+            raise ValidationError("Required, unless a code is scanned.", "quantity")
+
+    @post_load
+    def command(self, data: dict[str, Any], **_: Any) -> SaleItem | ScannedItem:
+        if data["code"] is None:
+            return SaleItem(**{name: value for name, value in data.items() if name != "code"})
+        named = ("product_id", "product_data", "variant_id")
+        return ScannedItem(**{name: value for name, value in data.items() if name not in named})
+
+
+class BasketIn(SaleIn):
+    """A sale at the counter, as ``POST /sales`` takes it but for the channel, which it is by being here."""
+
+    class Meta(SaleIn.Meta):
+        exclude = ("channel",)
+
+    items = ListOf(Nested(BasketItemIn), load_default=list, max=MAX_LINES)
+
+    @post_load(pass_original=True)
+    def command(self, data: dict[str, Any], original: dict[str, Any], **options: Any) -> Basket:
+        items = tuple(data["items"])
+        return Basket(items, super().command(data | {"items": ()}, original, **options))
 
 
 class ScannedProductOut(Schema):

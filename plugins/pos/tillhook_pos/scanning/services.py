@@ -1,6 +1,7 @@
-"""What a scanned code means here and now, and selling it."""
+"""What a scanned code means here and now."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -10,23 +11,11 @@ from sqlalchemy.orm import Session
 from tillhook.errors import DomainError, ValidationFailed
 from tillhook.ledger import Item, stock_check
 from tillhook.quantities import ZERO, format_money, format_quantity, from_units, multiply, round_half_up, to_units
-from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales import Outcome, SaleCommand, SaleItem, Tender, by_device, find_repeated, post_sale
-from tillhook_pos.documents import CHANNEL
+from tillhook.runtime import snapshot_of
 from tillhook_pos.scanning.amounts import Charged, charge, in_unit, is_currency, is_measured
 from tillhook_pos.scanning.lots import Lot, lots_here, next_lot, scanned_lot, today_of
 from tillhook_pos.scanning.readings import Reading
-from tillhook_pos.scanning.resolving import Found, resolve
-
-#: What the journal's fields are called in the body of a sale by code.
-_FIELDS = {
-    "items.0.product_id": "code",
-    "items.0.quantity": "quantity",
-    "items.0.unit_price": "unit_price",
-    "items.0.discount_per_item": "discount_per_item",
-    "items.0.batch_number": "code",
-    "payments.0.method": "payment_method",
-}
+from tillhook_pos.scanning.resolving import Found, Shelf, resolve_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +42,46 @@ def understand(session: Session, code: str, warehouse_id: int | None) -> Goods:
             an amount that stock is not counted in.
         Conflict: 409 ``lot-not-in-stock`` or ``expiry-differs``.
     """
-    found = resolve(session, code, warehouse_id)
-    lots = lots_here(session, found)
-    lot = scanned_lot(session, found, lots)
-    return Goods(found, _line(session, found), lot, next_lot(lots, today_of(session)))
+    return understand_all(session, Shelf(session, warehouse_id), {0: code})[0]
+
+
+def understand_all(
+    session: Session, shelf: Shelf, codes: Mapping[int, str], refused: Callable[[DomainError, int], None] | None = None
+) -> dict[int, Goods]:
+    """Return what each of the codes stands for; the catalogue is asked for all of them together.
+
+    Args:
+        refused: Told of an error before it is raised, and of the number of the code whose it is.
+
+    Raises:
+        DomainError: As :func:`understand`, for the first one that is refused.
+    """
+    shelf.prepare(codes.values())
+    numbers: dict[str, int] = {}
+    for number, code in codes.items():
+        numbers.setdefault(code, number)
+    found: dict[str, Found] = {}
+    goods: dict[str, Goods] = {}
+    for code, number in numbers.items():
+        with _telling(refused, number):
+            found[code] = resolve_on(session, shelf, code)
+    lots_of = lots_here(session, shelf, found.values())
+    for code, number in numbers.items():
+        with _telling(refused, number):
+            lots = lots_of.get(found[code].item.variant_id, [])
+            lot = scanned_lot(session, found[code], lots)
+            goods[code] = Goods(found[code], _line(session, found[code]), lot, next_lot(lots, today_of(session)))
+    return {number: goods[code] for number, code in codes.items()}
+
+
+@contextmanager
+def _telling(refused: Callable[[DomainError, int], None] | None, number: int) -> Iterator[None]:
+    try:
+        yield
+    except DomainError as error:
+        if refused is not None:
+            refused(error, number)
+        raise
 
 
 def scan(session: Session, code: str, warehouse_id: int | None) -> dict[str, Any]:
@@ -100,76 +125,6 @@ def scan(session: Session, code: str, warehouse_id: int | None) -> dict[str, Any
     }
 
 
-def sell(session: Session, code: str, body: Mapping[str, Any]) -> Outcome:
-    """Post a sale of one line; the body is what ``SellIn`` loaded.
-
-    The same body with its ``external_id`` gives the first sale back, even if the code has come to mean something else.
-
-    Raises:
-        NotFound: 404 ``unknown-code``.
-        ValidationFailed: 422, naming ``quantity`` when what the packages hold is no quantity of stock, or the code says
-            how much it is by itself.
-        InsufficientStock: 409.
-    """
-    payload = {**body["payload"], "code": code}
-    repeated = find_repeated(session, [payload])
-    if repeated:
-        return Outcome("duplicate", sale=repeated[0])
-    goods = understand(session, code, body["warehouse"])
-    command = SaleCommand(
-        items=(_sale_item(goods, body),),
-        channel=CHANNEL,
-        warehouse=goods.found.warehouse_id,
-        payments=tuple(body["payments"] or ()) or (Tender(method=body["payment_method"]),),
-        payload=payload,
-        **{name: body[name] for name in _PASSED_ON},
-    )
-    try:
-        return post_sale(session, by_device(actor_of(session), command))
-    except DomainError as error:
-        error.errors = [{**each, "field": _field(each["field"], body)} for each in error.errors]
-        raise
-
-
-_PASSED_ON = (
-    "external_id",
-    "source_device",
-    "device_number",
-    "client_timestamp",
-    "customer_id",
-    "customer_name",
-    "customer_phone",
-    "customer_email",
-    "discount_amount",
-    "notes",
-)
-
-
-def _field(field: str, body: Mapping[str, Any]) -> str:
-    if field == "payments.0.method" and body["payments"]:
-        return field
-    return _FIELDS.get(field, field)
-
-
-def _sale_item(goods: Goods, body: Mapping[str, Any]) -> SaleItem:
-    reading, line = goods.found.reading, goods.line
-    if reading.says_how_much and body["quantity"] not in (None, 1):
-        raise ValidationFailed.at("quantity", "The code says how much it is; scan each label.")
-    if line.unit_price is not None and body["unit_price"] is not None:
-        raise ValidationFailed.at("unit_price", "The label says the price.")
-    quantity = _stock_units(body["quantity"] or Decimal(1), line.quantity)
-    return SaleItem(
-        product_id=goods.found.item.product_id,
-        variant_id=goods.variant_id,
-        quantity=quantity,
-        unit_price=body["unit_price"] if line.unit_price is None else line.unit_price,
-        discount_per_item=body["discount_per_item"],
-        batch_number=goods.lot.batch_number if goods.lot else None,
-        expiry_date=goods.lot.expiry_date if goods.lot else None,
-        is_printed_price=line.unit_price is not None,
-    )
-
-
 def _line(session: Session, found: Found) -> Charged:
     """Return how many stock units the label is on, and the price of one when the label says what is to be paid."""
     reading, item = found.reading, found.item
@@ -179,7 +134,7 @@ def _line(session: Session, found: Found) -> Charged:
     quantity = _said_quantity(reading, unit_code, found.scanned.pack_quantity)
     total = _said_price(session, reading)
     if total is None:
-        return Charged(_stock_units(found.scanned.pack_quantity if quantity is None else quantity, Decimal(1), "code"))
+        return Charged(stock_units(found.scanned.pack_quantity if quantity is None else quantity, Decimal(1), "code"))
     by_price = quantity is None and is_measured(unit_code) and item.price_mode != "open"
     if quantity is None and not (by_price and item.price):
         quantity = found.scanned.pack_quantity
@@ -211,7 +166,7 @@ def _said_price(session: Session, reading: Reading) -> Decimal | None:
     return reading.price
 
 
-def _stock_units(packages: Decimal, pack_quantity: Decimal, field: str = "quantity") -> Decimal:
+def stock_units(packages: Decimal, pack_quantity: Decimal, field: str = "quantity") -> Decimal:
     """Return how many stock units the packages hold."""
     units = multiply(packages, pack_quantity)
     try:
