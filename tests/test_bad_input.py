@@ -69,7 +69,7 @@ WRONG = {
     ListOf: [5, "x", True, {}, {"0": 1}],
 }
 #: Fields that are sent although they are optional: without them there may be more than one meaning.
-TELLING = {"warehouse", "product_id", "counted_cash", "sale_id", "line_id", "codes", "items"}
+TELLING = {"warehouse", "product_id", "quantity", "counted_cash", "sale_id", "line_id", "codes", "items"}
 #: Routes that work on another row than the first of its kind, as the fixture ``known`` names it.
 ROWS = {
     "/products/{product_id:int}/reject": {"product_id": "pending_id"},
@@ -270,7 +270,7 @@ def known(client, make, runtime):
         "pending_id": make.product(as_="supplier").id,
         "exception_id": exceptions[0],
         "other_exception_id": exceptions[1],
-        "device": "counts-1",
+        "device_id": client.get("/api/sales/devices").json["items"][0]["id"],
         "till_id": registered_till(client, make, "till-1"),
         "other_till_id": registered_till(client, make, "till-2"),
         "codes": [receipt_of_a_sale(make, runtime, product)],
@@ -325,7 +325,7 @@ def ids_for(route, known):
     """Return the keys by which the address means rows that are there."""
     changes = ROWS.get(route.path, {})
     ids = {name: known[changes.get(name, name)] for name in re.findall(r"\{(\w+):int", route.path) if name in known}
-    return ids | {"code": known["scanned"], "name": known["device"]}
+    return ids | {"code": known["scanned"]}
 
 
 def ask(client, route, body, **options):

@@ -40,6 +40,7 @@ def found(runtime):
 
 
 SALE_1 = "(SELECT MIN(id) FROM sale WHERE kind = 'sale')"
+BACK = "(SELECT id FROM sale WHERE kind = 'return')"
 CANCELLED = "(SELECT origin_id FROM sale WHERE kind = 'cancellation')"
 
 
@@ -68,6 +69,15 @@ CANCELLED = "(SELECT origin_id FROM sale WHERE kind = 'cancellation')"
             [
                 "DELETE FROM stock_movement WHERE document_type = 'return'",
                 "UPDATE stock_level SET on_hand = on_hand - 10000",
+            ],
+        ),
+        # More was paid back for a line than was paid for it, and all else made to fit.
+        (
+            "returns",
+            [
+                "UPDATE sale_line SET total_price = total_price - 100000 WHERE sale_id = {back}",
+                "UPDATE sale SET subtotal = subtotal - 100000, total_amount = total_amount - 100000 WHERE id = {back}",
+                "UPDATE sale_payment SET amount = amount - 100000 WHERE sale_id = {back}",
             ],
         ),
         # Cancelled twice: the unique index was dropped first.
@@ -101,5 +111,5 @@ CANCELLED = "(SELECT origin_id FROM sale WHERE kind = 'cancellation')"
 )
 def test_damage_is_named(runtime, books, invariant, statements):
     assert found(runtime) == set()
-    damage(runtime, *(statement.format(sale=SALE_1, cancelled=CANCELLED) for statement in statements))
+    damage(runtime, *(statement.format(sale=SALE_1, cancelled=CANCELLED, back=BACK) for statement in statements))
     assert invariant in found(runtime)

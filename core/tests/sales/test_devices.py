@@ -155,7 +155,7 @@ def test_the_ranges_are_what_a_plain_set_says(client, data):
         if data.draw(st.booleans()):
             first = data.draw(st.integers(1, 30))
             off = {"first": first, "last": data.draw(st.integers(first, 30)), "reason": "lost"}
-            answer = client.post(f"/api/sales/devices/{device}/write-off", off)
+            answer = client.post(f"/api/sales/devices/{key_of(client, device)}/write-off", off)
             hit = expected & set(range(first, off["last"] + 1))
             assert answer.status_code == (200 if hit else 409)
             written |= hit
@@ -163,7 +163,37 @@ def test_the_ranges_are_what_a_plain_set_says(client, data):
 
 def write_off(client, first, last, device="pos-1", **options):
     body = {"first": first, "last": last, "reason": "The till burned down."}
-    return client.post(f"/api/sales/devices/{device}/write-off", body, **options)
+    return client.post(f"/api/sales/devices/{key_of(client, device)}/write-off", body, **options)
+
+
+def key_of(client, name):
+    found = client.get("/api/sales/devices", params={"search": name}).json["items"]
+    return next((device["id"] for device in found if device["name"] == name), 999_999)
+
+
+def test_a_device_of_any_name_can_be_written_off(client, sale):
+    sync(client, sale(3, "shop 1/till 2?"))
+    assert write_off(client, 1, 2, "shop 1/till 2?").json["missing"] == []
+
+
+def test_nobody_of_another_shop_counts_in_a_devices_name(client, make, sale, product):
+    sync(client, sale(1))
+    make.receipt(make.other, [(product, 9)])
+    stranger = make.user("cashier", warehouses=[make.other])
+    forged = sale(2**53, warehouse=make.other)
+    answer = sync(client, forged, {"source_device": "pos-1", "device_number": 2**53 - 1}, as_=stranger)
+    assert [result["status"] for result in answer["results"]] == ["created", "rejected"]
+    assert answer["missing"] == []
+    # The device goes on where it was, and is still where it was.
+    assert missing(sync(client, sale(2))) == (2, [])
+    (device,) = client.get("/api/sales/devices").json["items"]
+    assert device["warehouse"] == make.main
+    # By a key of its own it counts wherever it is taken.
+    body = {"name": "x", "device": "pos-1", "scopes": ["sales:sale:sync", "sales:sale:post"], "user": stranger.id}
+    key = client.post("/api/api-keys", body)
+    assert key.status_code == 201, key.text
+    moved = sync(client, sale(3, warehouse=make.other), as_=None, headers={"X-API-Key": key.json["key"]})
+    assert missing(moved) == (3, [])
 
 
 def test_what_is_written_off_is_not_waited_for_and_may_come_all_the_same(client, sale):

@@ -257,3 +257,27 @@ def test_at_once_nothing_comes_back_twice(client, make, runtime, post):
             assert Decimal(shown["items"][0]["returned_quantity"]) == 2
         assert all(answer.status_code in (200, 201, 409, 422) for answer in answers)
     assert make.stock(product) == 30 and clean(runtime)
+
+
+def test_an_exchange_sent_twice_at_once_is_one(client, make, runtime, post):
+    product, other = make.product(price="5.00", stock=9), make.product(price="8.00", stock=9)
+    for _ in range(3):
+        sale, external_id = make.sale([(product, 1)]), str(uuid.uuid4())
+        answers = at_once(*[lambda: post(sale, [(0, "1")], [(other, "1")], external_id=external_id)] * 4)  # noqa: B023
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201], [a.text for a in answers]
+        assert len({answer.json["id"] for answer in answers}) == 1
+    assert clean(runtime)
+
+
+def test_goods_paid_for_in_another_currency_go_back_alone(client, make, runtime, post):
+    product, other = make.product(price="5.00", stock=9), make.product(price="8.00", stock=9)
+    sale = make.sale([(product, 3)])
+    client.patch("/api/settings", {"currency": "USD"})
+    answer = post(sale, [(0, "1")], [(other, "1")])
+    assert answer.status_code == 409 and answer.json["code"] == "other-currency"
+    assert make.stock(product) == 6 and make.stock(other) == 9
+    back = post(sale, [(0, "1")])
+    assert back.status_code == 201 and back.json["currency"] == sale["currency"] != "USD"
+    lines = [{"position": 0, "quantity": "1"}]
+    assert client.post(f"/api/sales/{sale.id}/returns", {"lines": lines}).json["currency"] == sale["currency"]
+    assert clean(runtime)

@@ -381,3 +381,18 @@ def test_a_return_that_waits_can_be_accepted_when_its_sale_is_there(client, make
     assert answer.status_code == 200, answer.text
     assert answer.json["sale"]["kind"] == "return" and make.stock(product) == 49
     assert send(client, back)["status"] == "duplicate"
+
+
+def test_what_was_posted_in_part_is_not_posted_once_more(client, make, runtime, product):
+    other = make.product(price="3.00", stock=50)
+    sold = make.sale([(product, 2), (other, 9)], external_id=str(uuid.uuid4()))
+    lines = [{"position": 0, "quantity": "3"}, {"position": 1, "quantity": "1"}]
+    # Without an id of its own, nothing but its exception says that it is posted.
+    body = {"channel": "counter", "source_device": "pos-1", "returns": {"sale_id": sold.id, "lines": lines}}
+    assert send(client, body, as_="admin")["status"] == "created"
+    (exception,) = client.get("/api/sales/exceptions").json["items"]
+    assert exception["code"] == "return-capped"
+    answer = accept(client, exception)
+    assert answer.status_code == 409 and answer.json["code"] == "sale-already-posted"
+    assert answer.json["sale_id"] == exception["sale_id"] and make.stock(other) == 42
+    assert discard(client, exception).status_code == 200

@@ -51,3 +51,15 @@ def test_an_ordinary_sale(client, make, runtime, engine_name, rounding):
             statements.clear()
             assert client.post("/api/sales", body | {"external_id": external_id}, as_="cashier").status_code == 201
             assert len(statements) <= LIMIT[engine_name], "\n".join(map(str, statements))
+
+
+def test_customers_of_many_sales_are_read_at_once(client, make, runtime):
+    product = make.product(stock=90)
+    item = {"product_id": product["id"], "quantity": "1"}
+    customers = [make.customer().id for _ in range(20)]
+
+    sales = [{"channel": "counter", "warehouse": make.main, "customer_id": key, "items": [item]} for key in customers]
+    with Statements().of(runtime) as statements:
+        results = client.post("/api/sales/sync", {"sales": sales}, as_="cashier").json["results"]
+    assert [result["status"] for result in results] == ["created"] * len(sales)
+    assert len([each for each in map(str, statements) if "FROM party" in each]) == 1

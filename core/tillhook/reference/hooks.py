@@ -66,13 +66,6 @@ SETTINGS = (
         check=_within(0, 1_000_000_000),
     ),
     SettingDeclaration(
-        key="on_unknown_product",
-        type=str,
-        default="reject",
-        title="What becomes of a synced sale of a product that is not known",
-        choices=("reject", "create"),
-    ),
-    SettingDeclaration(
         key="default_warehouse", type=int, default=None, title="Warehouse of a document that names none"
     ),
 )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -27,6 +27,7 @@ from tillhook.ledger.policy import policy_for
 from tillhook.ledger.posting import write_movements
 from tillhook.ledger.reservations import release
 from tillhook.numbering import sale_number
+from tillhook.parties import Party
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 from tillhook.sales.calendar import business_day, happened_at
 from tillhook.sales.commands import SaleCommand, SaleReturn, body_digest, fingerprint, same_warehouse
@@ -93,6 +94,7 @@ class _Batch:
         self._line_ids: list[int] = []
         self._items: dict[int, dict[tuple[int, int | None], Item]] = {}
         self._origins: dict[int, Origin] = {}
+        self._customers: dict[int, Any] = {}
         self._recorded_at = utc_now()
         self.drafts: list[SaleDraft] = []
 
@@ -141,6 +143,7 @@ class _Batch:
             if self._outcomes[position] is None and position not in self._duplicates and position not in self._repeats
         ]
         ready = []
+        self._load_customers(self._commands[position].customer_id for position in waiting)
         for position in waiting:
             try:
                 if self._commands[position].returns is not None:
@@ -190,7 +193,7 @@ class _Batch:
         for draft in ordered:
             number = sale_number(draft.channel.number_prefix + NUMBER_MARKS[draft.kind], day, draft.id)
             self._rows[draft.id] = (
-                sale_row(draft, number, request_id, currency, rounding),
+                sale_row(draft, number, request_id, _currency(draft, currency), rounding),
                 line_rows(draft, self._lines_of[draft.id], lots.get(draft.id, {})),
                 payment_rows(draft),
             )
@@ -331,9 +334,9 @@ class _Batch:
         return channel
 
     def _with_customer(self, command: SaleCommand) -> SaleCommand:
-        row = self._session.execute(
-            text("SELECT name, phone, email FROM party WHERE id = :id"), {"id": command.customer_id}
-        ).first()
+        if command.customer_id not in self._customers:
+            self._load_customers([command.customer_id])
+        row = self._customers.get(command.customer_id or 0)
         if row is None:
             raise ValidationFailed.at("customer_id", "There is no such customer.", code="unknown-customer")
         return replace(
@@ -342,6 +345,15 @@ class _Batch:
             customer_phone=command.customer_phone or row.phone or "",
             customer_email=command.customer_email or row.email or "",
         )
+
+    def _load_customers(self, keys: Iterable[int | None]) -> None:
+        """Read the customers of all sales at once."""
+        wanted = sorted({key for key in keys if key is not None})
+        if wanted:
+            rows = self._session.execute(
+                select(Party.id, Party.name, Party.phone, Party.email).where(Party.id.in_(wanted))
+            )
+            self._customers |= {row.id: row for row in rows}
 
     def _load_items(self, positions: Sequence[int]) -> None:
         """Read what the sales need of the catalogue and the levels: one statement per warehouse."""
@@ -376,6 +388,7 @@ class _Batch:
             )
         totals, returned = self._totals(command, lines), None
         if command.returns is not None:
+            self._check_currency(position, command)
             returned = self._take_back(position, command.returns)
             totals = net_totals(totals, returned.totals)
         draft = SaleDraft(
@@ -405,6 +418,15 @@ class _Batch:
         if command.sent_as is not None:
             return command.sent_as[1]
         return body_digest(command.request, self._actor.user_id) if command.external_id else None
+
+    def _check_currency(self, position: int, command: SaleCommand) -> None:
+        """Refuse to set goods off against others that were paid for in another currency."""
+        paid, present = self._origins[position].row["currency"], self._snapshot.setting("currency")
+        if command.items and paid != present:
+            raise Conflict(
+                f"The goods were paid for in {paid}; return them first, and sell the others in {present}.",
+                code="other-currency",
+            )
 
     def _take_back(self, position: int, returns: SaleReturn) -> Returned:
         return take_back(
@@ -596,6 +618,13 @@ def default_warehouse(session: Session, actor: Actor) -> int:
     if len(visible) == 1:
         return visible[0]
     raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
+
+
+def _currency(draft: SaleDraft, present: str) -> str:
+    """Return the currency of a document: what only comes back is paid back in the one that it was paid in."""
+    if draft.returned is None or draft.lines:
+        return present
+    return str(draft.returned.origin.row["currency"])
 
 
 def posted_sale(draft: SaleDraft, shown: dict[str, Any]) -> PostedSale:

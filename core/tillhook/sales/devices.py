@@ -66,14 +66,18 @@ def note_numbers(session: Session, commands: Sequence["SaleCommand"], outcomes: 
     return _mark_reuse(session, commands, list(outcomes), numbered, seen)
 
 
-def missing_numbers(session: Session, names: Iterable[str]) -> list[dict[str, Any]]:
+def missing_numbers(session: Session, names: Iterable[str], *, own_only: bool = False) -> list[dict[str, Any]]:
     """Return what is missing of the named devices that count, by name.
 
     ``last_number`` is the highest seen, by which a device knows of sales at its end that never came.
+
+    Args:
+        own_only: Leave out those in whose name the actor may not count.
     """
+    condition, places = _is_own(session) if own_only else ("1 = 1", {})
     devices = session.execute(
-        text(f"SELECT name, last_number FROM sale_device WHERE name {_among(session)} ORDER BY name"),
-        {"keys": _keys(session, sorted(set(names)))},
+        text(f"SELECT name, last_number FROM sale_device WHERE name {_among(session)} AND {condition} ORDER BY name"),
+        {"keys": _keys(session, sorted(set(names))), **places},
     ).all()
     ranges = _ranges(session, [device.name for device in devices])
     return [
@@ -96,7 +100,7 @@ def list_devices(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[
     return [_show(device, ranges) for device in devices], cursor
 
 
-def write_off(session: Session, name: str, first: int, last: int, reason: str) -> dict[str, Any]:
+def write_off(session: Session, device_id: int, first: int, last: int, reason: str) -> dict[str, Any]:
     """Stop waiting for missing numbers from ``first`` to ``last``; one that comes all the same is simply taken.
 
     Returns:
@@ -106,9 +110,10 @@ def write_off(session: Session, name: str, first: int, last: int, reason: str) -
         NotFound: 404 ``unknown-device``: there is none, or not for this actor.
         Conflict: 409 ``nothing-missing``: none of these numbers is missing.
     """
-    device = session.scalars(_visible(session).where(SaleDevice.name == name).with_for_update()).one_or_none()
+    device = session.scalars(_visible(session).where(SaleDevice.id == device_id).with_for_update()).one_or_none()
     if device is None:
         raise NotFound("There is no such device.", code="unknown-device")
+    name = device.name
     gaps = [gap for gap in _gaps(session, name, first, last) if gap["written_off"] is None]
     if not gaps:
         raise Conflict("None of these numbers is missing.", code="nothing-missing")
@@ -130,16 +135,21 @@ def _enter(session: Session, arrivals: Mapping[str, _Arrival]) -> dict[str, set[
     for name in sorted(arrivals):
         arrival = arrivals[name]
         highest = max(arrival.numbers)
+        condition, places = _is_own(session)
         # The row is locked by this, whether it is new or not.
         last = session.execute(
             text(
                 "INSERT INTO sale_device (name, last_number, seller_id, warehouse_id, last_seen_at)"
                 " VALUES (:name, 0, :seller, :warehouse, :now) ON CONFLICT (name) DO UPDATE SET"
                 " last_seen_at = :now, seller_id = :seller,"
-                " warehouse_id = COALESCE(:warehouse, sale_device.warehouse_id) RETURNING last_number"
+                " warehouse_id = COALESCE(:warehouse, sale_device.warehouse_id)"
+                f" WHERE {condition} RETURNING last_number"
             ),
-            {"name": name, "seller": actor.user_id, "warehouse": arrival.warehouse_id, "now": now},
-        ).scalar_one()
+            {"name": name, "seller": actor.user_id, "warehouse": arrival.warehouse_id, "now": now, **places},
+        ).scalar()
+        if last is None:
+            seen[name] = set()
+            continue
         seen[name] = _fill(session, name, {number for number in arrival.numbers if number <= last})
         if highest > last:
             _advance(session, name, last, sorted(number for number in arrival.numbers if number > last))
@@ -169,6 +179,22 @@ def _advance(session: Session, name: str, last: int, numbers: Sequence[int]) -> 
     _replace(session, [], [_gap(name, piece) for piece in skipped])
     session.execute(
         text("UPDATE sale_device SET last_number = :last WHERE name = :name"), {"last": numbers[-1], "name": name}
+    )
+
+
+def _is_own(session: Session) -> tuple[str, dict[str, Any]]:
+    """Return the condition that the actor may count in a device's name, and its parameters.
+
+    The device itself may, and who works where it was last seen: somebody in another shop could make it wait for a
+    billion sales by calling himself so.
+    """
+    actor = actor_of(session)
+    if actor.warehouse_ids is None:
+        return "1 = 1", {}
+    return (
+        "(sale_device.name = :own_name OR sale_device.warehouse_id IS NULL"
+        f" OR sale_device.warehouse_id {_among(session, 'own_places')})",
+        {"own_name": actor.device, "own_places": _keys(session, sorted(actor.warehouse_ids))},
     )
 
 
@@ -249,6 +275,7 @@ def _visible(session: Session) -> Any:
 
 def _show(device: SaleDevice, ranges: Mapping[str, list[list[int]]]) -> dict[str, Any]:
     return {
+        "id": device.id,
         "name": device.name,
         "last_number": device.last_number,
         "missing": ranges.get(device.name, []),
@@ -301,10 +328,10 @@ def _replace(session: Session, gone: Sequence[Mapping[str, Any]], rows: Sequence
         session.execute(SaleDeviceGap.__table__.insert(), rows)  # type: ignore[attr-defined]
 
 
-def _among(session: Session) -> str:
-    """Return the condition of being among the parameter ``keys``."""
+def _among(session: Session, parameter: str = "keys") -> str:
+    """Return the condition of being among the values of a parameter."""
     is_postgresql = session.get_bind().dialect.name == "postgresql"
-    return "= ANY(:keys)" if is_postgresql else "IN (SELECT value FROM json_each(:keys))"
+    return f"= ANY(:{parameter})" if is_postgresql else f"IN (SELECT value FROM json_each(:{parameter}))"
 
 
 def _keys(session: Session, keys: Sequence[Any]) -> Any:

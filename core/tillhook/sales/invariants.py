@@ -70,6 +70,16 @@ _RETURNS = text(
      GROUP BY o.sale_id, o.id, o.quantity HAVING -SUM(r.quantity) > o.quantity
     """
 )
+_REFUNDS = text(
+    """
+    SELECT o.sale_id, o.id, o.total_price - o.discount_share AS expected,
+           -SUM(r.total_price - r.discount_share) AS actual
+      FROM sale_line r JOIN sale s ON s.id = r.sale_id AND s.kind IN ('return', 'exchange')
+      JOIN sale_line o ON o.id = r.origin_line_id
+     GROUP BY o.sale_id, o.id, o.total_price, o.discount_share
+    HAVING -SUM(r.total_price - r.discount_share) > o.total_price - o.discount_share
+    """
+)
 # A document that takes a sale back: of one that sold something, and a cancellation is of all of a sale and alone.
 _TAKEN_BACK = text(
     """
@@ -129,6 +139,8 @@ def _goods(connection: Connection) -> Iterator[Difference]:
 def _returns(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_RETURNS):
         yield _amounts("returns", f"sale {row.sale_id}, line {row.id}: returned", row.expected, row.actual)
+    for row in connection.execute(_REFUNDS):
+        yield _amounts("returns", f"sale {row.sale_id}, line {row.id}: paid back", row.expected, row.actual)
 
 
 def _taken_back(connection: Connection) -> Iterator[Difference]:

@@ -35,6 +35,9 @@ def post_sale(session: Session, command: SaleCommand, *, is_offline: bool = Fals
         DomainError: The sale cannot be posted, and nothing was written.
         RetryTransaction: A concurrent sale came between; run the transaction again.
     """
+    if command.returns is not None:
+        # Before it is looked up: of two that are sent at once, the second must find the first, not an empty line.
+        lock_families(session, [command.returns])
     outcome = post_batch(session, [command], is_offline=is_offline)[0]
     if outcome.error is not None and outcome.error.code != "external-id-reused":
         raise outcome.error

@@ -121,6 +121,9 @@ def accept(session: Session, exception_id: int, changes: Mapping[str, Any]) -> d
         RetryTransaction: The device sent it at the same moment; run the transaction again.
     """
     exception = _locked(session, exception_id)
+    if exception.sale_id is not None:
+        # A return of which a part was not left: accepted, it would take the other part back once more.
+        raise _posted_already(exception.sale_id)
     payload, fields = _changed(exception, changes)
     own = actor_of(session)
     before = {name: exception.payload.get(name) for name in payload if payload[name] != exception.payload.get(name)}

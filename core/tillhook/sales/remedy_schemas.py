@@ -141,6 +141,7 @@ class SaleExceptionsOut(Schema):
 class DeviceOut(Schema):
     """A device that counts its sales; ``missing`` are ranges, first and last number of each."""
 
+    id = fields.Integer()
     name = fields.String()
     last_number = fields.Integer()
     missing = fields.List(fields.List(fields.Integer()))

@@ -87,7 +87,7 @@ def sync_sales(call: Call) -> Any:
     outcomes |= refuse_unreadable(call.session, unreadable)
     return {
         "results": [_result(body, outcomes[position]) for position, body in enumerate(bodies)],
-        "missing": missing_numbers(call.session, devices),
+        "missing": missing_numbers(call.session, devices, own_only=True),
         "reused": [
             _reused(commands[position], outcomes[position])
             for position in commands
@@ -153,9 +153,9 @@ def devices(call: Call) -> Any:
     return {"items": items, "next_cursor": cursor}
 
 
-def write_numbers_off(call: Call, name: str) -> Any:
+def write_numbers_off(call: Call, device_id: int) -> Any:
     """Stop waiting for missing numbers of a device."""
-    return write_off(call.session, name, call.body["first"], call.body["last"], call.body["reason"])
+    return write_off(call.session, device_id, call.body["first"], call.body["last"], call.body["reason"])
 
 
 def by_device(actor: Actor, command: Made) -> Made:
@@ -335,7 +335,7 @@ ROUTES = (
     ),
     Route(
         method="POST",
-        path="/sales/devices/{name}/write-off",
+        path="/sales/devices/{device_id:int}/write-off",
         handler=write_numbers_off,
         permission="sales:device:write_off",
         body=WriteOffIn,
