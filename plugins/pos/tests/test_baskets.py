@@ -57,7 +57,7 @@ def test_codes_and_plain_items_mix_in_their_order(client, make, tea, eggs):
         {"code": EAN8, "quantity": 2},
         {"product_id": plain.id, "quantity": "3", "discount_per_item": "0.10"},
         {"code": PRICED},
-        {"product_data": {"name": "Walk-in", "price": "4.00"}, "quantity": 1},
+        {"product_data": {"name": "Walk-in"}, "quantity": 1, "unit_price": "4.00"},
         {"code": EAN13, "discount_per_item": "0.50"},
         {"code": EAN13},
     ]

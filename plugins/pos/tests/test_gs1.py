@@ -177,7 +177,7 @@ def test_an_expired_lot_needs_the_permission(client, make):
     assert sell(client, code, as_="admin", warehouse=make.main).status_code == 201
 
 
-def test_a_lot_of_goods_without_lots_is_shown_and_kept_on_the_line(client, make):
+def test_a_lot_of_goods_without_lots_is_shown_and_sells_them_all_the_same(client, make):
     make.product(barcode=EAN13, stock=5)
     shown = scan(client, f"01{GTIN}17{day(SOON)}10ANY").json
     assert shown["lot"] is None and "batch_number" not in shown["item"]
@@ -421,7 +421,7 @@ def test_any_text_is_read_or_refused(text):
             assert error.code in ("bad-element-string", "ambiguous-code")
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     code=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
     | st.text(st.sampled_from("0123456789()]C1dQ<GS>{}^/%\x1d\x00\x07 ."), min_size=1, max_size=40)
