@@ -17,8 +17,12 @@ PERSONAL = "user:"
 
 
 def till_name(source_device: str, seller_id: int | None) -> str:
-    """Return whose drawer a document's money is in: the device's, else the seller's own."""
-    return f"{PERSONAL}{seller_id}" if source_device == _NO_DEVICE else source_device
+    """Return whose drawer a document's money is in: the device's, else the seller's own.
+
+    A client may call itself anything, but not a drawer of another person.
+    """
+    is_device = source_device != _NO_DEVICE and not source_device.startswith(PERSONAL)
+    return source_device if is_device else f"{PERSONAL}{seller_id}"
 
 
 def rows_of_drafts(drafts: Sequence[SaleDraft]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -20,7 +20,7 @@ from tillhook_pos.models import Till, TillSession
 from tillhook_pos.sessions.drawers import Document, among_keys
 
 #: What the kinds of documents are called in a report.
-_KINDS = {"sale": "sales", "return": "returns", "exchange": "exchanges", "cancellation": "cancellations"}
+KINDS = {"sale": "sales", "return": "returns", "exchange": "exchanges", "cancellation": "cancellations"}
 
 _DOCUMENTS = """
 SELECT kind, COUNT(*) AS count, SUM(total_amount) AS total, SUM(tax_amount) AS tax,
@@ -149,7 +149,7 @@ def veil(report: dict[str, Any]) -> dict[str, Any]:
     """Return the report without whatever tells how much must be in the drawer; numbers of documents remain."""
     return {
         **report,
-        **{name: report[name] | {"total": None} for name in _KINDS.values()},
+        **{name: report[name] | {"total": None} for name in KINDS.values()},
         "is_blind": True,
         "net_total": None,
         "tax_total": None,
@@ -181,7 +181,7 @@ class _Figures:
 
     def documents(self, places: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
-        for kind, name in _KINDS.items():
+        for kind, name in KINDS.items():
             row = self._kinds.get(kind)
             total = from_units(int(row["total"])) if row else ZERO
             shown[name] = {"count": row["count"] if row else 0, "total": format_money(total, places)}

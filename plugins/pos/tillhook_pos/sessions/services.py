@@ -258,7 +258,8 @@ def _locked_till(session: Session, name: str, warehouse: int | None) -> Till:
     if warehouse not in (None, till.warehouse_id):
         raise ValidationFailed.at("till", "A till of this name is in another warehouse.", code="till-elsewhere")
     _require_active(session, till.warehouse_id, "till")
-    if not till.is_active:
+    # What a till that is out of use has still to report, somebody who manages tills brings onto a Z report.
+    if not till.is_active and not actor_of(session).can(permissions.TILL_MANAGE):
         raise ValidationFailed.at("till", "This till is out of use.", code="till-inactive")
     return till
 

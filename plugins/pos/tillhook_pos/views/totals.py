@@ -31,7 +31,8 @@ _TAKE_UNLOCKED_BATCH = text(_TAKE_BATCH.text.replace(":limit)", ":limit FOR UPDA
 _ADOPT = text(
     f"""
     INSERT INTO pos_document (sale_id, till, session_id, is_late, is_counted)
-    SELECT s.id, CASE s.source_device WHEN 'web' THEN '{PERSONAL}' || COALESCE(CAST(s.seller_id AS TEXT), 'None')
+    SELECT s.id, CASE WHEN s.source_device = 'web' OR SUBSTR(s.source_device, 1, {len(PERSONAL)}) = '{PERSONAL}'
+                 THEN '{PERSONAL}' || COALESCE(CAST(s.seller_id AS TEXT), 'None')
                  ELSE s.source_device END, NULL, FALSE, :is_counted
       FROM sale s LEFT JOIN pos_document p ON p.sale_id = s.id
      WHERE s.channel = '{CHANNEL}' AND p.sale_id IS NULL ON CONFLICT DO NOTHING
