@@ -189,3 +189,18 @@ def test_one_bad_return_of_a_batch_stops_no_other(shop, make, product, runtime):
     results = shop.sync(bad, shop.back(sale), sale)
     assert statuses(results) == [("rejected", "unknown-line"), ("created", None), ("created", None)]
     assert make.stock(product) == 18 and clean(runtime)
+
+
+def test_a_sale_arrives_however_many_returns_wait_for_it(shop, client, make, product, runtime, monkeypatch):
+    monkeypatch.setattr("tillhook.sales.waiting.AT_ONCE", 2)
+    sale = shop.sale("5")
+    shop.sync(*[shop.back(sale) for _ in range(5)])
+    (result,) = shop.sync(sale)
+    assert result["status"] == "created"
+    waiting = {"status": "waiting"}
+    # Two with the sales of the sync, two for the answer.
+    assert len(client.get("/api/sales/exceptions", params=waiting).json["items"]) == 1
+    with runtime.unit_of_work() as session:
+        post_waiting(session)
+    assert client.get("/api/sales/exceptions", params=waiting).json["items"] == []
+    assert make.stock(product) == 20 and clean(runtime)

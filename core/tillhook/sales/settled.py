@@ -91,6 +91,8 @@ def close_kept(session: Session, posted: Sequence[tuple[SaleCommand, int]]) -> N
                 resolution="Posted when it was sent again.",
                 resolved_at=utc_now(),
             )
+            # Of a thousand that are being posted, each would be compared with all the others.
+            .execution_options(synchronize_session=False)
         )
 
 

@@ -15,6 +15,8 @@ from tillhook.sales.isolation import post_isolated
 from tillhook.sales.models import Sale, SaleException
 from tillhook.sales.settled import read_payload
 
+#: Returns posted in one transaction; the next sync and the job go on. A sale must arrive however many wait for it.
+AT_ONCE = 100
 _DUE = (
     select(SaleException)
     .join(Sale, Sale.external_id == SaleException.origin_external_id)
@@ -38,13 +40,15 @@ _DISCARD = text(
 
 
 def post_waiting(session: Session) -> None:
-    """Post every waiting return whose sale has arrived, in the name of who sent it.
+    """Post waiting returns whose sale has arrived, in the name of who sent them, ``AT_ONCE`` of them at most.
 
     One that cannot be posted stays for a person to look at, with the reason. Called when a sale is posted that is
     waited for, with each sync, and by a job: a return and its sale that come at the same moment don't see each other.
     """
+    left = AT_ONCE
     # What is posted may be waited for itself: an exchange whose goods came back.
-    while due := session.scalars(_DUE).all():
+    while left and (due := session.scalars(_DUE.limit(left)).all()):
+        left -= len(due)
         for exception in due:
             _post_one(session, exception.id, exception.seller_id, exception)
 
