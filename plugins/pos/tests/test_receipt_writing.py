@@ -3,6 +3,7 @@
 import io
 import time
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
 
 import pypdfium2
 import pytest
@@ -15,7 +16,7 @@ from pypdf import PdfReader
 from wcwidth import wcswidth
 
 from tillhook_pos.receipts import fonts, pdf, printer
-from tillhook_pos.receipts.bidi import levels, visual_order
+from tillhook_pos.receipts.directions import stretches
 from tillhook_pos.receipts.marks import Block, block_of, written
 from tillhook_pos.receipts.rows import Barcode, Cells, Gap, Pair, Rule, Square, Words
 from tillhook_pos.receipts.text import render
@@ -63,7 +64,7 @@ def test_what_no_font_has_is_an_empty_box_not_nothing():
     assert not line.is_complete and line.width > fonts.shape("ab").width
     box = block_of(Words("\ue123"), 200)
     assert min(printer.picture(box, 100).convert("L").tobytes()) == 0
-    assert "\ue123" in read(pdf_of("a\ue123b"))
+    assert "\ue123" in with_pdfium(pdf_of("a\ue123b"))
 
 
 @pytest.mark.skipif(not has_cjk, reason="needs the extra cjk")
@@ -88,24 +89,51 @@ def pdf_of(*lines, size=9):
     return pdf.write([pdf.Page(400, 20 * len(lines) + 20, marks)], title="Sample ₹")
 
 
-def read(content):
-    said = pypdfium2.PdfDocument(content)[0].get_textpage().get_text_range()
-    return said.replace("\u200b", "")
+def with_pdfium(content):
+    return pypdfium2.PdfDocument(content)[0].get_textpage().get_text_range()
 
 
-#: From right to left readers differ in what order they read, and of Khmer one here reads a syllable twice.
-_OTHERWISE = ("arabic", "urdu", "hebrew", "signs", "khmer")
+def with_pypdf(content):
+    # It heeds no marks, so it meets the glyphs whose text another one says.
+    return PdfReader(io.BytesIO(content)).pages[0].extract_text().replace("\u200b", "")
 
 
-@pytest.mark.parametrize("script", [name for name in SAMPLES if name not in _OTHERWISE])
-def test_a_pdf_can_be_copied_from(script):
+READERS = pytest.mark.parametrize("read", [with_pdfium, with_pypdf])
+RIGHT_TO_LEFT = ("arabic", "urdu", "hebrew")
+
+
+@READERS
+@pytest.mark.parametrize("script", [name for name in SAMPLES if name not in (*RIGHT_TO_LEFT, "signs")])
+def test_a_pdf_can_be_copied_from(read, script):
     said = read(pdf_of(SAMPLES[script]))
     assert unicodedata.normalize("NFC", "".join(said.split())) == "".join(SAMPLES[script].split())
 
 
-def test_letters_from_right_to_left_can_be_copied_too():
-    for text in ("العربية", "שלום"):
-        assert sorted("".join(read(pdf_of(text)).split())) == sorted(text)
+@READERS
+@pytest.mark.parametrize("text", ["العربية", "پچگ", "ٹماٹر", "שלום", "שָׁלוֹם", "Bread (خبز) 500 g", "חלב 3%"])
+def test_words_from_right_to_left_are_read_in_their_order(read, text):
+    # A reader may see a blank after points.
+    said = "".join(unicodedata.normalize("NFC", read(pdf_of(text))).split())
+    for word in text.replace("(", "").replace(")", "").split():
+        assert word in said
+
+
+@READERS
+def test_a_font_may_be_used_for_more_letters_than_a_byte_counts(read):
+    letters = [char for char in map(chr, range(0xC0, 0x530)) if unicodedata.category(char) in ("Lu", "Ll")]
+    rows = ["".join(letters[start : start + 40]) for start in range(0, len(letters), 40)]
+    said = read(pdf_of(*rows))
+    assert "".join(said.split()) == "".join(letters)
+
+
+def test_documents_written_at_once_are_each_right():
+    texts = [
+        f"{SAMPLES[script]} {number}" for number, script in enumerate(("latin", "greek", "devanagari", "thai") * 5)
+    ]
+    with ThreadPoolExecutor(8) as threads:
+        written_at_once = list(threads.map(pdf_of, texts))
+    for text, content in zip(texts, written_at_once, strict=True):
+        assert "".join(with_pdfium(content).split()) == "".join(text.split())
 
 
 def test_fonts_are_embedded_and_only_what_is_needed_of_them():
@@ -114,8 +142,7 @@ def test_fonts_are_embedded_and_only_what_is_needed_of_them():
     assert len(found) == 3 and len(content) < 30_000
     for font in found.values():
         font = font.get_object()
-        descendant = font["/DescendantFonts"][0].get_object()
-        data = descendant["/FontDescriptor"]["/FontFile2"].get_data()
+        data = font["/FontDescriptor"]["/FontFile2"].get_data()
         outlines = hb.Face(hb.Blob(data))
         assert outlines.glyph_count < 30 and "glyf" in outlines.table_tags and "fvar" not in outlines.table_tags
         assert "/ToUnicode" in font and "+" in font["/BaseFont"]
@@ -138,29 +165,30 @@ def test_it_is_quick_once_the_fonts_are_loaded():
         return pdf.write([pdf.Page(227, 800, marks)], title="x")
 
     write()
-    # The best of several: another process may take this one's turn.
+    # What the processor does for it, and the best of several: other processes take their turns.
     best = min(_seconds(write) for _ in range(5))
     assert best < 0.05
 
 
 def _seconds(function):
-    start = time.perf_counter()
+    start = time.thread_time()
     function()
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 # --- pictures ----------------------------------------------------------------------------------------------
 
 
-def test_a_picture_looks_like_the_pdf():
-    text = "क्षत्रिय خبز ₹ 12.50"
+# Several of these have marks of different heights, one after the other.
+@pytest.mark.parametrize("text", ["क्षत्रिय خبز ₹ 12.50", "שָׁלוֹם לְכֻלָּם", "น้ำแข็ง ที่นี่", "ٹماٹر ڑ ے"])
+def test_a_picture_looks_like_the_pdf(text):
     block = Block(20, (written(text, 4, 2, 9),))
     drawn = printer.picture(block, 576).convert("L")
     page = pypdfium2.PdfDocument(pdf.write([pdf.Page(204.09, 20, block.marks)], title="x"))[0]
     rendered = page.render(scale=576 / 204.09).to_pil().convert("L").crop((0, 0, 576, drawn.height))
     dark = [(drawn.getpixel((x, y)) < 128, rendered.getpixel((x, y)) < 128) for x in range(576) for y in range(50)]
     both, either = sum(a and b for a, b in dark), sum(a or b for a, b in dark)
-    assert either > 500 and both / either > 0.6
+    assert either > 400 and both / either > 0.6
 
 
 CODES = ("OS2611210000001", "TH1R.OS2611210000001.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "TH1.12.3." + "ABCDEFGHIJ234567" * 74)
@@ -198,12 +226,22 @@ MIXED = st.text(alphabet="abcXYZ 0123456789.,:-+%₪$/!אבגدعرب١٢٣", ma
 @example("שלום ABC (DEF) 12")
 @example("خبز 6,50 ₪ -3")
 def test_directions_are_as_unicode_says(text):
-    order = visual_order(levels(text))
-    ours = "".join(text[index] for index in order)
-    theirs = get_display(text)
-    # The oracle also turns brackets round, which HarfBuzz does here.
+    found = stretches(text)
+    ours = "".join(part[::-1] if is_right_to_left else part for part, is_right_to_left in found)
+    # The library also turns brackets round, which HarfBuzz does here.
     swapped = str.maketrans("()", "((")
-    assert ours.translate(swapped) == theirs.translate(swapped)
+    assert ours.translate(swapped) == get_display(text).translate(swapped)
+    for part, is_right_to_left in found:
+        assert part in text
+        strong = {unicodedata.bidirectional(char) for char in part} & {"L", "R", "AL"}
+        assert strong <= ({"R", "AL"} if is_right_to_left else {"L"})
+
+
+@pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
+def test_joiners_stay_with_their_letter(joiner):
+    for text in (f"می{joiner}خواهم", f"ب{joiner}", f"a ب{joiner}", f"ب a{joiner}"):
+        assert any(joiner in part and part in text for part, _ in stretches(text))
+        assert "".join(sorted("".join(part for part, _ in stretches(text)))) == "".join(sorted(text))
 
 
 # --- text --------------------------------------------------------------------------------------------------

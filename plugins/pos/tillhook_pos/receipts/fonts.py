@@ -1,8 +1,8 @@
 """The fonts that come with the installation, and writing a line of any script with them.
 
 A line is shaped by HarfBuzz: ligatures, conjuncts, joined and reordered letters, in the order of
-:mod:`tillhook_pos.receipts.bidi`. Each character is written in the first font that has it; what none has shows as the
-empty box that fonts have for that. Fonts are opened when the first line is written, not when the server starts.
+:mod:`tillhook_pos.receipts.directions`. Each character is written in the first font that has it; what none has shows
+as the empty box that fonts have for that. Fonts are opened when the first line is written, not when the server starts.
 
 Lengths here are in thousandths of the font size.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uharfbuzz as hb
 
-from tillhook_pos.receipts.bidi import levels, visual_order
+from tillhook_pos.receipts.directions import stretches
 
 #: What the size of a font is divided into.
 EM = 1000
@@ -112,10 +112,11 @@ class Face:
 @lru_cache(maxsize=_CACHED_LINES)
 def shape(text: str, *, bold: bool = False) -> Line:
     """Return a cleaned text as a line of glyphs."""
-    runs = [(face, part, level) for level, stretch in _of_one_level(text) for face, part in _of_one_face(stretch, bold)]
-    order = visual_order([level for _, _, level in runs])
-    shaped = tuple(runs[index][0].shape(runs[index][1], right_to_left=bool(runs[index][2] % 2)) for index in order)
-    return Line(shaped, sum(glyph.advance for run in shaped for glyph in run.glyphs))
+    shaped: list[Run] = []
+    for stretch, right_to_left in stretches(text):
+        runs = [face.shape(part, right_to_left=right_to_left) for face, part in _of_one_face(stretch, bold)]
+        shaped += reversed(runs) if right_to_left else runs
+    return Line(tuple(shaped), sum(glyph.advance for run in shaped for glyph in run.glyphs))
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
@@ -169,15 +170,6 @@ def _parts(text: str, starts: Sequence[int]) -> dict[int, str]:
     """Return the part of the text that each cluster shows, by its start."""
     ordered = sorted(set(starts))
     return {start: text[start:end] for start, end in zip(ordered, [*ordered[1:], len(text)], strict=True)}
-
-
-def _of_one_level(text: str) -> Iterator[tuple[int, str]]:
-    found = levels(text)
-    start = 0
-    for index in range(1, len(text) + 1):
-        if index == len(text) or found[index] != found[start]:
-            yield found[start], text[start:index]
-            start = index
 
 
 def _of_one_face(text: str, bold: bool) -> Iterator[tuple[Face, str]]:

@@ -1,38 +1,34 @@
-"""A small writer of PDF: pages of shaped lines and black boxes, with what is needed of the fonts inside.
+"""Pages of shaped lines and black boxes as a PDF, by reportlab.
 
-It writes glyphs as HarfBuzz placed them, which a library that is given characters cannot, and reads nothing: no
-markup, no file, no address. Each glyph is entered together with the text that it shows, so that a receipt can be
-searched and copied from.
+HarfBuzz has chosen the glyphs and placed them; reportlab writes the file, with what is needed of the fonts inside.
+Nothing of a receipt is markup to it, and no file or address is ever opened for one.
 """
 
-import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import io
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
-import uharfbuzz as hb
+from reportlab import rl_config
+from reportlab.pdfgen.canvas import FILL_NON_ZERO, Canvas
+from reportlab.pdfgen.pathobject import PDFPathObject
+from reportlab.pdfgen.textobject import PDFTextObject
 
-from tillhook_pos.receipts.fonts import EM, Face, Glyph, Run
-from tillhook_pos.receipts.marks import Box, Mark, Written
+from tillhook_pos.receipts.embedding import embedded, utf16
+from tillhook_pos.receipts.fonts import EM, Glyph, Line, Run, faces
+from tillhook_pos.receipts.marks import Box, Mark
 
-#: Tables that a glyph's outline does not need.
-_DROPPED = ("GSUB", "GPOS", "GDEF", "BASE", "STAT", "name", "post", "OS/2", "cmap", "DSIG", "gasp", "meta")
-_TO_UNICODE = """/CIDInit /ProcSet findresource begin
-12 dict begin
-begincmap
-/CIDSystemInfo << /Registry (Adobe) /Ordering (UCS) /Supplement 0 >> def
-/CMapName /Adobe-Identity-UCS def
-/CMapType 2 def
-1 begincodespacerange
-<0000> <FFFF>
-endcodespacerange
-{entries}
-endcmap
-CMapName currentdict /CMap defineresource pop
-end
-end"""
-_NO_WIDTH = "\u200b"
-#: How many entries one section of a CMap may have.
-_CMAP_SECTION = 100
+# Its markup and its pictures may name files and addresses. Receipts have neither; this is in case one ever has.
+rl_config.trustedSchemes = ["data"]
+rl_config.trustedHosts = []
+# Pages as bytes, not written out in letters.
+rl_config.useA85 = 0
+
+#: One document at a time: its fonts are shared, and written in milliseconds.
+_WRITING = threading.Lock()
+
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,223 +42,149 @@ class Page:
 
 def write(pages: Sequence[Page], *, title: str) -> bytes:
     """Return a PDF file."""
-    return _Document().write(pages, title)
+    file = io.BytesIO()
+    with _WRITING:
+        # Without a first font reportlab names Helvetica on every page, and does not embed it.
+        first = embedded(faces(bold=False)[0]).fontName
+        canvas = Canvas(file, pageCompression=1, pdfVersion=(1, 5), initialFontName=first)
+        canvas.setTitle(title)
+        canvas.setAuthor("")
+        canvas.setSubject("")
+        canvas.setCreator("Tillhook")
+        canvas.setViewerPreference("DisplayDocTitle", "true")
+        for page in pages:
+            _write_page(canvas, page)
+        canvas.save()
+    return file.getvalue()
 
 
-@dataclass
-class _Font:
-    """A font as one document uses it: its characters are numbered as they come."""
-
-    face: Face
-    name: str
-    numbers: dict[tuple[int, str], int] = field(default_factory=dict)
-
-    def number(self, glyph: int, text: str) -> int:
-        return self.numbers.setdefault((glyph, text), len(self.numbers) + 1)
-
-
-class _Document:
-    def __init__(self) -> None:
-        self._objects: list[bytes] = []
-        self._fonts: dict[Face, _Font] = {}
-
-    def write(self, pages: Sequence[Page], title: str) -> bytes:
-        catalogue, tree, information, resources = (self._reserve() for _ in range(4))
-        kids = [self._page(page, tree, resources) for page in pages]
-        fonts = " ".join(f"/{font.name} {self._font(font)} 0 R" for font in self._fonts.values())
-        self._set(resources, f"<< /Font << {fonts} >> >>")
-        self._set(tree, f"<< /Type /Pages /Count {len(kids)} /Kids [{' '.join(f'{kid} 0 R' for kid in kids)}] >>")
-        self._set(catalogue, f"<< /Type /Catalog /Pages {tree} 0 R /ViewerPreferences << /DisplayDocTitle true >> >>")
-        self._set(information, f"<< /Title <{_hex(title, bom=True)}> /Producer (Tillhook) >>")
-        return self._file(catalogue, information)
-
-    def _reserve(self) -> int:
-        self._objects.append(b"")
-        return len(self._objects)
-
-    def _set(self, number: int, content: str) -> None:
-        self._objects[number - 1] = content.encode("ascii")
-
-    def _add(self, content: str) -> int:
-        number = self._reserve()
-        self._set(number, content)
-        return number
-
-    def _stream(self, data: bytes, entries: str = "") -> int:
-        packed = zlib.compress(data)
-        number = self._reserve()
-        head = f"<< {entries} /Filter /FlateDecode /Length {len(packed)} >>\nstream\n"
-        self._objects[number - 1] = head.encode("ascii") + packed + b"\nendstream"
-        return number
-
-    def _page(self, page: Page, tree: int, resources: int) -> int:
-        content = self._stream("\n".join(self._mark(mark, page.height) for mark in page.marks).encode("ascii"))
-        box = f"[0 0 {_short(page.width)} {_short(page.height)}]"
-        return self._add(
-            f"<< /Type /Page /Parent {tree} 0 R /MediaBox {box} /Resources {resources} 0 R /Contents {content} 0 R >>"
-        )
-
-    def _mark(self, mark: Mark, height: float) -> str:
+def _write_page(canvas: Canvas, page: Page) -> None:
+    canvas.setPageSize((page.width, page.height))
+    for mark in page.marks:
         if isinstance(mark, Box):
-            bottom = height - mark.y - mark.height
-            return f"{_short(mark.x)} {_short(bottom)} {_short(mark.width)} {_short(mark.height)} re f"
-        return self._written(mark, height)
-
-    def _written(self, mark: Written, height: float) -> str:
-        parts, x = ["BT"], mark.x
-        for run in mark.line.runs:
-            font = self._fonts.setdefault(run.face, _Font(run.face, f"F{len(self._fonts) + 1}"))
-            parts.append(f"/{font.name} {_short(mark.size)} Tf")
-            parts.append(f"1 0 0 1 {_short(x)} {_short(height - mark.y)} Tm")
-            parts += _show(font, run, mark.size)
-            x += sum(glyph.advance for glyph in run.glyphs) * mark.size / EM
-        return "\n".join([*parts, "ET"])
-
-    def _font(self, font: _Font) -> int:
-        """Add a font with the glyphs that were used, and return its number."""
-        face = font.face
-        data, glyphs = _subset(face, {number for number, _ in font.numbers})
-        file = self._stream(data, f"/Length1 {len(data)}")
-        tag = "".join(chr(65 + (len(data) >> shift) % 26) for shift in range(6))
-        name = f"{tag}+{face.name}{'-Bold' if face.bold else ''}"
-        extents = face.font.get_font_extents("ltr")
-        descriptor = self._add(
-            f"<< /Type /FontDescriptor /FontName /{name} /Flags 4 /FontBBox [-500 -500 1500 1200] /ItalicAngle 0"
-            f" /Ascent {extents.ascender} /Descent {extents.descender} /CapHeight 700 /StemV {face.weight // 5}"
-            f" /FontFile2 {file} 0 R >>"
-        )
-        widths = " ".join(str(face.nominal_advance(number)) for number, _ in font.numbers)
-        mapping = b"\0\0" + b"".join(glyphs[number].to_bytes(2, "big") for number, _ in font.numbers)
-        descendant = self._add(
-            f"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /{name} /FontDescriptor {descriptor} 0 R /DW {EM}"
-            " /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>"
-            f" /W [1 [{widths}]] /CIDToGIDMap {self._stream(mapping)} 0 R >>"
-        )
-        to_unicode = self._stream(_to_unicode(font.numbers).encode("ascii"))
-        return self._add(
-            f"<< /Type /Font /Subtype /Type0 /BaseFont /{name} /Encoding /Identity-H"
-            f" /DescendantFonts [{descendant} 0 R] /ToUnicode {to_unicode} 0 R >>"
-        )
-
-    def _file(self, catalogue: int, information: int) -> bytes:
-        out = bytearray(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
-        places = []
-        for number, content in enumerate(self._objects, 1):
-            places.append(len(out))
-            out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
-        start = len(out)
-        out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(places) + 1)
-        out += b"".join(b"%010d 00000 n \n" % place for place in places)
-        trailer = f"<< /Size {len(places) + 1} /Root {catalogue} 0 R /Info {information} 0 R >>"
-        out += f"trailer\n{trailer}\nstartxref\n{start}\n%%EOF\n".encode("ascii")
-        return bytes(out)
+            bottom = page.height - mark.y - mark.height
+            canvas.rect(mark.x, bottom, mark.width, mark.height, stroke=0, fill=1)
+        elif mark.line.runs:
+            text = _Text(canvas)
+            text.write(mark.line, mark.size, mark.x, page.height - mark.y)
+            text.draw()
+    canvas.showPage()
 
 
-def _show(font: _Font, run: Run, size: float) -> list[str]:
-    """Return the operators that show a run's glyphs from where the pen stands."""
-    pen = _Pen(font, size)
-    for group in _groups(run):
-        text = group[0].text
-        base = max(group, key=lambda glyph: glyph.advance)
-        # Several glyphs that show a part of the text together are marked with it; each alone would be read as nothing.
-        # From right to left, where readers turn round what they find, only one of them is read.
-        together = len(group) > 1 and not run.is_right_to_left
-        if together:
-            pen.begin(text)
-        for glyph in group:
-            silent = run.is_right_to_left and glyph is not base
-            if silent:
-                pen.begin("")
-            pen.show(glyph, text if glyph is base else "")
-            if silent:
-                pen.end()
-        if together:
-            pen.end()
-    return pen.finish()
+class _Text(PDFTextObject):
+    """A line's glyphs, and what they say.
+
+    Several glyphs may show a part of the text together. The widest of them reads as that part; from left to right the
+    whole run is marked with its text, for readers that heed this. From right to left the mark does harm: readers turn
+    round what they find on the page, but not what it is marked with. There the others are nearly always the dots and
+    points of a letter, which are drawn as shapes and so read as nothing.
+    """
+
+    def __init__(self, canvas: Canvas) -> None:
+        super().__init__(canvas)
+        self._shapes: PDFPathObject | None = None
+
+    def write(self, line: Line, size: float, x: float, y: float) -> None:
+        """Add a line that begins at ``x`` and stands on ``y``."""
+        for run in line.runs:
+            glyphs = list(_read(run.glyphs))
+            is_marked = not run.is_right_to_left and not all(glyph.text or _is_dot(glyph) for glyph in glyphs)
+            if is_marked:
+                said = utf16("\ufeff" + "".join(glyph.text for glyph in run.glyphs))
+                self._code.append(f"/Span << /ActualText <{said}> >> BDC")
+            self._write_run(run, glyphs, size, x, y)
+            if is_marked:
+                self._code.append("EMC")
+            x += _width(glyphs, size)
+
+    def draw(self) -> None:
+        """Put all that was added on the page."""
+        self._canvas.drawText(self)
+        if self._shapes is not None:
+            self._canvas.drawPath(self._shapes, stroke=0, fill=1, fillMode=FILL_NON_ZERO)
+
+    def _write_run(self, run: Run, glyphs: Iterable[Glyph], size: float, x: float, y: float) -> None:
+        font = embedded(run.face)
+        self.setFont(font.fontName, size)
+        # reportlab loses count when glyphs of different heights follow each other, so each height begins anew.
+        for (is_dot, rise), level in groupby(glyphs, key=lambda glyph: (_is_dot(glyph), glyph.y_offset)):
+            together = list(level)
+            if is_dot:
+                for glyph in together:
+                    self._shape(run, glyph, size, x, y)
+            else:
+                self.setTextOrigin(round(x, 3), round(y + rise * size / EM, 3))
+                self.textOut(font.shaped(together, self._canvas._doc))
+            x += _width(together, size)
+
+    def _shape(self, run: Run, glyph: Glyph, size: float, x: float, y: float) -> None:
+        self._shapes = self._shapes or self._canvas.beginPath()
+        scale = size / EM
+        pen = _Pen(self._shapes, scale, x + glyph.x_offset * scale, y + glyph.y_offset * scale)
+        run.face.font.draw_glyph_with_pen(glyph.number, pen)
 
 
 class _Pen:
-    """Writes one run's operators."""
+    """Adds an outline, as HarfBuzz describes it, to a path."""
 
-    def __init__(self, font: _Font, size: float) -> None:
-        self._font = font
-        self._size = size
-        self._parts: list[str] = []
-        #: What the next TJ shows.
-        self._row: list[str] = []
-        #: How far the next glyph is from where the one before ends by its own width.
-        self._shift = 0
+    def __init__(self, path: PDFPathObject, scale: float, x: float, y: float) -> None:
+        self._path = path
+        self._scale = scale
+        self._origin = (x, y)
+        self._last: Point = (0, 0)
 
-    def show(self, glyph: Glyph, text: str) -> None:
-        """Show a glyph that is read as ``text``."""
-        if glyph.y_offset:
-            self._operator(f"{_short(glyph.y_offset * self._size / EM)} Ts")
-        if moved := self._shift + glyph.x_offset:
-            self._row.append(f" {-moved} ")
-        self._row.append(f"<{self._font.number(glyph.number, text):04X}>")
-        if glyph.y_offset:
-            self._operator("0 Ts")
-        self._shift = glyph.advance - glyph.x_offset - self._font.face.nominal_advance(glyph.number)
+    def moveTo(self, point: Point) -> None:
+        self._path.moveTo(*self._placed(point))
 
-    def begin(self, text: str) -> None:
-        """Have what follows read as ``text``, whatever its glyphs say."""
-        self._operator(f"/Span << /ActualText <{_hex(text, bom=True)}> >> BDC")
+    def lineTo(self, point: Point) -> None:
+        self._path.lineTo(*self._placed(point))
 
-    def end(self) -> None:
-        self._operator("EMC")
+    def curveTo(self, first: Point, second: Point, end: Point) -> None:
+        self._path.curveTo(*self._placed(first), *self._placed(second), *self._placed(end))
 
-    def finish(self) -> list[str]:
-        self._flush()
-        return self._parts
+    def qCurveTo(self, middle: Point, end: Point) -> None:
+        """Add a curve of TrueType as one of PDF, which has one point more."""
+        self.curveTo(_two_thirds(self._last, middle), _two_thirds(end, middle), end)
 
-    def _operator(self, operator: str) -> None:
-        self._flush()
-        self._parts.append(operator)
+    def closePath(self) -> None:
+        self._path.close()
 
-    def _flush(self) -> None:
-        if self._row:
-            self._parts.append(f"[{''.join(self._row)}] TJ")
-            self._row = []
+    def _placed(self, point: Point) -> Point:
+        self._last = point
+        return (
+            round(self._origin[0] + point[0] * self._scale, 3),
+            round(self._origin[1] + point[1] * self._scale, 3),
+        )
 
 
-def _groups(run: Run) -> list[list[Glyph]]:
+def _two_thirds(start: Point, end: Point) -> Point:
+    return (start[0] + 2 * end[0]) / 3, (start[1] + 2 * end[1]) / 3
+
+
+def _width(glyphs: Iterable[Glyph], size: float) -> float:
+    return sum(glyph.advance for glyph in glyphs) * size / EM
+
+
+def _is_dot(glyph: Glyph) -> bool:
+    """Say whether a glyph only adds to another one."""
+    return not glyph.text and not glyph.advance
+
+
+def _read(glyphs: Iterable[Glyph]) -> Iterator[Glyph]:
+    """Yield the glyphs as they read: of those that show a part of the text together only the widest says it."""
+    for group in _groups(glyphs):
+        widest = max(group, key=lambda glyph: glyph.advance)
+        for glyph in group:
+            text = group[0].text if glyph is widest else ""
+            yield glyph if glyph.text == text else replace(glyph, text=text)
+
+
+def _groups(glyphs: Iterable[Glyph]) -> list[list[Glyph]]:
     """Return the glyphs by the part of the text that they show."""
     groups: list[list[Glyph]] = []
-    for glyph in run.glyphs:
+    for glyph in glyphs:
         if glyph.text or not groups:
             groups.append([glyph])
         else:
             groups[-1].append(glyph)
     return groups
-
-
-def _subset(face: Face, used: set[int]) -> tuple[bytes, Mapping[int, int]]:
-    """Return a font file of the used glyphs in the face's weight, and each glyph's number in it."""
-    wanted = hb.SubsetInput()
-    wanted.pin_all_axes_to_default(face.face)
-    wanted.pin_axis_location(face.face, "wght", face.weight)
-    wanted.glyph_set.update(used)
-    wanted.flags = hb.SubsetFlags.NO_LAYOUT_CLOSURE | hb.SubsetFlags.NO_HINTING | hb.SubsetFlags.NOTDEF_OUTLINE
-    for tag in _DROPPED:
-        wanted.drop_table_tag_set.add(int.from_bytes(tag.ljust(4).encode(), "big"))
-    plan = hb.SubsetPlan(face.face, wanted)
-    data = bytes(plan.execute().blob.data)
-    return data, dict(plan.old_to_new_glyph_mapping)
-
-
-def _to_unicode(numbers: Mapping[tuple[int, str], int]) -> str:
-    # What must not be read alone is read as a blank without width: readers make something up for what has no entry.
-    entries = [f"<{number:04X}> <{_hex(text or _NO_WIDTH)}>" for (_, text), number in numbers.items()]
-    sections = []
-    for start in range(0, len(entries), _CMAP_SECTION):
-        section = entries[start : start + _CMAP_SECTION]
-        sections.append(f"{len(section)} beginbfchar\n" + "\n".join(section) + "\nendbfchar")
-    return _TO_UNICODE.format(entries="\n".join(sections))
-
-
-def _hex(text: str, *, bom: bool = False) -> str:
-    return ("\ufeff" * bom + text).encode("utf-16-be").hex().upper()
-
-
-def _short(number: float) -> str:
-    return f"{number:.2f}".rstrip("0").rstrip(".")
