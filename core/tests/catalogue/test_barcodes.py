@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillhook.catalogue import canonical, check_digit, find_code, kind_of
+from tillhook.catalogue import canonical, check_digit, find_code, find_codes, kind_of
 
 DIGITS = "0123456789"
 
@@ -68,3 +68,11 @@ def test_codes_are_found_by_barcode_and_by_sku(make, runtime):
             assert find_code(connection, code).variant_id == shirt.variants[0]["id"]
         for code in ("123", "0000123", "mug-1", "", shirt.sku):
             assert find_code(connection, code) is None
+        together = find_codes(connection, ["0036000291452", " 000123 ", "S", "MUG-1", "123"])
+        found = {code: (each.code, each.kind, each.product_id) for code, each in together.items()}
+    assert found == {
+        "0036000291452": ("0036000291452", "ean13", product.id),
+        " 000123 ": ("000123", "free", product.id),
+        "S": ("S", "sku", shirt.id),
+        "MUG-1": ("MUG-1", "sku", product.id),
+    }
