@@ -116,6 +116,15 @@ def test_what_a_till_out_of_use_sold_last_comes_onto_a_z_report(client, make, ru
     assert clean(runtime)
 
 
+def test_a_report_names_so_many_late_documents_and_counts_all(client, make, runtime, bread, monkeypatch):
+    monkeypatch.setattr("tillhook_pos.sessions.report.MOST_NUMBERS", 2)
+    closed(client, opened(client))
+    sales = [sold(make, bread) for _ in range(3)]
+    late = closed(client, opened(client))["late"]
+    assert late["count"] == 3 and late["numbers"] == [sale["sale_number"] for sale in sales[:2]]
+    assert late["total"] == "30.00" and clean(runtime)
+
+
 # --- exchanges and small coins in a session ----------------------------------------------------------------
 
 

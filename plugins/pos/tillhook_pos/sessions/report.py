@@ -22,6 +22,9 @@ from tillhook_pos.sessions.drawers import Document, among_keys
 #: What the kinds of documents are called in a report.
 KINDS = {"sale": "sales", "return": "returns", "exchange": "exchanges", "cancellation": "cancellations"}
 
+#: Late documents named in a report; a shop that did without sessions for a year has more.
+MOST_NUMBERS = 1_000
+
 _DOCUMENTS = """
 SELECT kind, COUNT(*) AS count, SUM(total_amount) AS total, SUM(tax_amount) AS tax,
        SUM(discount_amount) AS discount, SUM(cash_rounding) AS rounding, MIN(id) AS first, MAX(id) AS last
@@ -347,7 +350,7 @@ def _show_counts(counts: Mapping[Decimal, int] | None, places: int) -> list[dict
 
 
 def _show_apart(session: Session, keys: Sequence[int], places: int) -> dict[str, Any]:
-    """Return the figures of documents that are not the session's own, each of them by its number."""
+    """Return the figures of documents that are not the session's own, the first ``MOST_NUMBERS`` by their numbers."""
     figures = _figures(session, keys)
     return {
         "count": len(keys),
@@ -356,7 +359,7 @@ def _show_apart(session: Session, keys: Sequence[int], places: int) -> dict[str,
         "cash_rounding": format_money(figures.sum("rounding"), places),
         "tenders": [_show_tender(session, each, places) for each in figures.tenders],
         "taxes": [_show_tax(each, places) for each in figures.taxes],
-        "numbers": [row["sale_number"] for row in _rows(session, _NUMBERS, keys)],
+        "numbers": [row["sale_number"] for row in _rows(session, _NUMBERS, sorted(keys)[:MOST_NUMBERS])],
     }
 
 
