@@ -288,7 +288,9 @@ def _same(session: Session, exception: SaleException) -> list[SaleException]:
 
 
 def _settle(session: Session, exception: SaleException, status: str, reason: str, sale_id: int | None) -> None:
-    exception.status, exception.resolution, exception.sale_id = status, reason, sale_id
+    exception.status, exception.resolution = status, reason
+    # What was posted in part has its document already.
+    exception.sale_id = exception.sale_id if sale_id is None else sale_id
     exception.resolved_by, exception.resolved_at = actor_of(session).user_id, utc_now()
     session.flush()
 
