@@ -250,6 +250,11 @@ def test_directions_are_as_unicode_says(text):
         assert strong <= ({"R", "AL"} if is_right_to_left else {"L"})
 
 
+@given(st.text(alphabet=st.one_of(st.characters(), st.sampled_from("אבدعֹً١( ")), max_size=40).map(clean))
+def test_no_character_is_lost_in_turning_round(text):
+    assert sorted("".join(part for part, _ in stretches(text))) == sorted(text)
+
+
 @pytest.mark.parametrize("joiner", ["\u200c", "\u200d"])
 def test_joiners_stay_with_their_letter(joiner):
     for text in (f"می{joiner}خواهم", f"ب{joiner}", f"a ب{joiner}", f"ب a{joiner}"):
