@@ -194,7 +194,7 @@ class _Shop:
         return took * 1000
 
     def explain(self, *, show: bool) -> list[str]:
-        """Return the steps by which a view's query reads all of ``sale``; print every plan to look at."""
+        """Return the steps by which a view reads what grows with the sales; print every plan to look at."""
         today = datetime.now(UTC).date()
         found = []
         cashier = text("SELECT id FROM user_account WHERE email = 'cashier@test.com'")
@@ -233,10 +233,17 @@ def _explained(connection: Connection) -> Iterator[list[str]]:
 
 
 def _reads_all(line: str) -> bool:
-    """Say whether a step of a plan reads all of a table that grows with the sales; SQLite calls it by its alias."""
+    """Say whether a step of a plan reads all of a table that grows with the sales, or all sales of a range of days.
+
+    SQLite calls a table by its alias.
+    """
+    if "never executed" in line:
+        return False
+    if "ix_sale_date" in line or "ix_sale_warehouse" in line:
+        return True
     scans = [f"Seq Scan on {table}" for table in ("sale", "sale_line", "sale_payment", "pos_document")]
     scans += [f"SCAN {alias}" for alias in ("s", "l", "y", "p", "t")]
-    return any(f"{scan} " in f"{line} " for scan in scans) and "never executed" not in line and "INDEX" not in line
+    return any(f"{scan} " in f"{line} " for scan in scans) and "INDEX" not in line
 
 
 def _measure(engine: str, view: str, person: str, few: _Shop, many: _Shop) -> Result:
