@@ -93,8 +93,8 @@ def test_one_new_lot_from_many_receipts_at_once(client, make, runtime):
 
 def test_one_alert_of_lots_that_are_sold_at_once(client, make, runtime):
     product = make.product(tracking="lot", low_stock_threshold="5")
-    for batch in "AB":
-        line = {"product_id": product["id"], "quantity": 5, "batch_number": batch, "expiry_date": "2150-01-01"}
+    for name in "AB":
+        line = {"product_id": product["id"], "quantity": 5, "batch_number": name, "expiry_date": "2150-01-01"}
         make.receipt(make.main, [line])
 
     def sell(batch):

@@ -51,7 +51,9 @@ PERMISSIONS = (
     Permission(name=TILL_MANAGE, title="Register tills, and end their keys"),
     Permission(name=RECEIPT_VERIFY, title="Look a receipt up", roles=("supplier", "cashier", "accountant")),
     Permission(name=RECEIPT_RESTORE, title="Post sales from their receipts", roles=("supplier",)),
-    Permission(name=INVENTORY, title="See the stock of the own warehouses", roles=("supplier", "cashier", "accountant")),
+    Permission(
+        name=INVENTORY, title="See the stock of the own warehouses", roles=("supplier", "cashier", "accountant")
+    ),
     Permission(name=DASHBOARD, title="See the counter's dashboard", roles=("supplier", "cashier", "accountant")),
     Permission(name=REPORT, title="See the counter's sales by day", roles=("supplier", "cashier", "accountant")),
 )

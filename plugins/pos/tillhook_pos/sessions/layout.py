@@ -8,6 +8,8 @@ from textwrap import wrap
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tillhook_pos.documents import PERSONAL
+
 WIDTH = 42
 _RULE = "-" * WIDTH
 _DOCUMENTS = (
@@ -34,7 +36,9 @@ def _head(report: Mapping[str, Any]) -> Iterator[str]:
         yield from (_centred(part) for part in wrap(line, WIDTH))
     yield _centred("X REPORT" if report["kind"] == "X" else f"Z REPORT {report['number']}")
     yield ""
-    yield from _pair("Till", report["till"])
+    # The name of a drawer of one's own has a key in it that says nothing on paper.
+    is_own = report["till"].startswith(PERSONAL)
+    yield from _pair("Till", f"own of {report['opened_by_name']}" if is_own else report["till"])
     yield from _pair("Shop", report["warehouse_name"])
     yield from _pair("Session", str(report["session"]))
     yield from _pair("Opened", _moment(report["opened_at"], report["timezone"]))
