@@ -71,7 +71,6 @@ class Endpoint:
         self.route = route
         self._runtime = runtime
         self._tokens = tokens
-        self._database = runtime.database
         self._handler = route.handler
         self._is_public = route.permission is PUBLIC
         self._permission = route.permission if isinstance(route.permission, str) else None
@@ -124,7 +123,7 @@ class Endpoint:
             raise
 
     def _authorise(self, sent: Sent) -> None:
-        with self._database.connect() as connection:
+        with self._runtime.database.connect() as connection:
             self._actor(connection, self._runtime.snapshots.current(connection), sent)
 
     def _read(self, sent: Sent) -> None:
@@ -140,11 +139,11 @@ class Endpoint:
             check_json_type(request.content_type)
 
     def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
-        with self._database.connect() as connection:
+        with self._runtime.database.connect() as connection:
             snapshot = self._runtime.snapshots.current(connection)
             actor = self._actor(connection, snapshot, sent)
             body, query = self._load(sent)
-            with self._database.transaction(connection, write=self._writes) as session:
+            with self._runtime.database.transaction(connection, write=self._writes) as session:
                 self._runtime.bind(session, snapshot, actor, sent.request_id)
                 session.info["attempt"] = sent.attempt
                 sent.attempt += 1

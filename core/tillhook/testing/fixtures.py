@@ -20,6 +20,7 @@ from tillhook.testing.postgres import PostgresServer
 if TYPE_CHECKING:
     from tillhook.config import Settings
     from tillhook.runtime import Runtime
+    from tillhook.testing.applications import Applications
     from tillhook.testing.client import Client
     from tillhook.testing.factories import Factory
     from tillhook.testing.people import Tokens
@@ -138,12 +139,18 @@ def runtime(settings: "Settings") -> "Iterator[Runtime]":
     runtime.dispose()
 
 
-@pytest.fixture
-def app(runtime: "Runtime") -> Any:
-    """The Falcon application."""
-    from tillhook.http.app import create_app
+@pytest.fixture(scope="session")
+def applications() -> "Applications":
+    """The session's applications, by their routes."""
+    from tillhook.testing.applications import Applications
 
-    return create_app(runtime)
+    return Applications()
+
+
+@pytest.fixture
+def app(runtime: "Runtime", applications: "Applications") -> Any:
+    """The Falcon application."""
+    return applications.of(runtime)
 
 
 @pytest.fixture
