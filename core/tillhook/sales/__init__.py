@@ -5,6 +5,7 @@ from tillhook.sales.batch import Outcome, default_warehouse
 from tillhook.sales.calendar import business_day
 from tillhook.sales.commands import (
     MAX_NUMBER,
+    NO_DEVICE,
     ReturnCommand,
     ReturnItem,
     SaleCommand,
@@ -25,6 +26,7 @@ from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn,
 __all__ = [
     "MAX_LINES",
     "MAX_NUMBER",
+    "NO_DEVICE",
     "ClientInstant",
     "DraftLine",
     "ExternalId",

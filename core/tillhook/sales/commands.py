@@ -13,6 +13,8 @@ from tillhook.quantities import ZERO, format_quantity
 
 #: The largest running number of a device: as far as a JavaScript client counts exactly.
 MAX_NUMBER = 2**53
+#: ``source_device`` of a client without a name; it has no numbers of its own.
+NO_DEVICE = "web"
 
 
 def plain(value: Any) -> str:
@@ -91,7 +93,7 @@ class SaleCommand:
     channel: str = "pos"
     warehouse: int | None = None
     external_id: str | None = None
-    source_device: str = "web"
+    source_device: str = NO_DEVICE
     #: The device's own running number, from 1; by it a missing sale is known.
     device_number: int | None = None
     client_timestamp: datetime | None = None
@@ -143,7 +145,7 @@ class ReturnCommand:
     refunds: tuple[Tender, ...] = ()
     external_id: str | None = None
     #: Where the goods and the money change hands, whichever device made the sale.
-    source_device: str = "web"
+    source_device: str = NO_DEVICE
     client_timestamp: datetime | None = None
     #: The body as it came, kept when the return is refused.
     payload: dict[str, Any] = field(default_factory=dict)

@@ -19,14 +19,13 @@ from tillhook.db import format_instant, utc_now
 from tillhook.errors import Conflict, NotFound
 from tillhook.http import page
 from tillhook.runtime import actor_of
+from tillhook.sales.commands import NO_DEVICE
 from tillhook.sales.models import SaleDevice, SaleDeviceGap
 
 if TYPE_CHECKING:
     from tillhook.sales.commands import SaleCommand
     from tillhook.sales.journal import Outcome
 
-#: What a client without a name is called; it has no numbers of its own.
-NO_DEVICE = "web"
 #: Missing ranges that one answer lists of a device; the rest follows when these are filled.
 MAX_RANGES = 1_000
 

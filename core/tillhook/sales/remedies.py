@@ -28,7 +28,7 @@ from tillhook.sales.exceptions import keep_refused
 from tillhook.sales.journal import Outcome, default_warehouse, post_sale
 from tillhook.sales.models import Sale, SaleException
 from tillhook.sales.queries import sales_by_id
-from tillhook.sales.settled import read_payload, settled
+from tillhook.sales.settled import read_payload, sender_of, settled
 
 #: Namespace of the ids of accepted sales whose own id another sale has.
 _NAMESPACE = uuid.UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
@@ -128,7 +128,7 @@ def accept(session: Session, exception_id: int, changes: Mapping[str, Any]) -> d
     own = actor_of(session)
     before = {name: exception.payload.get(name) for name in payload if payload[name] != exception.payload.get(name)}
     after = {name: payload[name] for name in before}
-    with acting_for(session, exception.seller_id, _device(exception)) as seller:
+    with acting_for(session, exception.seller_id, sender_of(exception)) as seller:
         # Whose sale it is, is the seller's; what may be posted, the decision of who accepts it.
         session.info["actor"] = replace(
             seller, permissions=seller.permissions | own.permissions, warehouse_ids=own.warehouse_ids
@@ -208,10 +208,6 @@ def _locked(session: Session, exception_id: int) -> SaleException:
     if exception.status not in ("open", "waiting"):
         raise Conflict(f"This was {exception.status} already.", code="exception-settled", sale_id=exception.sale_id)
     return exception
-
-
-def _device(exception: SaleException) -> str | None:
-    return None if exception.source_device == "web" else exception.source_device
 
 
 def _changed(exception: SaleException, changes: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:

@@ -18,7 +18,7 @@ from tillhook.quantities import ZERO, from_units, to_units
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
 from tillhook.sales.batch import Outcome
 from tillhook.sales.calendar import business_day, happened_at
-from tillhook.sales.commands import ReturnCommand, SaleCommand, return_fingerprint
+from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand, return_fingerprint
 from tillhook.sales.drafts import PostedSale
 from tillhook.sales.exceptions import keep_refused
 from tillhook.sales.models import Sale
@@ -31,7 +31,7 @@ _AMOUNTS = ("subtotal", "tax_amount", "discount_amount", "total_amount")
 _LINE_AMOUNTS = ("quantity", "discount_share", "tax_amount", "total_price")
 
 
-def cancel_sale(session: Session, sale_id: int, reason: str, *, source_device: str = "web") -> dict[str, Any]:
+def cancel_sale(session: Session, sale_id: int, reason: str, *, source_device: str = NO_DEVICE) -> dict[str, Any]:
     """Cancel a sale: reverse exactly the movements that it made, its adjustments too, and pay its money back.
 
     Args:

@@ -12,8 +12,8 @@ from tillhook.hooks import Route
 from tillhook.http import Call, Reply
 from tillhook.http.problems import validation_failed
 from tillhook.sales.analytics import product_analytics
-from tillhook.sales.commands import ReturnCommand, SaleCommand
-from tillhook.sales.devices import NO_DEVICE, list_devices, missing_numbers, write_off
+from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand
+from tillhook.sales.devices import list_devices, missing_numbers, write_off
 from tillhook.sales.journal import Outcome, post_sale, post_sales
 from tillhook.sales.listing import list_sales
 from tillhook.sales.queries import find_repeated, get_sale
@@ -172,7 +172,7 @@ def device_of(actor: Actor, named: str) -> str:
     """
     if actor.device is None or named == actor.device:
         return named
-    if named != "web":
+    if named != NO_DEVICE:
         raise PermissionDenied(
             "This key is bound to another device.",
             code="foreign-device",

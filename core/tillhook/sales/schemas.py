@@ -29,7 +29,16 @@ from tillhook.http import (
     Whole,
 )
 from tillhook.quantities import ZERO
-from tillhook.sales.commands import MAX_NUMBER, ReturnCommand, ReturnItem, SaleCommand, SaleItem, SaleReturn, Tender
+from tillhook.sales.commands import (
+    MAX_NUMBER,
+    NO_DEVICE,
+    ReturnCommand,
+    ReturnItem,
+    SaleCommand,
+    SaleItem,
+    SaleReturn,
+    Tender,
+)
 
 #: The most sales that one ``/sales/sync`` takes.
 MAX_SYNC = 5_000
@@ -145,7 +154,7 @@ class SaleIn(Schema):
 
     external_id = ExternalId(allow_none=True, load_default=None)
     channel = Text(min=1, max=40, load_default="pos")
-    source_device = Text(min=1, max=128, load_default="web")
+    source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)
     warehouse = Key(allow_none=True, load_default=None)
@@ -200,12 +209,12 @@ class SyncIn(Schema):
 
 class CancelIn(Schema):
     reason = Text(min=1, max=500, required=True)
-    source_device = Text(min=1, max=128, load_default="web")
+    source_device = Text(min=1, max=128, load_default=NO_DEVICE)
 
 
 class ReturnIn(Schema):
     external_id = ExternalId(allow_none=True, load_default=None)
-    source_device = Text(min=1, max=128, load_default="web")
+    source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)
     lines = ListOf(Nested(ReturnLineIn), required=True, min=1, max=MAX_LINES)
     reason = Text(max=500, load_default="")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from tillhook.db import utc_now
 from tillhook.errors import Conflict
 from tillhook.runtime import actor_of
-from tillhook.sales.commands import SaleCommand, body_digest, fingerprint
+from tillhook.sales.commands import NO_DEVICE, SaleCommand, body_digest, fingerprint
 from tillhook.sales.exceptions import digest_of
 from tillhook.sales.models import SaleException
 from tillhook.sales.schemas import SaleIn
@@ -63,12 +63,17 @@ def read_payload(exception: SaleException, payload: Any = None) -> SaleCommand:
     return by_device(command, exception.source_device)
 
 
+def sender_of(exception: SaleException) -> str | None:
+    """Return the device that sent a kept sale, ``None`` for a client without a name."""
+    return None if exception.source_device == NO_DEVICE else exception.source_device
+
+
 def by_device(command: SaleCommand, device: str) -> SaleCommand:
     """Return the command of a device whose key says who it is, whatever the body says; "web" says nothing."""
-    if device in ("web", command.source_device):
+    if device in (NO_DEVICE, command.source_device):
         return command
     # Another device's number is not this one's.
-    number = command.device_number if command.source_device == "web" else None
+    number = command.device_number if command.source_device == NO_DEVICE else None
     return replace(command, source_device=device, device_number=number)
 
 

@@ -13,7 +13,7 @@ from tillhook.sales.batch import Outcome
 from tillhook.sales.exceptions import digest_of
 from tillhook.sales.isolation import post_isolated
 from tillhook.sales.models import Sale, SaleException
-from tillhook.sales.settled import read_payload
+from tillhook.sales.settled import read_payload, sender_of
 
 #: Returns posted in one transaction; the next sync and the job go on. A sale must arrive however many wait for it.
 AT_ONCE = 100
@@ -55,7 +55,7 @@ def post_waiting(session: Session) -> None:
 
 def _post_one(session: Session, key: int, seller_id: int | None, exception: SaleException) -> None:
     now = format_instant(utc_now())
-    with acting_for(session, seller_id, None if exception.source_device == "web" else exception.source_device):
+    with acting_for(session, seller_id, sender_of(exception)):
         outcome = _outcome(session, exception)
     if outcome.sale is not None:
         session.execute(_ACCEPT, {"id": key, "sale_id": outcome.sale["id"], "now": now})

@@ -6,12 +6,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from tillhook.db import insert_rows
-from tillhook.sales import PostedSale, SaleDraft
+from tillhook.sales import NO_DEVICE, PostedSale, SaleDraft
 
 #: The counter's channel.
 CHANNEL = "pos"
-#: What the core calls a client that names no device.
-_NO_DEVICE = "web"
 #: Begins the name of the drawer of a person who sells without naming a device.
 PERSONAL = "user:"
 
@@ -21,7 +19,7 @@ def till_name(source_device: str, seller_id: int | None) -> str:
 
     A client may call itself anything, but not a drawer of another person.
     """
-    is_device = source_device != _NO_DEVICE and not source_device.startswith(PERSONAL)
+    is_device = source_device != NO_DEVICE and not source_device.startswith(PERSONAL)
     return source_device if is_device else f"{PERSONAL}{seller_id}"
 
 

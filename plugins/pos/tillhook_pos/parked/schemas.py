@@ -3,7 +3,7 @@
 from marshmallow import fields
 
 from tillhook.http import Choice, Key, ListOf, ListQuery, Nested, Ordering, Schema, Text
-from tillhook.sales import SaleIn, SaleItemIn
+from tillhook.sales import NO_DEVICE, SaleIn, SaleItemIn
 
 
 class ParkedBody(SaleIn):
@@ -17,7 +17,7 @@ class ParkIn(Schema):
 
     label = Text(max=120, load_default="")
     warehouse = Key(allow_none=True, load_default=None)
-    source_device = Text(min=1, max=128, load_default="web")
+    source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     body = Nested(ParkedBody, required=True)
 
 

@@ -9,11 +9,10 @@ from zoneinfo import ZoneInfo
 
 from tillhook.quantities import ZERO, format_money, format_quantity
 from tillhook.reference import Snapshot
+from tillhook.sales import NO_DEVICE
 from tillhook_pos.receipts.words import clean, clean_lines
 
 _TITLES = {"sale": "Receipt", "return": "Return", "exchange": "Exchange", "cancellation": "Cancellation"}
-#: What the journal calls a client that names no device; who served then says enough.
-_NO_DEVICE = "web"
 #: Signs of currencies, where one is in use and means no other currency where it is used.
 _SIGNS = {
     **{"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "CNY": "¥", "INR": "₹", "TRY": "₺", "RUB": "₽", "UAH": "₴"},
@@ -158,7 +157,8 @@ def _facts(
         yield "Of receipt", origin_number
     if has_firm:
         yield "Shop", clean(sale["warehouse_name"])
-    if sale["source_device"] != _NO_DEVICE:
+    # Without a device, who served says enough.
+    if sale["source_device"] != NO_DEVICE:
         yield "Till", clean(sale["source_device"])
     if seller := clean(sale["seller_name"]):
         yield "Served by", seller

@@ -8,7 +8,17 @@ from marshmallow import ValidationError, fields, post_load, validates_schema
 
 from tillhook.http import Amount, Key, ListOf, Nested, Quantity, QuerySchema, Schema, Text, Whole
 from tillhook.quantities import ZERO
-from tillhook.sales import MAX_LINES, MAX_NUMBER, ClientInstant, ExternalId, SaleIn, SaleItem, SaleItemIn, TenderIn
+from tillhook.sales import (
+    MAX_LINES,
+    MAX_NUMBER,
+    NO_DEVICE,
+    ClientInstant,
+    ExternalId,
+    SaleIn,
+    SaleItem,
+    SaleItemIn,
+    TenderIn,
+)
 from tillhook_pos.scanning.basket import Basket, ScannedItem
 
 #: Element strings with what they say of a pallet are longer than any barcode of a shop.
@@ -44,7 +54,7 @@ class SellIn(Schema):
     customer_email = Text(max=254, load_default="")
     notes = Text(max=2000, lines=True, load_default="")
     external_id = ExternalId(allow_none=True, load_default=None)
-    source_device = Text(min=1, max=128, load_default="web")
+    source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from tillhook.db import as_instant, format_instant
+from tillhook.sales import NO_DEVICE
 from tillhook_pos.documents import PERSONAL, till_name
 from tillhook_pos.models import Till, TillSession
 
@@ -64,7 +65,7 @@ class Document:
 
 def personal_till(user_id: int | None) -> str:
     """Return the name of the drawer of a person who sells without naming a device."""
-    return till_name("web", user_id)
+    return till_name(NO_DEVICE, user_id)
 
 
 def names_itself(session: Session, till: str) -> bool:

@@ -20,15 +20,12 @@ from tillhook.http import page
 from tillhook.numbering import next_number
 from tillhook.quantities import MAX, ZERO, format_money, multiply, round_half_up
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales import day_start, default_warehouse
+from tillhook.sales import NO_DEVICE, day_start, default_warehouse
 from tillhook_pos import permissions
 from tillhook_pos.documents import PERSONAL
 from tillhook_pos.models import CashMovement, Till, TillSession
 from tillhook_pos.sessions import report
 from tillhook_pos.sessions.drawers import claim, leave_outside, personal_till, unclaimed
-
-#: What a client that names no device is called: no till's name.
-_RESERVED = "web"
 
 
 def open_session(
@@ -231,7 +228,7 @@ def _till_name(session: Session, asked: str | None) -> str:
         return actor.device
     if asked is None:
         return personal
-    if asked == _RESERVED or (asked.startswith(PERSONAL) and asked != personal):
+    if asked == NO_DEVICE or (asked.startswith(PERSONAL) and asked != personal):
         raise ValidationFailed.at("till", "Not a name that a till may have.", code="reserved-name")
     return asked
 

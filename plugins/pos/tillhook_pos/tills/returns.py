@@ -13,7 +13,7 @@ from tillhook.catalogue import ScannedCode, find_code
 from tillhook.errors import Conflict, DomainError, NotFound, PermissionDenied, ValidationFailed
 from tillhook.quantities import ZERO, from_units, multiply, to_units
 from tillhook.runtime import actor_of
-from tillhook.sales import Outcome, ReturnCommand, ReturnItem, Tender, get_sale, lock_family, return_goods
+from tillhook.sales import NO_DEVICE, Outcome, ReturnCommand, ReturnItem, Tender, get_sale, lock_family, return_goods
 from tillhook_pos.scanning.resolving import resolve
 from tillhook_pos.tills.finding import BEARER, Found, find, unknown_sale
 
@@ -90,7 +90,7 @@ def _device(session: Session, asked: str | None) -> str:
     """Return at whose till the money goes back; a device's key pays from its own drawer only."""
     bound = actor_of(session).device
     if bound is None:
-        return asked or "web"
+        return asked or NO_DEVICE
     if asked not in (None, bound):
         raise PermissionDenied(
             "This key is bound to another device.",

@@ -21,7 +21,7 @@ from tillhook.access import (
 from tillhook.db import RetryTransaction, format_instant
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
-from tillhook.sales import missing_numbers
+from tillhook.sales import NO_DEVICE, missing_numbers
 from tillhook_pos import permissions
 from tillhook_pos.documents import PERSONAL
 from tillhook_pos.models import Till, TillSession
@@ -198,7 +198,7 @@ def _described(till: Till, numbers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check_name(name: str) -> None:
     folded = name.casefold()
-    if folded == "web" or folded.startswith(PERSONAL):
+    if folded == NO_DEVICE or folded.startswith(PERSONAL):
         raise ValidationFailed.at("name", "That is what sales without a device are called.", code="reserved-name")
     if not name.isprintable():
         raise ValidationFailed.at("name", "Holds a character that cannot be printed.")

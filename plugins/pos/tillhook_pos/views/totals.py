@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
 from tillhook.db import as_instant, utc_now
+from tillhook.sales import NO_DEVICE
 from tillhook_pos.documents import CHANNEL, PERSONAL
 from tillhook_pos.views import statements
 from tillhook_pos.views.days import LENGTHS, Calendar
@@ -31,7 +32,7 @@ _TAKE_UNLOCKED_BATCH = text(_TAKE_BATCH.text.replace(":limit)", ":limit FOR UPDA
 _ADOPT = text(
     f"""
     INSERT INTO pos_document (sale_id, till, session_id, is_late, is_counted)
-    SELECT s.id, CASE WHEN s.source_device = 'web' OR SUBSTR(s.source_device, 1, {len(PERSONAL)}) = '{PERSONAL}'
+    SELECT s.id, CASE WHEN s.source_device = '{NO_DEVICE}' OR SUBSTR(s.source_device, 1, {len(PERSONAL)}) = '{PERSONAL}'
                  THEN '{PERSONAL}' || COALESCE(CAST(s.seller_id AS TEXT), 'None')
                  ELSE s.source_device END, NULL, FALSE, :is_counted
       FROM sale s LEFT JOIN pos_document p ON p.sale_id = s.id
