@@ -20,13 +20,13 @@ from tillhook import events, ledger
 from tillhook.access import audit, sees_warehouse
 from tillhook.catalogue import setup
 from tillhook.catalogue.answers import event_payloads
-from tillhook.catalogue.barcodes import canonical, kind_of
 from tillhook.catalogue.columns import ATTRIBUTE, ImportRow, column_of, decimal_text, is_known
-from tillhook.catalogue.models import Barcode, Category, Product, Variant
 from tillhook.catalogue.products import changed, flush, has_stock, may_edit, resolve_alerts
-from tillhook.catalogue.search import search_text
 from tillhook.catalogue.tables import Row, Table, read_table
 from tillhook.errors import ValidationFailed
+from tillhook.products.barcodes import canonical, kind_of
+from tillhook.products.models import Barcode, Category, Product, Variant
+from tillhook.products.search import search_text
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
 Progress = Callable[[str, int, int], None]

@@ -9,12 +9,12 @@ from marshmallow import ValidationError
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from tillhook.access import Actor
+from tillhook.actor import Actor
 from tillhook.catalogue import setup
-from tillhook.catalogue.models import Product, Variant
 from tillhook.catalogue.products import flush, require_free_sku, saved
 from tillhook.catalogue.schemas import InlineProductIn
 from tillhook.errors import ValidationFailed
+from tillhook.products.models import Product, Variant
 from tillhook.quantities import ZERO
 
 

@@ -10,12 +10,12 @@ from sqlalchemy.orm import Session
 from tillhook import ledger
 from tillhook.access import visible_warehouses, warehouse_condition
 from tillhook.catalogue.answers import audit_answer
-from tillhook.catalogue.models import Product, Variant
 from tillhook.catalogue.products import has_stock, resolve_alerts, saved
-from tillhook.catalogue.search import get_product, visible_to
 from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
 from tillhook.http import page
 from tillhook.ledger.models import Location, StockLevel
+from tillhook.products.models import Product, Variant
+from tillhook.products.search import get_product, visible_to
 from tillhook.quantities import ZERO
 from tillhook.runtime import actor_of, snapshot_of
 

@@ -9,16 +9,17 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tillhook import events, ledger
-from tillhook.access import Actor, audit
+from tillhook.access import audit
+from tillhook.actor import Actor
 from tillhook.catalogue import setup
 from tillhook.catalogue.answers import audit_answer, event_payload
-from tillhook.catalogue.barcodes import add_barcode, require_free
 from tillhook.catalogue.commands import NewProduct, NewVariant
-from tillhook.catalogue.models import Barcode, Product, Variant
-from tillhook.catalogue.search import get_product, refresh_search
 from tillhook.db import RetryTransaction, utc_now
 from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
 from tillhook.ledger.models import StockAlert
+from tillhook.products.barcodes import add_barcode, require_free
+from tillhook.products.models import Barcode, Product, Variant
+from tillhook.products.search import get_product, refresh_search
 from tillhook.runtime import actor_of, runtime_of
 
 #: Fields of a product that are set as they come.
@@ -226,19 +227,12 @@ def resolve_alerts(session: Session, product_id: int) -> None:
 
 
 def has_history(session: Session, product_id: int, variant_id: int | None = None) -> bool:
-    """Say whether the product, or the one variant, ever moved or was sold."""
+    """Say whether the product, or the one variant, must not be deleted: it moved, or a module refers to it."""
     session.flush()
-    variants = "SELECT id FROM variant WHERE product_id = :product"
-    if variant_id is not None:
-        variants += " AND id = :variant"
-    row = session.execute(
-        text(
-            f"SELECT 1 WHERE EXISTS (SELECT 1 FROM stock_movement WHERE variant_id IN ({variants}))"
-            f" OR EXISTS (SELECT 1 FROM sale_line WHERE product_id = :product AND variant_id IN ({variants}))"
-        ),
-        {"product": product_id} | ({} if variant_id is None else {"variant": variant_id}),
-    )
-    return row.first() is not None
+    if ledger.has_moved(session, product_id, variant_id):
+        return True
+    hook = runtime_of(session).hooks.hook
+    return bool(hook.resolve_product_history(session=session, product_id=product_id, variant_id=variant_id))
 
 
 def default_variant(session: Session, product: Product) -> Variant:

@@ -10,9 +10,7 @@ from tillhook.catalogue.commands import NewProduct
 from tillhook.catalogue.images import MAX_BYTES, add_image, find_image, product_images, remove_image
 from tillhook.catalogue.importing import import_products
 from tillhook.catalogue.inventory import low_stock, set_product_inventory
-from tillhook.catalogue.models import Category, Product, Tax, Unit
 from tillhook.catalogue.products import create_product, remove_product, update_product
-from tillhook.catalogue.search import get_product, product_query
 from tillhook.catalogue.setup import Described, create_setup, list_setup, setup_answer, update_setup
 from tillhook.catalogue.variants import (
     attach_barcode,
@@ -24,6 +22,8 @@ from tillhook.catalogue.variants import (
 from tillhook.errors import NotFound
 from tillhook.hooks import PUBLIC, Route
 from tillhook.http import Call, Reply, Schema, page
+from tillhook.products.models import Category, Product, Tax, Unit
+from tillhook.products.search import get_product, product_query
 
 #: Room for the form around the picture.
 _FORM = 64 * 1024

@@ -8,9 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from tillhook.catalogue.answers import audit_answer
-from tillhook.catalogue.barcodes import add_barcode
 from tillhook.catalogue.commands import NewVariant
-from tillhook.catalogue.models import Barcode, Product, Variant
 from tillhook.catalogue.products import (
     add_variant,
     default_variant,
@@ -21,6 +19,8 @@ from tillhook.catalogue.products import (
     saved,
 )
 from tillhook.errors import Conflict, NotFound, ValidationFailed
+from tillhook.products.barcodes import add_barcode
+from tillhook.products.models import Barcode, Product, Variant
 
 
 def create_variant(session: Session, product_id: int, command: NewVariant) -> Variant:

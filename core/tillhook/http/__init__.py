@@ -1,11 +1,12 @@
 """What an area's or a plugin's ``schemas.py`` and ``routes.py`` are written with.
 
-The application itself is :func:`tillhook.http.app.create_app`.
+The application itself is :func:`tillhook.server.app.create_app`.
 """
 
 from tillhook.http.call import Call, Reply, Upload
 from tillhook.http.media import parse_json
 from tillhook.http.paging import page
+from tillhook.http.problems import validation_failed
 from tillhook.http.schemas import (
     Amount,
     Attributes,
@@ -49,4 +50,5 @@ __all__ = [
     "Whole",
     "page",
     "parse_json",
+    "validation_failed",
 ]

@@ -12,7 +12,7 @@ from tillhook.ledger.movements import InsufficientStock, StockMovement
 from tillhook.ledger.planning import Issue, IssueLine, LotRequest, StockBook, plan_issue
 from tillhook.ledger.policy import PolicyRequest, policy_for
 from tillhook.ledger.posting import write_movements
-from tillhook.ledger.queries import available_by_product, stock_check
+from tillhook.ledger.queries import available_by_product, has_moved, stock_check
 from tillhook.ledger.reservations import ReserveLine, extend, release, reserve
 from tillhook.ledger.warehouses import create_warehouse
 
@@ -38,6 +38,7 @@ __all__ = [
     "available_by_product",
     "create_warehouse",
     "extend",
+    "has_moved",
     "load_items",
     "plan_issue",
     "policy_for",

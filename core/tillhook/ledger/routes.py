@@ -4,7 +4,6 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tillhook.catalogue.search import get_product
 from tillhook.db import format_instant
 from tillhook.hooks import Route
 from tillhook.http import Call, Instant
@@ -26,6 +25,7 @@ from tillhook.ledger.schemas import (
     WarehouseOut,
     WarehousePatch,
 )
+from tillhook.products.search import get_product
 from tillhook.quantities import format_quantity
 
 

@@ -6,11 +6,10 @@ from typing import Any, TypeVar
 
 from marshmallow import ValidationError
 
-from tillhook.access import Actor
+from tillhook.actor import Actor
 from tillhook.errors import DomainError, PermissionDenied
 from tillhook.hooks import Route
-from tillhook.http import Call, Reply
-from tillhook.http.problems import validation_failed
+from tillhook.http import Call, Reply, validation_failed
 from tillhook.sales.analytics import product_analytics
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand
 from tillhook.sales.devices import list_devices, missing_numbers, write_off
