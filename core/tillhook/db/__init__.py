@@ -3,6 +3,7 @@
 from tillhook.db.among import among
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
+from tillhook.db.dialects import day_number, insert_or, without_limits
 from tillhook.db.folding import fold, folded
 from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
@@ -20,15 +21,18 @@ __all__ = [
     "WriteBatch",
     "among",
     "as_instant",
+    "day_number",
     "exact_checks",
     "fetch",
     "fold",
     "folded",
     "format_instant",
+    "insert_or",
     "insert_rows",
     "is_retryable",
     "is_unavailable",
     "partial_index",
     "retrying",
     "utc_now",
+    "without_limits",
 ]

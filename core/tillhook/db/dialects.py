@@ -11,7 +11,7 @@ from sqlalchemy.sql.functions import FunctionElement
 _EPOCH_DAY = 719_163
 
 
-class day_number(FunctionElement[int]):  # noqa: N801 - reads as a function of SQL
+class day_number(FunctionElement[int]):
     """The date of an instant, moved by some seconds, as ``date.toordinal()`` counts days; both after 1970.
 
     Args of the constructor: the instant, and the seconds to add.

@@ -7,7 +7,18 @@ over all locations every variant sums to zero.
 from tillhook.ledger.alerts import refresh_alerts, stock_changed
 from tillhook.ledger.documents import StockCommand, StockLine, adjust, receive, set_inventory, transfer
 from tillhook.ledger.items import Item, load_items
-from tillhook.ledger.models import ADJUSTMENT, CUSTOMER, NO_LOT, SCRAP, TRANSIT, VENDOR
+from tillhook.ledger.models import (
+    ADJUSTMENT,
+    CUSTOMER,
+    NO_LOT,
+    SCRAP,
+    TRANSIT,
+    VENDOR,
+    Lot,
+    StockAlert,
+    StockLevel,
+    StockThreshold,
+)
 from tillhook.ledger.movements import InsufficientStock, StockMovement
 from tillhook.ledger.planning import Issue, IssueLine, LotRequest, StockBook, plan_issue
 from tillhook.ledger.policy import PolicyRequest, policy_for
@@ -27,13 +38,17 @@ __all__ = [
     "Issue",
     "IssueLine",
     "Item",
+    "Lot",
     "LotRequest",
     "PolicyRequest",
     "ReserveLine",
+    "StockAlert",
     "StockBook",
     "StockCommand",
+    "StockLevel",
     "StockLine",
     "StockMovement",
+    "StockThreshold",
     "adjust",
     "available_by_product",
     "create_warehouse",

@@ -29,8 +29,9 @@ from tillhook.ledger.reservations import release
 from tillhook.numbering import sale_number
 from tillhook.parties import Party
 from tillhook.products.search import is_hidden
+from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
-from tillhook.sales.calendar import business_day, happened_at
+from tillhook.sales.clocks import happened_at
 from tillhook.sales.commands import SaleCommand, SaleReturn, body_digest, fingerprint, same_warehouse
 from tillhook.sales.drafts import DraftLine, PostedSale, SaleDraft
 from tillhook.sales.exceptions import keep_cut, keep_refused
@@ -185,7 +186,7 @@ class _Batch:
         """Write every planned sale: documents, movements, levels, alerts, events."""
         currency = self._snapshot.setting("currency")
         rounding = self._snapshot.setting("tax_rounding")
-        day = business_day(self._snapshot, self._recorded_at)
+        day = Calendar.of(self._snapshot).day_of(self._recorded_at)
         request_id = self._session.info.get("request_id", "")
         self._rows = {}
         # One order of external ids for everybody, so that two batches with the same sales don't deadlock.
@@ -205,6 +206,7 @@ class _Batch:
         batch.insert("sale", [sale for sale, _, _ in rows])
         batch.insert("sale_line", [line for _, lines, _ in rows for line in lines])
         batch.insert("sale_payment", [payment for _, _, payments in rows for payment in payments])
+        batch.insert("sale_uncounted", [{"sale_id": sale["id"]} for sale, _, _ in rows])
         self._add_rows_of_plugins(batch, ordered)
         movements = [movement for draft in ordered for movement in draft.plan.movements]
         at_least: dict[Any, int] = {}
@@ -557,7 +559,7 @@ class _Batch:
             channel=channel.name,
             may_sell_expired=draft.is_offline or self._actor.can("stock:lot:sell_expired"),
             picks_expired=draft.is_offline,
-            today=business_day(self._snapshot, draft.sale_date),
+            today=Calendar.of(self._snapshot).day_of(draft.sale_date),
             lines=[
                 IssueLine(
                     line=line.number,

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from types import ModuleType
 
+import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -13,6 +14,9 @@ from tillhook.quantities import round_half_up
 from tillhook.sales import hookspecs
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.models import SaleLine
+from tillhook.sales.rollups.cli import rollups
+from tillhook.sales.rollups.counting import count_sales
+from tillhook.sales.rollups.invariants import INVARIANTS as ROLLUPS
 from tillhook.sales.routes import routes
 from tillhook.sales.waiting import post_waiting
 
@@ -84,12 +88,20 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
 
 @hookimpl
 def register_jobs() -> tuple[Job, ...]:
-    return (Job(name="sales.waiting_returns", every_s=60, run=post_waiting),)
+    return (
+        Job(name="sales.waiting_returns", every_s=60, run=post_waiting),
+        Job(name="sales.rollups", every_s=30, run=count_sales),
+    )
+
+
+@hookimpl
+def register_commands() -> tuple[click.Command, ...]:
+    return (rollups,)
 
 
 @hookimpl
 def register_invariants() -> tuple[Invariant, ...]:
-    return INVARIANTS
+    return (*INVARIANTS, *ROLLUPS)
 
 
 @hookimpl

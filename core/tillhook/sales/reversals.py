@@ -15,9 +15,10 @@ from tillhook.ledger.movements import StockMovement
 from tillhook.ledger.posting import write_movements
 from tillhook.numbering import sale_number
 from tillhook.quantities import ZERO, from_units, to_units
+from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
 from tillhook.sales.batch import Outcome
-from tillhook.sales.calendar import business_day, happened_at
+from tillhook.sales.clocks import happened_at
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand, return_fingerprint
 from tillhook.sales.drafts import PostedSale
 from tillhook.sales.exceptions import keep_refused
@@ -187,7 +188,7 @@ def _document(session: Session, sale: Row, kind: str, reason: str, source_device
         "external_id": None,
         "fingerprint": None,
         "body_digest": None,
-        "sale_number": sale_number(prefix, business_day(snapshot, now), key),
+        "sale_number": sale_number(prefix, Calendar.of(snapshot).day_of(now), key),
         "seller_id": actor.user_id,
         "seller_name": actor.name,
         "source_device": actor.device or source_device,
@@ -263,6 +264,7 @@ def _write(
     batch.insert("sale", [document])
     batch.insert("sale_line", lines)
     batch.insert("sale_payment", payments)
+    batch.insert("sale_uncounted", [{"sale_id": document["id"]}])
     try:
         levels = write_movements(session, movements, batch=batch)
     except IntegrityError as error:

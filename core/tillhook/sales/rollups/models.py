@@ -1,8 +1,8 @@
 """Tables of the rollups: what was sold, summed by business day or period, net of what came back.
 
-A day is a number, ``date.toordinal()``, so that periods of days are plain arithmetic. Every figure is there three times,
-so that whoever asks reads few rows: for a seller at a warehouse, for a warehouse, and for the whole business, ``ALL``
-standing for any. ``seller_id`` 0 is the system. Rows of one scope lie side by side, by day and then by channel.
+A day is a number, ``date.toordinal()``, so that periods of days are plain arithmetic. Every figure is there three
+times, so that whoever asks reads few rows: for a seller at a warehouse, for a warehouse, and for the whole business,
+``ALL`` standing for any. ``seller_id`` 0 is the system. Rows of one scope lie side by side, by day, then by channel.
 """
 
 from decimal import Decimal
