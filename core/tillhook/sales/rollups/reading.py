@@ -95,8 +95,10 @@ def totals(session: Session, scope: Scope, first: date, last: date, parts: Colle
     """
     found = _read(session, scope, first, last, {part: PARTS[part] for part in parts}, top)
     return Totals(
-        days=[DayTotal(date.fromordinal(row.key), row.number, row.first, row.second) for row in found.get("days", ())],
-        tenders=[TenderTotal(row.label, row.number, row.second) for row in found.get("tenders", ())],
+        days=[
+            DayTotal(date.fromordinal(row.key), int(row.number), row.first, row.second) for row in found.get("days", ())
+        ],
+        tenders=[TenderTotal(row.label, int(row.number), row.second) for row in found.get("tenders", ())],
         taxes=[TaxTotal(row.key or None, row.rate, row.first, row.second) for row in found.get("taxes", ())],
         products=[ProductTotal(row.key, row.label, row.first, row.second) for row in found.get("products", ())],
     )

@@ -13,9 +13,8 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     Text,
-    and_,
+    case,
     cast,
-    column,
     exists,
     func,
     literal,
@@ -24,7 +23,6 @@ from sqlalchemy import (
     select,
     type_coerce,
     union_all,
-    values,
 )
 from sqlalchemy.orm import join
 
@@ -34,7 +32,7 @@ from tillhook.reference import Calendar
 from tillhook.sales.models import Sale
 from tillhook.sales.rollups.figures import DAYS, PRODUCTS, SELLER, TAXES, TENDERS, Rollup, day_of_sale, documents
 from tillhook.sales.rollups.models import ALL, RollupCalendar, RollupProduct, UncountedSale
-from tillhook.sales.rollups.periods import cover
+from tillhook.sales.rollups.periods import LENGTHS, cover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +132,7 @@ def _limits(scope: Scope) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def _counted(part: Part, scope: Scope, span: Span) -> Select[*tuple[Any, ...]]:
+def _counted(part: Part, scope: Scope, span: Span) -> Any:
     """Return what a rollup has of a part; of products, the sum and difference of periods."""
     columns = part.rollup.columns
     places = among(columns["warehouse_id"], (ALL,) if scope.warehouses is None else scope.warehouses)
@@ -149,20 +147,20 @@ def _counted(part: Part, scope: Scope, span: Span) -> Select[*tuple[Any, ...]]:
         return select(RollupProduct.first_day.label("day"), RollupProduct.quantity, RollupProduct.revenue).where(
             span.contains(RollupProduct.first_day), *days, *mine
         )
-    period = (
-        values(
-            column("length", BigInteger), column("first_day", BigInteger), column("sign", BigInteger), name="periods"
-        )
-        .data(cover(span.first, span.last))
-        .cte("periods")
-    )
-    of = join(
-        period,
-        RollupProduct,
-        and_(RollupProduct.length == period.c.length, RollupProduct.first_day == period.c.first_day),
-    )
-    sums = ((period.c.sign * columns[name]).label(name) for name in PRODUCTS.figures)
-    return select(RollupProduct.product_id, *sums).select_from(of).where(*mine)
+    return _periods(span, mine)
+
+
+def _periods(span: Span, mine: list[Any]) -> Any:
+    """Return what was sold of products in the periods that make up a span: always as many queries, one by length."""
+    periods = cover(span.first, span.last)
+    queries = []
+    for length in LENGTHS:
+        taken_off = [each.first_day for each in periods if each.length == length and each.sign < 0]
+        sign = case((among(RollupProduct.first_day, taken_off), -1), else_=1)
+        sums = ((sign * getattr(RollupProduct, name)).label(name) for name in PRODUCTS.figures)
+        wanted = among(RollupProduct.first_day, [each.first_day for each in periods if each.length == length])
+        queries.append(select(RollupProduct.product_id, *sums).where(RollupProduct.length == length, wanted, *mine))
+    return select(union_all(*queries).subquery())
 
 
 def _found(part: Part, document: CTE) -> Select[Any]:
