@@ -67,7 +67,9 @@ class Fault:
         """Return the fault as the answer to a request of one product."""
         name = f"{self.where}{self.field}"
         if self.code:
-            return Conflict(f"{name}: {self.message}", code=self.code, errors=[{"field": name, "message": self.message}])
+            return Conflict(
+                f"{name}: {self.message}", code=self.code, errors=[{"field": name, "message": self.message}]
+            )
         return ValidationFailed.at(name, self.message)
 
 

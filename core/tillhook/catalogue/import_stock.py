@@ -14,7 +14,7 @@ from tillhook.catalogue.import_rows import Entry
 from tillhook.catalogue.writing import Progress, chunks
 from tillhook.db import among
 from tillhook.errors import ValidationFailed
-from tillhook.ledger import StockLevel, StockMovement
+from tillhook.ledger.models import StockLevel, StockMovement
 from tillhook.runtime import snapshot_of
 
 #: The drafts of the file's variants, each with its product's, by the number of the row.

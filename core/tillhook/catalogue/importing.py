@@ -14,13 +14,13 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
+from tillhook.catalogue.columns import is_known
 from tillhook.catalogue.drafts import PLAIN, REFERENCES, Fault, ProductDraft, VariantDraft, all_variants
 from tillhook.catalogue.import_result import ImportFailed, ImportResult
 from tillhook.catalogue.import_rows import Entry, read_entries
 from tillhook.catalogue.import_stock import check_stock, receive_stock
 from tillhook.catalogue.rules import check, why_not_editable
 from tillhook.catalogue.tables import Table, read_table
-from tillhook.catalogue.columns import is_known
 from tillhook.catalogue.writing import Progress, Written, tell, write
 from tillhook.db import among
 from tillhook.products import Category, Product, Variant, kind_of
@@ -192,9 +192,7 @@ def _product_faults(session: Session, entry: Entry, is_parent: bool, known: _Kno
     if entry.sku in known.variants:
         faults.append(Fault(0, "sku", "This is the SKU of a variant; name its product in parent_sku."))
     if product is None:
-        faults += [
-            Fault(0, name, "Required for a new product.") for name in ("name", "price") if name not in values
-        ]
+        faults += [Fault(0, name, "Required for a new product.") for name in ("name", "price") if name not in values]
     elif (refusal := why_not_editable(actor_of(session), product)) is not None:
         faults.append(Fault(0, "sku", refusal.detail))
     if product is not None and is_parent and not product.has_variants:

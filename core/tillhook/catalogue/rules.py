@@ -14,7 +14,7 @@ from tillhook.catalogue import setup
 from tillhook.catalogue.drafts import Fault, ProductDraft, VariantDraft, all_variants
 from tillhook.db import among
 from tillhook.errors import Conflict, DomainError, PermissionDenied, ValidationFailed
-from tillhook.ledger import StockLevel
+from tillhook.ledger.models import StockLevel
 from tillhook.products import Barcode, Product, Variant, canonical, sees_all
 from tillhook.runtime import actor_of
 
@@ -106,9 +106,7 @@ def _taken_codes(session: Session, drafts: list[ProductDraft]) -> Iterator[Fault
         draft_ = wanted[row.key]
         if draft_.variant is None or draft_.variant.id != row.variant_id:
             owner = row.variant_sku or row.product_sku if shows_owner else "a product"
-            yield Fault(
-                draft_.where, "barcode", f"{row.code} belongs to {owner} already.", code="duplicate-barcode"
-            )
+            yield Fault(draft_.where, "barcode", f"{row.code} belongs to {owner} already.", code="duplicate-barcode")
 
 
 def _holders(session: Session, keys: Collection[str]) -> Iterable[Any]:

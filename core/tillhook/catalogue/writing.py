@@ -45,9 +45,7 @@ class Written:
         return list({product.id: product for product in touched if product.id not in new}.values())
 
 
-def write(
-    session: Session, drafts: list[ProductDraft], progress: Progress = lambda step, done, total: None
-) -> Written:
+def write(session: Session, drafts: list[ProductDraft], progress: Progress = lambda step, done, total: None) -> Written:
     """Write checked drafts with their variants and barcodes, and bring the search up to date.
 
     Raises:

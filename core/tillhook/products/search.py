@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
+from tillhook.db import among
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.products.barcodes import canonical
 from tillhook.products.models import Barcode, Category, Product, Variant
