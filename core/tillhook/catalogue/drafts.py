@@ -56,21 +56,19 @@ class ProductDraft:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with one field of a draft; ``code`` makes it a conflict (409), else it is the client's (422)."""
+    """What is wrong with one field of a draft: a conflict (409) with others, or a mistake of the client's (422)."""
 
     where: str | int
     field: str
     message: str
     code: str = ""
+    is_conflict: bool = False
 
     def error(self) -> DomainError:
         """Return the fault as the answer to a request of one product."""
-        name = f"{self.where}{self.field}"
-        if self.code:
-            return Conflict(
-                f"{name}: {self.message}", code=self.code, errors=[{"field": name, "message": self.message}]
-            )
-        return ValidationFailed.at(name, self.message)
+        kind = Conflict if self.is_conflict else ValidationFailed
+        errors = [{"field": f"{self.where}{self.field}", "message": self.message}]
+        return kind(f"{self.where}{self.field}: {self.message}", code=self.code or kind.code, errors=errors)
 
 
 def drafted(command: NewProduct, *, status: str, owner_id: int | None) -> ProductDraft:

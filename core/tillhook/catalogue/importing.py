@@ -8,7 +8,7 @@ adds none. A dry run does all of it and then rolls back, so what it says is what
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import IO
+from typing import IO, Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -32,7 +32,7 @@ _GTIN_LENGTHS = (8, 12, 13)
 #: What belongs on the row of a product, not on those of its variants.
 _NOT_OF_VARIANTS = (*REFERENCES, "list_price", "description", "tracking", "price_mode", "low_stock_threshold")
 #: What a new product has that a row need not say.
-_DEFAULTS = {
+_DEFAULTS: dict[str, Any] = {
     "description": "",
     "list_price": None,
     "cost_price": None,
@@ -241,7 +241,8 @@ def _variant_faults(
 
 
 def _variant_draft(entry: Entry, variant: Variant | None) -> VariantDraft:
-    values = {name: entry.values[name] for name in ("price", "cost_price", "attributes") if name in entry.values}
+    named = ("price", "cost_price", "attributes")
+    values: dict[str, Any] = {name: entry.values[name] for name in named if name in entry.values}
     if name := entry.values.get("variant_name") or entry.values.get("name"):
         values["name"] = name
     if variant is None:

@@ -146,7 +146,7 @@ def _replaced_codes(session: Session, product: Product, changes: Mapping[str, An
         barcode.code: barcode.pack_quantity
         for barcode in session.scalars(select(Barcode).where(Barcode.variant_id == variant.id).order_by(Barcode.id))
     }
-    codes = list(changes["barcodes"] if "barcodes" in changes else old)
+    codes = list(changes.get("barcodes", old))
     if "barcode" in changes:
         first = [] if changes["barcode"] is None else [changes["barcode"]]
         codes = first + (codes if "barcodes" in changes else codes[1:])

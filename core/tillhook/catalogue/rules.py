@@ -73,7 +73,9 @@ def _is_there() -> Any:
 
 def _taken_skus(session: Session, drafts: list[ProductDraft]) -> Iterator[Fault]:
     wanted: dict[str, ProductDraft | VariantDraft] = {}
-    for each in [*drafts, *(variant for _, variant in all_variants(drafts))]:
+    named: list[ProductDraft | VariantDraft] = [*drafts]
+    named += [variant for _, variant in all_variants(drafts)]
+    for each in named:
         sku = each.values.get("sku")
         known = each.product if isinstance(each, ProductDraft) else each.variant
         if sku is None or (known is not None and known.sku == sku):
@@ -88,7 +90,7 @@ def _taken_skus(session: Session, drafts: list[ProductDraft]) -> Iterator[Fault]
 
 
 def _sku_fault(draft: ProductDraft | VariantDraft, sku: str) -> Fault:
-    return Fault(draft.where, "sku", f"{sku} is taken.", code="duplicate-sku")
+    return Fault(draft.where, "sku", f"{sku} is taken.", code="duplicate-sku", is_conflict=True)
 
 
 def _taken_codes(session: Session, drafts: list[ProductDraft]) -> Iterator[Fault]:
@@ -100,13 +102,21 @@ def _taken_codes(session: Session, drafts: list[ProductDraft]) -> Iterator[Fault
             other = wanted.setdefault(canonical(code), variant)
             if other is not variant:
                 place = f"in row {other.where}" if isinstance(other.where, int) else "another variant's"
-                yield Fault(variant.where, "barcode", f"{code} is {place} already.", code="duplicate-barcode")
+                yield Fault(
+                    variant.where, "barcode", f"{code} is {place} already.", code="duplicate-barcode", is_conflict=True
+                )
     shows_owner = sees_all(actor_of(session))
     for row in _holders(session, wanted):
         draft_ = wanted[row.key]
         if draft_.variant is None or draft_.variant.id != row.variant_id:
             owner = row.variant_sku or row.product_sku if shows_owner else "a product"
-            yield Fault(draft_.where, "barcode", f"{row.code} belongs to {owner} already.", code="duplicate-barcode")
+            yield Fault(
+                draft_.where,
+                "barcode",
+                f"{row.code} belongs to {owner} already.",
+                code="duplicate-barcode",
+                is_conflict=True,
+            )
 
 
 def _holders(session: Session, keys: Collection[str]) -> Iterable[Any]:
@@ -133,7 +143,9 @@ def _bound_by_stock(session: Session, drafts: list[ProductDraft]) -> Iterator[Fa
     there = stocked(session, [product.id for _, product in tracking]) if tracking else ()
     for draft, product in tracking:
         if product.id in there:
-            yield Fault(draft.where, "tracking", "Cannot change while there is stock.", code="stock-on-hand")
+            yield Fault(
+                draft.where, "tracking", "Cannot change while there is stock.", code="stock-on-hand", is_conflict=True
+            )
 
 
 def _unknown_references(session: Session, drafts: list[ProductDraft]) -> Iterator[Fault]:
@@ -147,7 +159,7 @@ def _unknown_references(session: Session, drafts: list[ProductDraft]) -> Iterato
                     found[name, said] = _RESOLVERS[name](session, said, name)
                 draft.values[f"{name}_id"] = found[name, said]
             except ValidationFailed as error:
-                yield Fault(draft.where, name, error.errors[0]["message"])
+                yield Fault(draft.where, name, error.errors[0]["message"], code=error.code)
     yield from _bound_units(session, drafts)
 
 
@@ -160,4 +172,6 @@ def _bound_units(session: Session, drafts: list[ProductDraft]) -> Iterator[Fault
     there = stocked(session, [product.id for _, product in changed]) if changed else ()
     for draft, product in changed:
         if product.id in there:
-            yield Fault(draft.where, "unit", "Cannot change while there is stock.", code="stock-on-hand")
+            yield Fault(
+                draft.where, "unit", "Cannot change while there is stock.", code="stock-on-hand", is_conflict=True
+            )

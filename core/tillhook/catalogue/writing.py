@@ -162,7 +162,7 @@ def _insert_variants(session: Session, drafts: list[ProductDraft], written: Writ
 
 def _variant_row(draft: ProductDraft, variant: VariantDraft) -> Members:
     assert draft.product is not None
-    empty = {"sku": None, "name": "", "attributes": {}, "price": None, "cost_price": None}
+    empty: Members = {"sku": None, "name": "", "attributes": {}, "price": None, "cost_price": None}
     return {"product_id": draft.product.id, "is_default": variant.is_default, **empty, **variant.values}
 
 

@@ -49,7 +49,7 @@ def refresh_search(session: Session, products: Iterable[Product]) -> None:
     session.flush()
 
 
-def _grouped(session: Session, statement: Select[Any], keys: Sequence[int]) -> dict[int, list[Any]]:
+def _grouped(session: Session, statement: Select[Any, Any], keys: Sequence[int]) -> dict[int, list[Any]]:
     found: dict[int, list[Any]] = {}
     for product_id, row in session.execute(statement.where(among(Variant.product_id, keys))):
         found.setdefault(product_id, []).append(row)
