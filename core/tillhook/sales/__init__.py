@@ -35,8 +35,10 @@ from tillhook.sales.rollups import (
 )
 from tillhook.sales.routes import by_device, sale_reply
 from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
+from tillhook.sales.sums import GROSS, TaxSum, TenderSum, sums_by_tax, sums_by_tender
 
 __all__ = [
+    "GROSS",
     "MAX_LINES",
     "MAX_NUMBER",
     "NO_DEVICE",
@@ -63,9 +65,11 @@ __all__ = [
     "SaleReturn",
     "Scope",
     "TaxRequest",
+    "TaxSum",
     "TaxTotal",
     "Tender",
     "TenderIn",
+    "TenderSum",
     "TenderTotal",
     "Totals",
     "by_device",
@@ -81,6 +85,8 @@ __all__ = [
     "return_goods",
     "sale_reply",
     "sales_by_id",
+    "sums_by_tax",
+    "sums_by_tender",
     "totals",
     "totals_by_day",
     "totals_by_product",

@@ -36,6 +36,7 @@ from tillhook.db import Base, day_number
 from tillhook.reference import Calendar
 from tillhook.sales.models import Sale, SaleLine, SalePayment
 from tillhook.sales.rollups.models import ALL, RollupDay, RollupProduct, RollupTax, RollupTender
+from tillhook.sales.sums import GROSS
 
 #: The "method" of documents that nothing was paid for.
 UNPAID = "none"
@@ -45,7 +46,6 @@ _ORIGIN = aliased(Sale)
 #: Whose figures a document is in.
 SELLER = func.coalesce(case((_ORIGIN.id.is_(None), Sale.seller_id), else_=_ORIGIN.seller_id), 0)
 _REVENUE = SaleLine.total_price - SaleLine.discount_share
-_GROSS = _REVENUE + case((SaleLine.tax_inclusive, 0), else_=SaleLine.tax_amount)
 
 
 def day_of_sale(calendar: Calendar, first: date, last: date) -> ColumnElement[int]:
@@ -161,7 +161,7 @@ def _taxes(document: CTE) -> Select[Any]:
         *_owner(document),
         func.coalesce(SaleLine.tax_id, 0).label("tax_id"),
         SaleLine.tax_rate,
-        _GROSS.label("gross"),
+        GROSS.label("gross"),
         SaleLine.tax_amount.label("tax"),
     ).join(SaleLine, SaleLine.sale_id == document.c.id)
 
