@@ -35,12 +35,13 @@ from tillhook.sales.rollups import (
 )
 from tillhook.sales.routes import by_device, sale_reply
 from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
-from tillhook.sales.sums import GROSS, TaxSum, TenderSum, sums_by_tax, sums_by_tender
+from tillhook.sales.sums import GROSS, NET, TaxSum, TenderSum, sums_by_tax, sums_by_tender
 
 __all__ = [
     "GROSS",
     "MAX_LINES",
     "MAX_NUMBER",
+    "NET",
     "NO_DEVICE",
     "ClientInstant",
     "DayTotal",

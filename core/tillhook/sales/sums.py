@@ -7,14 +7,19 @@ from collections.abc import Collection
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import ColumnElement, case, func, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
-from tillhook.db import among
+from tillhook.db import Exact, among
 from tillhook.sales.models import Sale, SaleLine, SalePayment
 
 #: What a line costs with its taxes, after all discounts.
-GROSS = SaleLine.total_price - SaleLine.discount_share + case((SaleLine.tax_inclusive, 0), else_=SaleLine.tax_amount)
+GROSS: ColumnElement[Decimal] = type_coerce(
+    SaleLine.total_price - SaleLine.discount_share + case((SaleLine.tax_inclusive, 0), else_=SaleLine.tax_amount),
+    Exact(),
+)
+#: What a payment brought in: what was handed over less the change.
+NET: ColumnElement[Decimal] = type_coerce(SalePayment.amount - SalePayment.change, Exact())
 
 
 class TenderSum(NamedTuple):
@@ -49,7 +54,7 @@ def sums_by_tender(session: Session, sale_ids: Collection[int]) -> list[TenderSu
             func.sum(case((amount > 0, amount), else_=0)),
             func.sum(SalePayment.change),
             func.sum(case((amount < 0, -amount), else_=0)),
-            func.sum(amount - SalePayment.change),
+            func.sum(NET),
         )
         .join(Sale, Sale.id == SalePayment.sale_id)
         .where(among(SalePayment.sale_id, sale_ids))

@@ -61,7 +61,9 @@ def _named_in_text(tree: ast.Module) -> Iterator[tuple[int, str]]:
     alone = (node.value for node in ast.walk(tree) if isinstance(node, ast.Expr))
     seen = {id(value) for value in alone if isinstance(value, ast.Constant)}
     for node in ast.walk(tree):
-        text = None if id(node) in seen or not isinstance(node, ast.expr) else _text_of(node, known)
+        if not isinstance(node, ast.expr) or id(node) in seen:
+            continue
+        text = _text_of(node, known)
         if text is not None:
             seen.update(map(id, ast.walk(node)))
             yield from ((node.lineno, name) for name in tables_in(text))
@@ -79,7 +81,7 @@ def _text_of(node: ast.expr, known: dict[str, str]) -> str | None:
         sides = _text_of(node.left, known), _text_of(node.right, known)
         if isinstance(node.op, ast.Mod):
             values = node.right.elts if isinstance(node.right, ast.Tuple) else [node.right]
-            return None if sides[0] is None else _filled(r"%(\(\w+\))?[sdr]", sides[0], values, known)
+            return None if sides[0] is None else _filled(r"%(?:\(\w+\))?[sdr]", sides[0], values, known)
         return None if sides == (None, None) else "".join(_part(each, known) for each in (node.left, node.right))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
         text = _text_of(node.func.value, known)
@@ -104,8 +106,8 @@ def _part(node: ast.expr, known: dict[str, str]) -> str:
 
 def _filled(place: str, text: str, values: list[ast.expr], known: dict[str, str]) -> str:
     """Return the text with any value in any place: which one goes where does not matter here."""
-    filled = [re.sub(place, lambda _, value=value: _part(value, known), text) for value in values]
-    return " ; ".join([text, *filled])
+    pieces = re.split(place, text)
+    return " ; ".join([text, *(_part(value, known).join(pieces) for value in values)])
 
 
 def _constants(tree: ast.Module) -> dict[str, str]:

@@ -36,7 +36,7 @@ from tillhook.db import Base, day_number
 from tillhook.reference import Calendar
 from tillhook.sales.models import Sale, SaleLine, SalePayment
 from tillhook.sales.rollups.models import ALL, RollupDay, RollupProduct, RollupTax, RollupTender
-from tillhook.sales.sums import GROSS
+from tillhook.sales.sums import GROSS, NET
 
 #: The "method" of documents that nothing was paid for.
 UNPAID = "none"
@@ -140,7 +140,7 @@ def _days(document: CTE) -> Select[Any]:
 
 def _tenders(document: CTE) -> Select[Any]:
     method = func.coalesce(SalePayment.method, UNPAID)
-    amount = func.coalesce(func.sum(SalePayment.amount - SalePayment.change), 0)
+    amount = func.coalesce(func.sum(NET), 0)
     paid = (
         select(document.c.id, *_owner(document), document.c.sign, method.label("method"), amount.label("amount"))
         .outerjoin(SalePayment, SalePayment.sale_id == document.c.id)

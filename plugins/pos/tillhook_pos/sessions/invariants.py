@@ -10,7 +10,7 @@ from sqlalchemy.orm import join, outerjoin
 from tillhook.hooks import Difference, Invariant
 from tillhook.numbering import NumberSeries
 from tillhook.quantities import ZERO
-from tillhook.sales import Sale, SalePayment
+from tillhook.sales import NET, Sale, SalePayment
 from tillhook_pos.documents import CHANNEL
 from tillhook_pos.models import CashMovement, CounterDocument, Till, TillSession
 from tillhook_pos.sessions.drawers import OUTSIDE
@@ -118,7 +118,7 @@ def _sums() -> Select[*tuple[Any, ...]]:
 
 
 def _nets() -> Select[*tuple[Any, ...]]:
-    net = func.sum(SalePayment.amount - SalePayment.change).label("net")
+    net = func.sum(NET).label("net")
     return (
         select(*_GROUP, SalePayment.method, net)
         .select_from(_DOCUMENTS)

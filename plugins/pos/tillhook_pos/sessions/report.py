@@ -246,7 +246,7 @@ def _balance(movements: Iterable[Row[*tuple[Any, ...]]]) -> Decimal:
 def _names(session: Session, *user_ids: int | None) -> dict[int | None, str]:
     keys = [key for key in user_ids if key is not None]
     statement = select(UserAccount.id, UserAccount.name).where(among(UserAccount.id, keys))
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
 
 
 def _parked(session: Session, till: Till, row: TillSession) -> int:

@@ -160,7 +160,7 @@ def _returned(session: Session, sale_id: int, before: int) -> dict[int | None, D
         .where(SaleLine.origin_line_id.is_not(None))
         .group_by(SaleLine.origin_line_id)
     )
-    return dict(session.execute(statement).tuples().all())
+    return dict(session.execute(statement).all())
 
 
 def _parts(
