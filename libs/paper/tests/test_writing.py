@@ -16,8 +16,22 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 from wcwidth import wcswidth
 
-from tillhook_paper import Barcode, Cells, Document, Gap, Pair, Paragraph, QRCode, Rule, clean, clean_lines, fonts, to_text
-from tillhook_paper import pdf, printer
+from tillhook_paper import (
+    Barcode,
+    Cells,
+    Document,
+    Gap,
+    Pair,
+    Paragraph,
+    QRCode,
+    Rule,
+    clean,
+    clean_lines,
+    fonts,
+    pdf,
+    printer,
+    to_text,
+)
 from tillhook_paper.directions import stretches
 from tillhook_paper.layout import Page, Piece, piece_of, written
 from tillhook_paper.words import clusters

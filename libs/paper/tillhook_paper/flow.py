@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tillhook_paper.blocks import MM, Beside, Block, Document, Gap, Paragraph, Table, Together
+from tillhook_paper.blocks import MM, Beside, Block, Document, Paragraph, Table, Together
 from tillhook_paper.layout import SIZES, Box, Mark, Page, Piece, cut, piece_of, stack, written
 from tillhook_paper.sheets import Roll, Sheet
 from tillhook_paper.strip import rows_of as rows_of_strip
@@ -13,6 +13,8 @@ from tillhook_paper.tables import head_of, rows_of
 _LONGEST_ROLL = 2000 * MM
 #: Sums of heights differ by less than this from what they should be.
 _TOLERANCE = 1e-6
+
+_NOTHING = Piece(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Part:
     """
 
     piece: Piece
-    head: Piece = Piece(0)
+    head: Piece = _NOTHING
     has_head: bool = False
     flows: bool = False
 

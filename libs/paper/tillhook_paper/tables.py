@@ -79,9 +79,7 @@ def _cell(cell: Cell, align: Align, place: Place, bold: bool) -> Piece:
     marks = [written(line, x, n * _STEP, size, align=align, bold=bold) for n, line in enumerate(lines)]
     top = len(lines) * _STEP
     details = [each for text in cell.details for each in fonts.wrap(text, room, SIZES["small"])]
-    marks += [
-        written(line, x, top + n * _STEP, SIZES["small"], align=align) for n, line in enumerate(details)
-    ]
+    marks += [written(line, x, top + n * _STEP, SIZES["small"], align=align) for n, line in enumerate(details)]
     return Piece(top + len(details) * _STEP, tuple(marks))
 
 

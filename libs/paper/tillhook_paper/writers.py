@@ -44,9 +44,7 @@ def to_text(document: Document, columns: int) -> str:
     return "".join(f"{line.rstrip()}\n" for row in rows_of(document.blocks) for line in lines_of(row, columns))
 
 
-def to_escpos(
-    document: Document, columns: int, code_pages: Sequence[str] = (), *, opens_drawer: bool = False
-) -> bytes:
+def to_escpos(document: Document, columns: int, code_pages: Sequence[str] = (), *, opens_drawer: bool = False) -> bytes:
     """Return a document as bytes to send to a receipt printer as they are.
 
     Args:
