@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from tillhook_paper.blocks import MM, Beside, Block, Document, Paragraph, Table, Together
+from tillhook_paper.blocks import LINE_GAP, MM, Beside, Block, Document, Paragraph, Table, Together
 from tillhook_paper.layout import SIZES, Box, Mark, Page, Piece, cut, piece_of, stack, written
 from tillhook_paper.sheets import Roll, Sheet
 from tillhook_paper.strip import rows_of as rows_of_strip
@@ -14,7 +14,7 @@ _LONGEST_ROLL = 2000 * MM
 #: Sums of heights differ by less than this from what they should be.
 _TOLERANCE = 1e-6
 
-_NOTHING = Piece(0)
+_NOTHING, _BELOW_HEADING = Piece(0), Piece(LINE_GAP / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,15 @@ def parts_of(blocks: Iterable[Block], width: float) -> Iterator[Part]:
     above: list[Piece] = []
     for block in blocks:
         if isinstance(block, Paragraph) and block.keeps_next:
-            above.append(piece_of(block, width))
+            above += [piece_of(block, width), _BELOW_HEADING]
             continue
         for part in _parts(block, width):
             if above:
                 part = Part(stack([*above, part.piece]), part.head, part.has_head)
                 above = []
             yield part
-    yield from map(Part, above)
+    if above:
+        yield Part(stack(above))
 
 
 def _parts(block: Block, width: float) -> Iterator[Part]:

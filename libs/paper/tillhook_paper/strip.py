@@ -31,11 +31,10 @@ def _table(table: Table) -> Iterator[Row]:
 
 
 def _record(cells: Sequence[str | Cell], columns: Sequence[Column], *, bold: bool) -> Iterator[Row]:
-    """Yield a row of a table as its first cell, and below it the others that are not empty with their titles."""
-    first, *others = (cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
-    yield Paragraph(first.text, bold=bold)
-    yield from (Paragraph(detail, indent=2) for detail in first.details)
-    for cell, column in zip(others, columns[1:], strict=True):
-        if cell.text:
-            yield Pair(column.title, cell.text, bold=bold, indent=2)
-        yield from (Paragraph(detail, indent=2) for detail in cell.details)
+    """Yield a row of a table as the cell of its widest column, and below it the others that are not empty."""
+    named = sorted(zip(cells, columns, strict=True), key=lambda each: each[1].width is not None)
+    for index, (cell, column) in enumerate(named):
+        text, details = (cell.text, cell.details) if isinstance(cell, Cell) else (cell, ())
+        if text:
+            yield Pair(column.title, text, bold=bold, indent=2) if index else Paragraph(text, bold=bold)
+        yield from (Paragraph(detail, indent=2) for detail in details)

@@ -27,11 +27,13 @@ def places(columns: Sequence[Column], width: float) -> tuple[Place, ...]:
     factor = min(1.0, (width - share * sharing) / fixed) if fixed else 1.0
     found: list[Place] = []
     left = 0.0
-    for column, following in zip(columns, [*columns[1:], None], strict=True):
+    for before, column, after in zip([None, *columns], columns, [*columns[1:], None], strict=False):
         right = left + (share if column.width is None else column.width * factor)
+        # A number ends where its column does, so a text that follows begins later.
+        begin = left + 2 * _CLEARANCE if before and before.align != "left" and column.align != "right" else left
         # A number keeps its distance from what is before it.
-        is_free = column.align == "left" and (following is None or following.align == "right")
-        found.append((left, right, right - left - (0 if is_free else _CLEARANCE)))
+        is_free = column.align == "left" and (after is None or after.align == "right")
+        found.append((begin, right, right - begin - (0 if is_free else _CLEARANCE)))
         left = right
     return tuple(found)
 
