@@ -167,6 +167,26 @@ def test_documents_written_at_once_are_each_right():
         assert pypdfium2.PdfDocument(content)[0].render().to_pil().tobytes() == picture
 
 
+@pytest.mark.usefixtures("hurried_threads")
+def test_pages_of_several_documents_are_written_in_turn():
+    scripts = ("latin", "greek", "cyrillic", "symbols") * 2
+
+    def write(script):
+        marks = tuple(written(SAMPLES[script][number % 5 :], 10, 9 * number, 9) for number in range(40))
+        return written_as_pdf([Page(400, 400, marks)] * 12, "x")
+
+    alone = {script: pictures_of(write(script)) for script in set(scripts)}
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(write, scripts))
+    assert [pictures_of(content) == alone[script] for script, content in zip(scripts, together, strict=True)] == [
+        True
+    ] * 8
+
+
+def pictures_of(content):
+    return [page.render(scale=0.5).to_pil().tobytes() for page in pypdfium2.PdfDocument(content)]
+
+
 def test_fonts_are_embedded_and_only_what_is_needed_of_them():
     content = pdf_of("Total ₹ 12", "किलो", "خبز")
     found = PdfReader(io.BytesIO(content)).pages[0]["/Resources"]["/Font"]
