@@ -6,6 +6,8 @@ import subprocess
 import sys
 import tracemalloc
 import weakref
+from itertools import pairwise
+from pathlib import Path
 
 import pypdfium2
 import pytest
@@ -186,7 +188,7 @@ def test_a_cell_never_touches_the_next_one(digits):
     cells = [place_of(page, char, every=True) for char in "2iQ9"]
     for places in (titles, cells):
         assert places[0][0] >= A4.margin and places[-1][2] <= A4.width - A4.margin + 1
-        assert all(right[0] - left[2] > 4 for left, right in zip(places, places[1:], strict=False))
+        assert all(right[0] - left[2] > 4 for left, right in pairwise(places))
 
 
 def test_columns_wider_than_the_paper_are_reduced():
@@ -356,6 +358,14 @@ def test_nothing_in_a_text_reaches_the_printer_as_a_command():
 def test_bars_say_printable_ascii(text):
     with pytest.raises(ValueError):
         Barcode(text)
+
+
+def test_the_example_of_the_readme():
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(example, names := {})
+    (page,) = texts(names["content"])
+    assert all(word in page for word in ("Invoice 17", "Green tea", "9.70", "Corner Shop", "Page 1 of 1"))
 
 
 def test_importing_the_library_loads_nothing_that_draws():
