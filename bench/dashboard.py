@@ -24,10 +24,11 @@ from typing import Any
 from sqlalchemy import Connection, event, insert, text
 
 from tillhook.access import user_actor
-from tillhook.catalogue.models import Product, Unit, Variant
 from tillhook.config import Settings
 from tillhook.ledger import StockCommand, StockLine, create_warehouse, receive
-from tillhook.runtime import Runtime, build_runtime, snapshot_of
+from tillhook.products.models import Product, Unit, Variant
+from tillhook.runtime import Runtime, snapshot_of
+from tillhook.server.building import build_runtime
 from tillhook.testing import Databases, PostgresServer, RunningServer, Tokens
 from tillhook.testing.databases import ENGINES, SECRET
 from tillhook.testing.template import environment_of, fill

@@ -27,10 +27,11 @@ from typing import Any
 from sqlalchemy import func, insert, select
 
 from bench.load import UNIT_PRICE, Job, Outcome
-from tillhook.catalogue.models import Product, Unit, Variant
 from tillhook.config import Settings
 from tillhook.ledger import StockCommand, StockLine, receive
-from tillhook.runtime import Runtime, build_runtime
+from tillhook.products.models import Product, Unit, Variant
+from tillhook.runtime import Runtime
+from tillhook.server.building import build_runtime
 from tillhook.testing import Databases, PostgresServer, RunningServer, Tokens
 from tillhook.testing.databases import ENGINES, SECRET
 from tillhook.testing.plugins import COUNTER, install_counter

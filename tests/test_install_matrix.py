@@ -13,18 +13,18 @@ import falcon.testing
 import pytest
 
 from tillhook.config import Settings
-from tillhook.http.app import create_app
-from tillhook.install import install
 from tillhook.modules import disable, enable, load_plugins
-from tillhook.runtime import build_runtime
+from tillhook.server.app import create_app
+from tillhook.server.building import build_runtime
+from tillhook.server.install import install
 from tillhook.testing import Client, Tokens
 
 # Run in an installation of its own: migrate, boot, and print the paths of the API.
 BOOT = """
 import json, sys, falcon.testing
 from tillhook.config import Settings
-from tillhook.http.app import create_app
-from tillhook.install import install
+from tillhook.server.app import create_app
+from tillhook.server.install import install
 
 runtime = install(Settings.from_environment())
 answer = falcon.testing.TestClient(create_app(runtime)).simulate_get("/api/openapi.json")

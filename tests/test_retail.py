@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tillhook.runtime import Runtime
+from tillhook.server.verify import verify
 from tillhook.testing import RunningServer
 from tillhook.testing.people import PASSWORD
-from tillhook.verify import verify
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = (

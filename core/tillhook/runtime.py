@@ -1,56 +1,47 @@
 """One process's database, hooks, declarations and cached reference data, and the transaction around work."""
 
 import contextlib
-import traceback
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
+from tillhook.actor import SYSTEM, Actor
 from tillhook.config import Settings
 from tillhook.db import Database
-from tillhook.errors import StartupError
 from tillhook.hooks import HookManager, MigrationSource, Registry
-from tillhook.hooks.builtin import load_builtin, system_actor
-from tillhook.hooks.manager import PluginError
-from tillhook.modules.discovery import (
-    CORE,
-    BrokenPlugin,
-    LoadedPlugin,
-    check_set,
-    load_plugins,
-    migration_sources,
-)
-from tillhook.modules.state import enabled_names
-from tillhook.reference.snapshot import Snapshot, SnapshotCache
-
-if TYPE_CHECKING:
-    from tillhook.access import Actor
+from tillhook.modules import CORE, BrokenPlugin, LoadedPlugin, migration_sources
+from tillhook.reference import Snapshot, SnapshotCache
 
 
 class Runtime:
-    """What a process needs to work; built once by :func:`build_runtime` and shared by its threads."""
+    """What a process needs to work; built once and shared by its threads.
+
+    Args:
+        areas: The hook modules of the core's own areas.
+        broken: Plugins that safe mode left out.
+    """
 
     def __init__(
         self,
         settings: Settings,
         database: Database,
+        areas: Sequence[Any],
         plugins: tuple[LoadedPlugin, ...],
         broken: tuple[BrokenPlugin, ...] = (),
     ) -> None:
         self.settings = settings
         self.database = database
         self.plugins = plugins
-        #: Plugins that safe mode left out.
         self.broken = broken
-        self.hooks = HookManager(load_builtin(), [(plugin.name, plugin.hooks) for plugin in plugins])
+        self.hooks = HookManager(areas, [(plugin.name, plugin.hooks) for plugin in plugins])
         self.registry = Registry(self.hooks, settings)
         self.migrations: tuple[MigrationSource, ...] = (CORE, *migration_sources(plugins, self.hooks))
         self.snapshots = SnapshotCache(self.registry)
 
     @contextlib.contextmanager
     def unit_of_work(
-        self, actor: "Actor | None" = None, *, write: bool = True, request_id: str = ""
+        self, actor: Actor | None = None, *, write: bool = True, request_id: str = ""
     ) -> Iterator[Session]:
         """Yield a session that commits at the end and rolls back on any exception.
 
@@ -61,10 +52,10 @@ class Runtime:
         with self.database.connect() as connection:
             snapshot = self.snapshots.current(connection)
             with self.database.transaction(connection, write=write) as session:
-                self.bind(session, snapshot, actor or system_actor(), request_id)
+                self.bind(session, snapshot, actor or SYSTEM, request_id)
                 yield session
 
-    def bind(self, session: Session, snapshot: Snapshot, actor: "Actor", request_id: str = "") -> None:
+    def bind(self, session: Session, snapshot: Snapshot, actor: Actor, request_id: str = "") -> None:
         """Tell the session whose it is, for :func:`runtime_of` and its like."""
         session.info["runtime"] = self
         session.info["snapshot"] = snapshot
@@ -74,50 +65,6 @@ class Runtime:
     def dispose(self) -> None:
         """Close the database's connections."""
         self.database.dispose()
-
-
-def build_runtime(
-    settings: Settings,
-    *,
-    safe: bool = False,
-    database: Database | None = None,
-    names: Iterable[str] | None = None,
-) -> Runtime:
-    """Return the runtime of the plugins that are enabled.
-
-    Args:
-        safe: Leave out plugins that cannot be used, and say so in ``Runtime.broken``, instead of refusing.
-        database: One that is open already.
-        names: The plugins, if not those that settings and database say.
-
-    Raises:
-        StartupError: Says which plugin cannot be used and why.
-    """
-    database = database or open_database(settings)
-    loaded, broken = load_plugins(enabled_names(settings, database) if names is None else names)
-    if broken and not safe:
-        raise PluginError(broken[0].name, f"plugin {broken[0].name} cannot be used:\n{broken[0].traceback}")
-    while True:
-        try:
-            check_set(loaded)
-            return Runtime(settings, database, tuple(loaded), tuple(broken))
-        except PluginError as error:
-            if not safe or error.plugin not in {plugin.name for plugin in loaded}:
-                raise
-            loaded = [plugin for plugin in loaded if plugin.name != error.plugin]
-            broken.append(BrokenPlugin(error.plugin, traceback.format_exc()))
-
-
-def open_database(settings: Settings) -> Database:
-    """Return the database of the settings.
-
-    Raises:
-        StartupError: The URL is not one of SQLite or PostgreSQL.
-    """
-    try:
-        return Database(settings.database_url, pool_size=settings.threads)
-    except ValueError as error:
-        raise StartupError(str(error)) from error
 
 
 def runtime_of(session: Session) -> Runtime:
@@ -130,9 +77,9 @@ def snapshot_of(session: Session) -> Snapshot:
     return cast(Snapshot, session.info["snapshot"])
 
 
-def actor_of(session: Session) -> "Actor":
+def actor_of(session: Session) -> Actor:
     """Return in whose name the session acts."""
-    return cast("Actor", session.info["actor"])
+    return cast(Actor, session.info["actor"])
 
 
 def request_id_of(session: Session) -> str:

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.access import Actor, user_actor
+from tillhook.access import user_actor
 from tillhook.access.models import UserAccount
+from tillhook.actor import Actor
 from tillhook.runtime import Runtime, snapshot_of
 from tillhook.testing.client import Client
 

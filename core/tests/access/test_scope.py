@@ -5,16 +5,8 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import column
 
-from tillhook.access import (
-    ANONYMOUS,
-    SYSTEM,
-    Actor,
-    require_warehouse,
-    sees_all_sales,
-    sees_warehouse,
-    visible_warehouses,
-    warehouse_condition,
-)
+from tillhook.access import require_warehouse, sees_all_sales, sees_warehouse, visible_warehouses, warehouse_condition
+from tillhook.actor import ANONYMOUS, SYSTEM, Actor
 from tillhook.errors import PermissionDenied, ValidationFailed
 from tillhook.runtime import Runtime
 from tillhook.testing.factories import Factory

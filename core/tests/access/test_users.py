@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tillhook.access import Actor, NewRole, create_role, update_user
+from tillhook.access import NewRole, create_role, update_user
+from tillhook.actor import Actor
 from tillhook.errors import Conflict
 from tillhook.runtime import Runtime
 from tillhook.testing.client import Client

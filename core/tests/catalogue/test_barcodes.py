@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillhook.catalogue import canonical, check_digit, find_code, find_codes, kind_of
+from tillhook.products import canonical, check_digit, find_code, find_codes, kind_of
 
 DIGITS = "0123456789"
 

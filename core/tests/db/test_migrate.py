@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 
-import tillhook.db.models  # noqa: F401 - completes the metadata
+import tillhook.server.building  # noqa: F401 - completes the metadata
 from tillhook.db import Base, Database
 from tillhook.db.migrate import check, downgrade, progress_of, upgrade
 from tillhook.hooks import MigrationSource
@@ -253,7 +253,7 @@ main()
 """
 APPLY = """
 import sys
-import tillhook.db.models
+import tillhook.server.building
 import tillhook_zebra.models
 from sqlalchemy import inspect
 from tillhook.db import Database

@@ -7,7 +7,7 @@ import pytest
 from tillhook.db import RetryTransaction
 from tillhook.events import dispatch, read_events, record, sequence_events
 from tillhook.hooks import Consumer, Job
-from tillhook.worker import Worker
+from tillhook.server.worker import Worker
 
 NAME = "inventory:low-stock-alert"
 

@@ -7,6 +7,7 @@ import pytest
 from tillhook import hookimpl
 from tillhook.errors import StartupError
 from tillhook.hooks import HookManager, hookspec
+from tillhook.server.building import AREAS
 
 
 def plugin(**functions):
@@ -18,7 +19,7 @@ def test_an_unknown_hook_is_refused_with_the_nearest_name():
     def validate_sales(session, draft): ...
 
     with pytest.raises(StartupError) as refusal:
-        HookManager([], [("pos", plugin(validate_sales=validate_sales))])
+        HookManager(AREAS, [("pos", plugin(validate_sales=validate_sales))])
     assert str(refusal.value) == "plugin pos: there is no hook validate_sales; did you mean validate_sale?"
 
 
@@ -26,7 +27,7 @@ def test_an_unknown_argument_is_refused():
     def validate_sale(session, sail): ...
 
     with pytest.raises(StartupError, match="(?s)plugin pos.*validate_sale.*sail"):
-        HookManager([], [("pos", plugin(validate_sale=validate_sale))])
+        HookManager(AREAS, [("pos", plugin(validate_sale=validate_sale))])
 
 
 def test_an_implementation_may_leave_out_arguments():
@@ -35,7 +36,7 @@ def test_an_implementation_may_leave_out_arguments():
     def validate_sale(draft):
         seen.append(draft)
 
-    HookManager([], [("pos", plugin(validate_sale=validate_sale))]).hook.validate_sale(session=1, draft=2)
+    HookManager(AREAS, [("pos", plugin(validate_sale=validate_sale))]).hook.validate_sale(session=1, draft=2)
     assert seen == [2]
 
 
@@ -45,7 +46,7 @@ def test_the_core_comes_first_then_the_plugins_by_name():
         (name, plugin(movements_posted=lambda session, name=name: seen.append(name))) for name in ("zoo", "abc", "pos")
     ]
     core = [plugin(sales_posted=lambda: None, movements_posted=lambda n=n: seen.append(n)) for n in ("one", "two")]
-    HookManager(core, plugins).hook.movements_posted(session=None, movements=())
+    HookManager([*AREAS, *core], plugins).hook.movements_posted(session=None, movements=())
     assert seen == ["one", "two", "abc", "pos", "zoo"]
 
 
@@ -59,7 +60,7 @@ def test_the_first_answer_counts_and_zero_is_one():
 
         return name, plugin(resolve_price=resolve_price)
 
-    hooks = HookManager([], [answer("c", 3), answer("b", 0), answer("a", None)])
+    hooks = HookManager(AREAS, [answer("c", 3), answer("b", 0), answer("a", None)])
     assert hooks.hook.resolve_price(session=None, request=None) == 0
     assert asked == ["a", "b"]
 
@@ -68,7 +69,7 @@ def test_a_failing_implementation_is_named():
     def sales_posted(sales):
         raise ZeroDivisionError("no sales")
 
-    hooks = HookManager([], [("pos", plugin(sales_posted=sales_posted))])
+    hooks = HookManager(AREAS, [("pos", plugin(sales_posted=sales_posted))])
     with pytest.raises(ZeroDivisionError) as failure:
         hooks.hook.sales_posted(session=None, sales=())
     assert failure.value.__notes__ == ["in hook sales_posted of plugin pos"]
@@ -78,13 +79,13 @@ def test_a_failing_declaration_names_its_plugin():
     def register_jobs():
         raise ZeroDivisionError("no jobs")
 
-    hooks = HookManager([], [("pos", plugin(register_jobs=register_jobs))])
+    hooks = HookManager(AREAS, [("pos", plugin(register_jobs=register_jobs))])
     with pytest.raises(StartupError, match="plugin pos: register_jobs failed: .*no jobs"):
         list(hooks.collect("register_jobs"))
 
 
 def test_implemented_says_whether_anybody_listens():
-    hooks = HookManager([], [("pos", plugin(sales_posted=lambda sales: None))])
+    hooks = HookManager(AREAS, [("pos", plugin(sales_posted=lambda sales: None))])
     assert hooks.implemented("sales_posted")
     assert not hooks.implemented("movements_posted")
 
@@ -100,7 +101,7 @@ def test_a_plugin_offers_hooks_that_another_implements():
     listening = SimpleNamespace(
         pos_session_closed=hookimpl(optionalhook=True)(lambda report: seen.append(report)),
     )
-    hooks = HookManager([], [("abc", listening), ("pos", offering)])
+    hooks = HookManager(AREAS, [("abc", listening), ("pos", offering)])
     hooks.hook.pos_session_closed(session=None, report="Z")
     assert seen == ["Z"]
     assert hooks.implemented("pos_session_closed")
@@ -109,10 +110,10 @@ def test_a_plugin_offers_hooks_that_another_implements():
 def test_a_plugins_hooks_carry_its_name():
     specs = specs_of(session_closed=lambda session: None)
     with pytest.raises(StartupError, match="plugin pos: its hook session_closed must be named pos_…"):
-        HookManager([], [("pos", plugin(register_hookspecs=lambda: [specs]))])
+        HookManager(AREAS, [("pos", plugin(register_hookspecs=lambda: [specs]))])
 
 
 def test_an_optional_implementation_that_nobody_calls_is_listed():
     lonely = SimpleNamespace(pos_session_closed=hookimpl(optionalhook=True)(lambda report: None))
-    hooks = HookManager([], [("abc", lonely)])
+    hooks = HookManager(AREAS, [("abc", lonely)])
     assert hooks.optional_without_spec() == [("abc", "pos_session_closed")]

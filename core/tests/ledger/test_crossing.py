@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from tillhook.sales import batch
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 
 def at_once(*calls):
@@ -146,7 +146,7 @@ def test_a_hook_that_moves_goods_of_its_own(client, make, runtime, monkeypatch):
     """A deposit bottle goes out with every crate; levels are then locked out of order, which nobody notices."""
     from tillhook import hookimpl
     from tillhook.hooks import HookManager
-    from tillhook.hooks.builtin import load_builtin
+    from tillhook.server.building import AREAS
 
     bottle, crate = make.product(stock=100), make.product(stock=100)
 
@@ -160,7 +160,7 @@ def test_a_hook_that_moves_goods_of_its_own(client, make, runtime, monkeypatch):
 
     plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
     extra = SimpleNamespace(sales_posted=hookimpl(sales_posted))
-    runtime.hooks = HookManager(load_builtin(), [*plugins, ("extra", extra)])
+    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
     calls = [lambda: make.sale([(crate, 1)]), lambda: make.sale([(bottle, 1), (crate, 1)])] * 4
     at_once(*calls)
     assert make.stock(crate) == 92 and make.stock(bottle) == 92 and clean(runtime)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 TABLES = ("sale", "sale_line", "sale_payment", "stock_movement", "stock_document")
 

@@ -10,7 +10,7 @@ from tillhook.db import utc_now
 from tillhook.ledger import ReserveLine, extend, reserve
 from tillhook.ledger.levels import sweep_expired
 from tillhook.sales import batch
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 
 def policy(client, value, **key):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 
 def found(runtime):

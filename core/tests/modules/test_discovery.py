@@ -7,7 +7,7 @@ import pytest
 from tillhook.config import Settings
 from tillhook.errors import StartupError
 from tillhook.modules import load_plugins
-from tillhook.runtime import build_runtime
+from tillhook.server.building import build_runtime
 from tillhook.testing.plugins import write_plugin
 
 NOTHING = ""

@@ -6,9 +6,9 @@ import pytest
 
 from tillhook.config import Settings
 from tillhook.errors import StartupError
-from tillhook.install import install as install_database
 from tillhook.modules import disable, enable, list_modules
-from tillhook.runtime import build_runtime
+from tillhook.server.building import build_runtime
+from tillhook.server.install import install as install_database
 from tillhook.testing.plugins import write_plugin
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 WRONG = [
     ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 
 def use(client, currency, places):

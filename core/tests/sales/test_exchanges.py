@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 
 def clean(runtime):

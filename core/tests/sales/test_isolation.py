@@ -7,7 +7,7 @@ import pytest
 
 from tillhook import hookimpl
 from tillhook.hooks import HookManager
-from tillhook.hooks.builtin import load_builtin
+from tillhook.server.building import AREAS
 
 HUGE = "99999999999"
 
@@ -16,7 +16,7 @@ def plug(runtime, **hooks):
     """Have the process call these functions as the hooks of one more plugin."""
     plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
     extra = SimpleNamespace(**{name: hookimpl(function) for name, function in hooks.items()})
-    runtime.hooks = HookManager(load_builtin(), [*plugins, ("extra", extra)])
+    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
 
 
 def body(make, product, quantity="1", **fields):
@@ -34,7 +34,7 @@ def sync(client, sales):
 
 
 def test_a_sale_that_no_level_holds_is_refused_alone(client, make, runtime):
-    from tillhook.verify import verify
+    from tillhook.server.verify import verify
 
     product, other = make.product(price="0.00"), make.product(stock=5)
     sales = [body(make, other), body(make, product, HUGE), body(make, product, HUGE), body(make, other)]

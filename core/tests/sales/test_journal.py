@@ -457,7 +457,7 @@ def test_a_pending_product_is_sold_by_its_owner_only(client, make):
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_run_of_sales_returns_and_cancellations_ends_with_clean_books(client, make, runtime, data):
-    from tillhook.verify import verify
+    from tillhook.server.verify import verify
 
     products = [make.product(price="3.37", stock=20, tax=make.tax("0.19")["id"]) for _ in range(2)]
     sold = dict.fromkeys((product["id"] for product in products), Decimal(0))

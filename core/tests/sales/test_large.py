@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 pytestmark = pytest.mark.slow
 

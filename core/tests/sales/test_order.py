@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 AMOUNTS = ("subtotal", "tax_amount", "discount_amount", "total_amount", "cash_rounding")
 LOTS = ("A", "B")

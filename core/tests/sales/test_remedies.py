@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from tillhook.sales import reversals
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 
 def clean(runtime):

@@ -7,7 +7,7 @@ import pytest
 from tillhook import hookimpl
 from tillhook.errors import Conflict
 from tillhook.hooks import HookManager
-from tillhook.hooks.builtin import load_builtin
+from tillhook.server.building import AREAS
 
 TABLES = (
     "sale",
@@ -33,7 +33,7 @@ def state(runtime):
 def plug(runtime, **hooks):
     plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
     extra = SimpleNamespace(**{name: hookimpl(function) for name, function in hooks.items()})
-    runtime.hooks = HookManager(load_builtin(), [*plugins, ("extra", extra)])
+    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
 
 
 def veto(session, draft):

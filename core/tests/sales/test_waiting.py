@@ -5,7 +5,7 @@ import uuid
 import pytest
 
 from tillhook.sales.waiting import post_waiting
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 
 def clean(runtime):

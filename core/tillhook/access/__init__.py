@@ -1,7 +1,6 @@
 """Who may do what: users, roles, tokens, API keys, the rows that one sees, and the audit log."""
 
 from tillhook.access.acting import acting_for, acting_with
-from tillhook.access.actor import ANONYMOUS, SYSTEM, Actor
 from tillhook.access.api_keys import KeyRequest, create_api_key, revoke_api_key
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.loading import load_actor, user_actor
@@ -19,9 +18,6 @@ from tillhook.access.tokens import Claims, authenticate_token, issue_access_toke
 from tillhook.access.users import NewUser, create_user, deactivate_user, update_user
 
 __all__ = [
-    "ANONYMOUS",
-    "SYSTEM",
-    "Actor",
     "Claims",
     "KeyRequest",
     "NewRole",

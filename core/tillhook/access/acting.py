@@ -7,9 +7,9 @@ from dataclasses import replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.access.actor import Actor
 from tillhook.access.loading import user_actor
 from tillhook.access.models import UserAccount
+from tillhook.actor import Actor
 from tillhook.errors import NotFound
 from tillhook.runtime import actor_of, snapshot_of
 

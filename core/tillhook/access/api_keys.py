@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Select, null, or_, select
 from sqlalchemy.orm import Session
 
-from tillhook.access.actor import Actor
 from tillhook.access.audit import audit
 from tillhook.access.loading import user_actor
 from tillhook.access.models import ApiKey, UserAccount
 from tillhook.access.roles import require_holds
 from tillhook.access.scope import require_warehouse, sees_warehouse
 from tillhook.access.tokens import new_api_key
+from tillhook.actor import Actor
 from tillhook.db import utc_now
 from tillhook.errors import NotFound, PermissionDenied, ValidationFailed
 from tillhook.reference import bump_epoch

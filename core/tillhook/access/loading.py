@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, select
 
-from tillhook.access.actor import Actor
 from tillhook.access.models import ApiKey, Role, SessionFamily, UserAccount, UserRole, UserWarehouse
 from tillhook.access.tokens import Claims, same_digest
+from tillhook.actor import Actor
 from tillhook.db import utc_now
 from tillhook.errors import Unauthenticated
 

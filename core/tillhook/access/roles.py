@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from tillhook.access.actor import Actor
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.models import KnownPermission, Role, RolePermission, UserAccount, UserRole
+from tillhook.actor import Actor
 from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
 from tillhook.quantities import format_quantity
 from tillhook.reference import bump_epoch

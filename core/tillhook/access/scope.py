@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, true
 from sqlalchemy.orm import Session
 
-from tillhook.access.actor import Actor
+from tillhook.actor import Actor
 from tillhook.errors import PermissionDenied, ValidationFailed
 from tillhook.runtime import actor_of, snapshot_of
 

@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, delete, exists, insert, or_, select
 from sqlalchemy.orm import Session
 
-from tillhook.access.actor import Actor
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.loading import permissions_of, user_actor
 from tillhook.access.models import Role, UserAccount, UserRole, UserWarehouse
@@ -16,6 +15,7 @@ from tillhook.access.roles import ADMIN, CUSTOMER, require_admin_left, require_h
 from tillhook.access.scope import require_warehouse
 from tillhook.access.sessions import TokenPair, normal_email, revoke_sessions_of, start_session
 from tillhook.access.throttle import Attempt, check_attempt, record_failure
+from tillhook.actor import Actor
 from tillhook.errors import Conflict, NotFound, PermissionDenied
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of

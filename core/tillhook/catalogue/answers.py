@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from tillhook import ledger
 from tillhook.access import visible_warehouses
-from tillhook.catalogue.barcodes import kind_of
-from tillhook.catalogue.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
 from tillhook.db import format_instant
+from tillhook.products.barcodes import kind_of
+from tillhook.products.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
 from tillhook.quantities import ZERO, format_money, format_quantity
 from tillhook.runtime import actor_of
 

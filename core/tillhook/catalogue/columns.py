@@ -6,9 +6,9 @@ from typing import Any
 
 from marshmallow import ValidationError, post_load
 
-from tillhook.catalogue.barcodes import clean_code
 from tillhook.catalogue.schemas import MAX_NAME, MAX_SKU, PRICE_MODES, TRACKING
 from tillhook.http import Amount, Attributes, Choice, Day, Quantity, QuerySchema, Text
+from tillhook.products.barcodes import clean_code
 
 #: How the name of a column begins that holds one attribute, such as ``attribute:colour``.
 ATTRIBUTE = "attribute:"

@@ -9,14 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
-from tillhook.catalogue.barcodes import check_digit
 from tillhook.catalogue.commands import NewProduct, NewVariant
-from tillhook.catalogue.models import Product, Tax, Unit, Variant
 from tillhook.catalogue.products import create_product
 from tillhook.catalogue.setup import create_setup, find_setup
 from tillhook.db import utc_now
 from tillhook.hooks import DemoData
 from tillhook.ledger import StockCommand, StockLine
+from tillhook.products.barcodes import check_digit
+from tillhook.products.models import Product, Tax, Unit, Variant
 from tillhook.runtime import snapshot_of
 
 _STANDARD, _REDUCED = "VAT 20 %", "VAT 5 %"

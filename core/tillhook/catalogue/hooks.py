@@ -1,20 +1,29 @@
 """What the catalogue declares through the hooks."""
 
+from types import ModuleType
+
 import click
 
 from tillhook import hookimpl
+from tillhook.catalogue import hookspecs
 from tillhook.catalogue.cli import products
 from tillhook.catalogue.demo import DEMO_DATA
-from tillhook.catalogue.routes import ROUTES
+from tillhook.catalogue.routes import routes
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, EventType, Permission, Route
+from tillhook.products import hides
 
 _STAFF = ("supplier", "cashier", "accountant")
 
 
 @hookimpl
+def register_hookspecs() -> tuple[ModuleType, ...]:
+    return (hookspecs,)
+
+
+@hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl
@@ -37,8 +46,12 @@ def register_permissions() -> tuple[Permission, ...]:
 @hookimpl
 def register_events() -> tuple[EventType, ...]:
     return (
-        EventType(name="product:created", title="A product was created", permission="catalogue:product:read"),
-        EventType(name="product:updated", title="A product was changed", permission="catalogue:product:read"),
+        EventType(
+            name="product:created", title="A product was created", permission="catalogue:product:read", hides=hides
+        ),
+        EventType(
+            name="product:updated", title="A product was changed", permission="catalogue:product:read", hides=hides
+        ),
     )
 
 

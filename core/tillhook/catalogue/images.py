@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import audit
 from tillhook.catalogue.answers import image_answer
-from tillhook.catalogue.models import Product, ProductImage
 from tillhook.catalogue.products import editable
-from tillhook.catalogue.search import get_product, visible_to
 from tillhook.errors import Conflict, NotFound, ValidationFailed
+from tillhook.products.models import Product, ProductImage
+from tillhook.products.search import get_product, visible_to
 from tillhook.runtime import actor_of, runtime_of
 
 MAX_BYTES = 10 * 1024 * 1024

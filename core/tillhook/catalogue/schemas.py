@@ -5,7 +5,6 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from tillhook.catalogue.barcodes import MAX_LENGTH
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.http import (
     Amount,
@@ -24,6 +23,7 @@ from tillhook.http import (
     Whole,
 )
 from tillhook.http.schemas import MAX_KEY, StrictField
+from tillhook.products.barcodes import MAX_LENGTH
 
 TRACKING = ("none", "quantity", "lot")
 PRICE_MODES = ("list", "bounded", "open")

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import audit
 from tillhook.catalogue.commands import Reference
-from tillhook.catalogue.models import Category, Tax, Unit
 from tillhook.db import Base, RetryTransaction
 from tillhook.errors import Conflict, NotFound, ValidationFailed
+from tillhook.products.models import Category, Tax, Unit
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of
 

@@ -5,6 +5,7 @@ import click
 from tillhook.cli.context import Context, print_table, with_context
 from tillhook.config import settings_page
 from tillhook.hooks.docs import hooks_page
+from tillhook.server.building import SPECS
 
 
 @click.group()
@@ -29,7 +30,7 @@ def check(context: Context) -> None:
 def openapi(context: Context) -> None:
     """Print the OpenAPI document of the enabled plugins."""
     from tillhook.http.media import dump_json
-    from tillhook.http.openapi import build
+    from tillhook.server.openapi import build
 
     click.echo(dump_json(build(context.runtime)))
 
@@ -42,7 +43,7 @@ def docs() -> None:
 @docs.command()
 def hooks() -> None:
     """Print docs/hooks.md."""
-    click.echo(hooks_page(), nl=False)
+    click.echo(hooks_page(SPECS), nl=False)
 
 
 @docs.command()

@@ -8,7 +8,8 @@ import click
 
 from tillhook.config import Settings
 from tillhook.db import Database
-from tillhook.runtime import Runtime, build_runtime, open_database
+from tillhook.runtime import Runtime
+from tillhook.server.building import build_runtime, open_database
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")

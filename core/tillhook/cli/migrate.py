@@ -5,16 +5,16 @@ from pathlib import Path
 
 import click
 
-import tillhook.db.models  # noqa: F401 - completes the metadata
 from tillhook.cli.context import Context, print_table, with_context
 from tillhook.db.migrate import check as check_drift
 from tillhook.db.migrate import make as make_revision
 from tillhook.db.migrate import progress_of
 from tillhook.errors import StartupError
 from tillhook.hooks import MigrationSource
-from tillhook.install import install
 from tillhook.modules import installed_names
-from tillhook.runtime import Runtime, build_runtime
+from tillhook.runtime import Runtime
+from tillhook.server.building import build_runtime
+from tillhook.server.install import install
 
 
 @click.group()

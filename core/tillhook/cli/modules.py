@@ -7,7 +7,7 @@ from tillhook.cli.context import Context, print_table, with_context
 from tillhook.db.migrate import upgrade
 from tillhook.errors import StartupError
 from tillhook.modules import enabled_names
-from tillhook.runtime import build_runtime
+from tillhook.server.building import build_runtime
 
 
 @click.group()

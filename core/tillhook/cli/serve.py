@@ -22,8 +22,9 @@ from tillhook.cli.context import Context, with_context
 from tillhook.cli.demo import create_demo_data, has_users, is_demo
 from tillhook.config import Settings
 from tillhook.errors import StartupError
-from tillhook.install import install
-from tillhook.runtime import Runtime, build_runtime
+from tillhook.runtime import Runtime
+from tillhook.server.building import build_runtime
+from tillhook.server.install import install
 
 DEMO_USERS = ("admin", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
@@ -78,8 +79,8 @@ class _Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        from tillhook.http import logs
-        from tillhook.http.app import create_app, tune_process
+        from tillhook.server import logs
+        from tillhook.server.app import create_app, tune_process
 
         logs.configure(self._settings.log_level)
         app = create_app(build_runtime(self._settings, safe=self._safe))
@@ -87,7 +88,7 @@ class _Server(BaseApplication):
         return app
 
     def _options(self) -> Mapping[str, Any]:
-        from tillhook.http.metrics import forget_process
+        from tillhook.server.metrics import forget_process
 
         settings = self._settings
         return {

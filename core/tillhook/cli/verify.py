@@ -5,7 +5,7 @@ import sys
 import click
 
 from tillhook.cli.context import Context, print_table, with_context
-from tillhook.verify import verify as verify_all
+from tillhook.server.verify import verify as verify_all
 
 
 @click.command()

@@ -5,7 +5,7 @@ import signal
 import click
 
 from tillhook.cli.context import Context, with_context
-from tillhook.worker import Worker
+from tillhook.server.worker import Worker
 
 
 @click.command()
@@ -13,7 +13,7 @@ from tillhook.worker import Worker
 @with_context
 def worker(context: Context, once: bool) -> None:
     """Run jobs and hand out events until SIGTERM or Ctrl-C."""
-    from tillhook.http import logs
+    from tillhook.server import logs
 
     logs.configure(context.settings.log_level)
     work = Worker(context.runtime)

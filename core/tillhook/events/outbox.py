@@ -8,33 +8,18 @@ the events of one stock level are numbered in the order in which its transaction
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from tillhook.db import as_instant, format_instant, insert_rows, utc_now
 from tillhook.events.models import ConsumerCursor, OutboxEvent
+from tillhook.hooks import Consumer, Event
 from tillhook.runtime import runtime_of
-
-if TYPE_CHECKING:
-    from tillhook.hooks import Consumer
 
 #: An advisory lock's key, any constant that nothing else uses.
 _SEQUENCE_LOCK = 7_411_001
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A committed event; ``seq`` has no gaps and orders events for every consumer alike."""
-
-    seq: int
-    name: str
-    payload: dict[str, Any]
-    warehouse_id: int | None
-    occurred_at: datetime
 
 
 def record(session: Session, name: str, payload: dict[str, Any], warehouse_id: int | None = None) -> None:
@@ -82,7 +67,7 @@ def read_events(session: Session, after: int, limit: int = 100, names: Sequence[
     ]
 
 
-def dispatch(session: Session, consumer: "Consumer", limit: int = 100) -> int:
+def dispatch(session: Session, consumer: Consumer, limit: int = 100) -> int:
     """Hand the next numbered events to a consumer and move its cursor, in one transaction; return how many.
 
     At least once: when ``consumer.handle`` raises, the cursor stays and the same events come again. A cursor is

@@ -3,15 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import select
-
 from tillhook.access import sees_warehouse
-from tillhook.catalogue.models import Product
-from tillhook.catalogue.search import is_hidden, sees_all
 from tillhook.db import format_instant
-from tillhook.events.outbox import Event, read_events, sequence_events
-from tillhook.hooks import Route
-from tillhook.http import Call, QuerySchema, Text, Whole
+from tillhook.events.outbox import read_events, sequence_events
+from tillhook.hooks import Event
+from tillhook.http import Call, QuerySchema, Routes, Text, Whole
+
+routes = Routes()
 
 
 class EventQuery(QuerySchema):
@@ -20,6 +18,8 @@ class EventQuery(QuerySchema):
     name = Text(min=1, max=80)
 
 
+# Numbering what became visible is a write, though nobody sees it as one.
+@routes.get("/events", permission="events:event:read", query=EventQuery, writes=True)
 def list_events(call: Call) -> Any:
     """List events after one that you saw, in the order of their commits, as far as you may see them.
 
@@ -28,7 +28,7 @@ def list_events(call: Call) -> Any:
     query = call.query
     sequence_events(call.session)
     events = read_events(call.session, query["after"], query["limit"])
-    hidden = _hidden_products(call, events)
+    hidden = _hidden(call, events)
     types = call.runtime.registry.events
     items = [
         {
@@ -42,29 +42,17 @@ def list_events(call: Call) -> Any:
         if (event.warehouse_id is None or sees_warehouse(call.actor, event.warehouse_id))
         and (event.name not in types or call.actor.can(types[event.name].permission))
         and query.get("name", event.name) == event.name
-        and not hidden.intersection(_products_of(event))
+        and event.seq not in hidden
     ]
     return {"items": items, "next_cursor": None, "last_event_id": events[-1].seq if events else query["after"]}
 
 
-def _hidden_products(call: Call, events: Sequence[Event]) -> set[int]:
-    """Return the products in the events that the actor must not know of."""
-    named = {product_id for event in events for product_id in _products_of(event)}
-    if not named or sees_all(call.actor):
-        return set()
-    rows = call.session.execute(select(Product.id, Product.status, Product.owner_id).where(Product.id.in_(named)))
-    return {row.id for row in rows if is_hidden(call.actor, row.status, row.owner_id)}
-
-
-def _products_of(event: Event) -> list[int]:
-    product = event.payload.get("product")
-    listed = [*event.payload.get("products", ()), *([product] if product else ())]
-    return [each["_id"] for each in listed if isinstance(each, dict) and isinstance(each.get("_id"), int)]
-
-
-ROUTES = (
-    # Numbering what became visible is a write, though nobody sees it as one.
-    Route(
-        method="GET", path="/events", handler=list_events, permission="events:event:read", query=EventQuery, writes=True
-    ),
-)
+def _hidden(call: Call, events: Sequence[Event]) -> set[int]:
+    """Return the events that the actor must not see although permission and warehouse would allow it."""
+    types = call.runtime.registry.events
+    hidden: set[int] = set()
+    for name in {event.name for event in events}:
+        hides = types[name].hides if name in types else None
+        if hides is not None:
+            hidden |= hides(call.session, [event for event in events if event.name == name])
+    return hidden

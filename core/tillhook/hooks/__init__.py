@@ -1,7 +1,6 @@
 """How plugins meet the core: the manifest, the declarations, the hooks."""
 
-from tillhook.hooks.manager import HookManager
-from tillhook.hooks.plugin import (
+from tillhook.hooks.declarations import (
     AUTHENTICATED,
     PUBLIC,
     Authenticated,
@@ -9,6 +8,7 @@ from tillhook.hooks.plugin import (
     Consumer,
     DemoData,
     Difference,
+    Event,
     EventType,
     Invariant,
     Job,
@@ -20,6 +20,7 @@ from tillhook.hooks.plugin import (
     Route,
     SettingDeclaration,
 )
+from tillhook.hooks.manager import HookManager
 from tillhook.hooks.registry import Registry
 from tillhook.hooks.specs import hookspec
 
@@ -31,6 +32,7 @@ __all__ = [
     "Consumer",
     "DemoData",
     "Difference",
+    "Event",
     "EventType",
     "HookManager",
     "Invariant",

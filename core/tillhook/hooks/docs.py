@@ -2,11 +2,9 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
-
-from tillhook.hooks import specs
 
 _FAMILIES = (
     ("register_", "Declarations"),
@@ -15,14 +13,15 @@ _FAMILIES = (
     ("", "Reactions"),
 )
 _SECTION = re.compile(r"([A-Z][a-z]+):\s*(.*)")
+_MODULE = re.compile(r"\b[a-z_][a-z_0-9]*\.")
 _CODE = re.compile(r"``([^`]+)``")
 
 
-def hooks_page(module: ModuleType = specs) -> str:
-    """Return the page of a module of specifications."""
-    introduction = _markdown(inspect.getdoc(module) or "")
+def hooks_page(modules: Sequence[ModuleType]) -> str:
+    """Return the page of modules of specifications; the first one's docstring introduces it."""
+    introduction = _markdown(inspect.getdoc(modules[0]) or "")
     lines = ["# Hooks", "", introduction, "", "This page is generated: `tillhook docs hooks`.", ""]
-    waiting = hooks_of(module)
+    waiting = [function for module in modules for function in hooks_of(module)]
     for prefix, title in _FAMILIES:
         members = [function for function in waiting if function.__name__.startswith(prefix)]
         waiting = [function for function in waiting if function not in members]
@@ -60,9 +59,14 @@ def _entry(function: Callable[..., Any]) -> list[str]:
 
 def _signature(function: Callable[..., Any]) -> str:
     signature = inspect.signature(function)
-    # The annotations are text, because the types belong to packages above.
-    parameters = [f"{name}: {parameter.annotation}" for name, parameter in signature.parameters.items()]
-    return f"def {function.__name__}({', '.join(parameters)}) -> {signature.return_annotation}"
+    parameters = [f"{name}: {_type(parameter.annotation)}" for name, parameter in signature.parameters.items()]
+    return f"def {function.__name__}({', '.join(parameters)}) -> {_type(signature.return_annotation)}"
+
+
+def _type(annotation: Any) -> str:
+    """Return an annotation without the modules; those that are imported for the type checker only are text."""
+    text = annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+    return _MODULE.sub("", text)
 
 
 def _markdown(text: str) -> str:

@@ -24,25 +24,25 @@ class HookManager:
     """Hooks and who implements them. Built once, never changed, shared by all threads.
 
     Args:
-        builtin: The core's own hook modules, in the order in which they run.
+        areas: The core's own hook modules, in the order in which they run.
         plugins: Pairs of a plugin's name and its hook module (or any object with hook methods).
 
     Raises:
         PluginError: An implementation that matches no hook, or takes an unknown argument.
     """
 
-    def __init__(self, builtin: Sequence[Any], plugins: Sequence[tuple[str, Any]]) -> None:
+    def __init__(self, areas: Sequence[Any], plugins: Sequence[tuple[str, Any]]) -> None:
         self._manager = pluggy.PluginManager("tillhook")
         self._manager.add_hookspecs(specs)
         self.hook = self._manager.hook
-        self._owners: dict[int, str] = {id(module): "tillhook" for module in builtin}
+        self._owners: dict[int, str] = {id(module): "tillhook" for module in areas}
         self._owners |= {id(module): name for name, module in plugins}
         self.plugin_names = tuple(sorted(name for name, _ in plugins))
-        in_order = [*builtin, *(module for _, module in sorted(plugins, key=lambda pair: pair[0]))]
+        in_order = [*areas, *(module for _, module in sorted(plugins, key=lambda pair: pair[0]))]
         # pluggy calls the last registered first.
         for module in reversed(in_order):
             self._register(module)
-        self._add_plugins_specs()
+        self._add_further_specs()
         self._refuse_unknown_hooks()
         self._name_the_failing(in_order)
         self._implemented = {
@@ -78,10 +78,11 @@ class HookManager:
         except pluggy.PluginValidationError as error:
             raise self._refusal(module, error) from error
 
-    def _add_plugins_specs(self) -> None:
+    def _add_further_specs(self) -> None:
         # The implementations' arguments are checked as the specifications come in.
         for plugin, module in list(self.collect("register_hookspecs")):
-            self._refuse_foreign_specs(plugin, module)
+            if plugin != "tillhook":
+                self._refuse_foreign_specs(plugin, module)
             try:
                 self._manager.add_hookspecs(module)
             except pluggy.PluginValidationError as error:

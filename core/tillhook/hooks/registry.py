@@ -5,8 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 from tillhook.config import Settings
-from tillhook.hooks.manager import HookManager, PluginError
-from tillhook.hooks.plugin import (
+from tillhook.hooks.declarations import (
     Authenticated,
     Channel,
     Consumer,
@@ -20,6 +19,7 @@ from tillhook.hooks.plugin import (
     Route,
     SettingDeclaration,
 )
+from tillhook.hooks.manager import HookManager, PluginError
 from tillhook.reporting import Report
 
 if TYPE_CHECKING:

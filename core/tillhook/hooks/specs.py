@@ -1,4 +1,6 @@
-"""Every hook of the core. The docstrings are the reference: ``docs/hooks.md`` is made from them.
+"""Hooks by which a plugin declares what it brings; those about stock, products and sales are with their areas.
+
+The docstrings are the reference: ``docs/hooks.md`` is made from them.
 
 Five families. ``register_<things>`` is called once, at start, and returns declarations. ``validate_<things>``
 is called in the transaction before anything is written, and vetoes by raising. ``<things>_<past participle>``
@@ -12,21 +14,17 @@ that they do not need. They never commit. Work that may fail alone belongs to a 
 
 # mypy: disable-error-code="empty-body"
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     import click
-    from sqlalchemy.orm import Session
 
-    from tillhook.catalogue import Product
     from tillhook.config import Settings
-    from tillhook.hooks.plugin import (
+    from tillhook.hooks.declarations import (
         Channel,
         Consumer,
         DemoData,
@@ -39,9 +37,7 @@ if TYPE_CHECKING:
         Route,
         SettingDeclaration,
     )
-    from tillhook.ledger import LotRequest, PolicyRequest, StockMovement
     from tillhook.reporting import Report
-    from tillhook.sales import PostedSale, PriceRequest, SaleDraft, TaxRequest
 
 #: Marks a function as the specification of a hook; plugins that offer hooks of their own use it too.
 hookspec = pluggy.HookspecMarker("tillhook")
@@ -177,142 +173,5 @@ def register_migrations() -> "Iterable[MigrationSource]":
 
     Called: by ``tillhook migrate``. A plugin with one package of revisions names it in its manifest instead.
     Refused: a name or table prefix that another source has.
-    Since: 0.1
-    """
-
-
-@hookspec
-def validate_sale(session: "Session", draft: "SaleDraft") -> None:
-    """Veto a sale before it is written.
-
-    Called: once per sale, in its transaction, prices, taxes and totals already worked out.
-    Args:
-        draft: The sale as it would be posted; read only.
-    Raises:
-        DomainError: Refuses the sale; reaches the client as problem+json.
-    Since: 0.1
-    """
-
-
-@hookspec
-def validate_movements(session: "Session", movements: "Sequence[StockMovement]") -> None:
-    """Veto a batch of stock movements before it is written.
-
-    Called: once per batch, in the poster's transaction.
-    Args:
-        movements: In posting order; quantity > 0 in stock units, direction is from source to destination.
-    Raises:
-        DomainError: Refuses the whole batch; reaches the client as problem+json.
-    Since: 0.1
-    """
-
-
-@hookspec
-def movements_posted(session: "Session", movements: "Sequence[StockMovement]") -> None:
-    """Act on stock movements, whatever caused them.
-
-    Called: once per batch, in the poster's transaction, movements and levels written.
-    Args:
-        movements: In posting order; quantity > 0 in stock units, direction is from source to destination.
-    Since: 0.1
-    """
-
-
-@hookspec
-def sales_writing(session: "Session", drafts: "Sequence[SaleDraft]") -> "Iterable[tuple[str, Mapping[str, Any]]]":
-    """Return rows of the plugin's own tables that belong to sales, to go in by the statement that writes the sales.
-
-    Called: once per batch of sales, priced, settled and planned, just before they are written; no level is locked
-        yet, and what is written this way costs no round trip while one is. Not for returns and cancellations.
-    Args:
-        drafts: With their keys in ``id``; read only.
-    Returns: table and row by column name: integers in units of 1/10,000 for amounts, instants as text. All rows
-        of one table have the same columns.
-    Since: 0.1
-    """
-
-
-@hookspec
-def sales_posted(session: "Session", sales: "Sequence[PostedSale]") -> None:
-    """Act on new sales and exchanges.
-
-    Called: once per transaction that posts sales (a synced batch posts many), after their movements.
-    Args:
-        sales: New ones only; a repeated ``external_id`` is no new sale. What comes back in an exchange has negative
-            quantities and amounts, and its ``origin_id`` names the sale; money that goes back is a negative payment.
-    Since: 0.1
-    """
-
-
-@hookspec
-def sale_returned(session: "Session", sale: "PostedSale") -> None:
-    """Act on goods that came back.
-
-    Called: once per return, in its transaction, stock and refund written.
-    Args:
-        sale: The return: quantities and amounts are negative, ``origin_id`` names the sale.
-    Since: 0.1
-    """
-
-
-@hookspec
-def sale_cancelled(session: "Session", sale: "PostedSale") -> None:
-    """Act on the cancellation of a sale.
-
-    Called: once per cancellation, in its transaction, after the movements are reversed.
-    Args:
-        sale: The cancellation: quantities and amounts are negative, ``origin_id`` names the sale.
-    Since: 0.1
-    """
-
-
-@hookspec
-def product_saved(session: "Session", product: "Product") -> None:
-    """Act on a product that was created or changed.
-
-    Called: in the transaction, after the flush; for an import, once per product.
-    Since: 0.1
-    """
-
-
-@hookspec(firstresult=True)
-def resolve_price(session: "Session", request: "PriceRequest") -> "Decimal | None":
-    """Answer what one unit of a product costs here and now, or ``None`` for no opinion.
-
-    Called: per line of a sale that is not priced by the client, before totals.
-    Returns: the price per unit of measure, four digits after the point at most; 0 is an answer. When nobody
-        answers it is the variant's price, else the product's.
-    Since: 0.1
-    """
-
-
-@hookspec(firstresult=True)
-def resolve_tax(session: "Session", request: "TaxRequest") -> "int | None":
-    """Answer which tax a line bears, or ``None`` for no opinion.
-
-    Called: per line of a sale, before totals.
-    Returns: the id of a tax. When nobody answers it is the product's, else the default tax.
-    Since: 0.1
-    """
-
-
-@hookspec(firstresult=True)
-def resolve_stock_policy(session: "Session", request: "PolicyRequest") -> "str | None":
-    """Answer what happens when a line wants more than is available, or ``None`` for no opinion.
-
-    Called: per product of a document that takes stock, before any level is touched.
-    Returns: ``"block"``, ``"allow"`` or ``"absorb"``. When nobody answers the most specific stored policy
-        counts, down to the channel's default.
-    Since: 0.1
-    """
-
-
-@hookspec(firstresult=True)
-def resolve_lots(session: "Session", request: "LotRequest") -> "Sequence[tuple[int, Decimal]] | None":
-    """Answer from which lots a line is taken, or ``None`` for no opinion.
-
-    Called: per line of a lot-tracked product that names no lot.
-    Returns: ids of lots and quantities, in the order of picking, together at most the line's. When nobody
-        answers: first expired, first out.
     Since: 0.1
     """

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import falcon
     from sqlalchemy.orm import Session
 
-    from tillhook.access import Actor
+    from tillhook.actor import Actor
     from tillhook.reference import Snapshot
     from tillhook.runtime import Runtime
 

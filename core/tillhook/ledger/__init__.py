@@ -4,7 +4,7 @@ Stock is double entry and append-only: a movement takes a positive quantity from
 over all locations every variant sums to zero.
 """
 
-from tillhook.ledger.alerts import refresh_alerts, stock_changed
+from tillhook.ledger.alerts import refresh_alerts, resolve_alerts, stock_changed
 from tillhook.ledger.documents import StockCommand, StockLine, adjust, receive, set_inventory, transfer
 from tillhook.ledger.items import Item, load_items
 from tillhook.ledger.models import ADJUSTMENT, CUSTOMER, NO_LOT, SCRAP, TRANSIT, VENDOR
@@ -12,7 +12,7 @@ from tillhook.ledger.movements import InsufficientStock, StockMovement
 from tillhook.ledger.planning import Issue, IssueLine, LotRequest, StockBook, plan_issue
 from tillhook.ledger.policy import PolicyRequest, policy_for
 from tillhook.ledger.posting import write_movements
-from tillhook.ledger.queries import available_by_product, stock_check
+from tillhook.ledger.queries import available_by_product, has_moved, stock_check
 from tillhook.ledger.reservations import ReserveLine, extend, release, reserve
 from tillhook.ledger.warehouses import create_warehouse
 
@@ -38,6 +38,7 @@ __all__ = [
     "available_by_product",
     "create_warehouse",
     "extend",
+    "has_moved",
     "load_items",
     "plan_issue",
     "policy_for",
@@ -45,6 +46,7 @@ __all__ = [
     "refresh_alerts",
     "release",
     "reserve",
+    "resolve_alerts",
     "set_inventory",
     "stock_changed",
     "stock_check",

@@ -9,8 +9,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse
-from tillhook.catalogue.models import Product
-from tillhook.catalogue.search import is_hidden
 from tillhook.db import utc_now
 from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger.alerts import stock_changed
@@ -21,6 +19,8 @@ from tillhook.ledger.movements import LevelKey, StockMovement
 from tillhook.ledger.planning import Issue, IssueLine, StockBook, plan_issue
 from tillhook.ledger.posting import write_movements
 from tillhook.numbering import format_number, next_number
+from tillhook.products.models import Product
+from tillhook.products.search import is_hidden
 from tillhook.quantities import ZERO, from_units
 from tillhook.runtime import actor_of, request_id_of, snapshot_of
 

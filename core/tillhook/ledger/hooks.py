@@ -1,21 +1,30 @@
 """What the ledger declares through the hooks."""
 
+from types import ModuleType
+
 from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, EventType, Invariant, Job, Permission, Route
+from tillhook.ledger import hookspecs
 from tillhook.ledger.invariants import INVARIANTS
 from tillhook.ledger.levels import sweep_expired
-from tillhook.ledger.routes import ROUTES
+from tillhook.ledger.routes import routes
 from tillhook.ledger.warehouses import create_warehouse, list_warehouses
+from tillhook.products import hides
 
 _SELLERS = ("supplier", "cashier")
 
 
 @hookimpl
+def register_hookspecs() -> tuple[ModuleType, ...]:
+    return (hookspecs,)
+
+
+@hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl
@@ -38,9 +47,17 @@ def register_permissions() -> tuple[Permission, ...]:
 @hookimpl
 def register_events() -> tuple[EventType, ...]:
     return (
-        EventType(name="product:inventory-updated", title="A product's stock changed", permission="stock:level:read"),
         EventType(
-            name="inventory:low-stock-alert", title="Stock fell below its threshold", permission="stock:alert:read"
+            name="product:inventory-updated",
+            title="A product's stock changed",
+            permission="stock:level:read",
+            hides=hides,
+        ),
+        EventType(
+            name="inventory:low-stock-alert",
+            title="Stock fell below its threshold",
+            permission="stock:alert:read",
+            hides=hides,
         ),
     )
 

@@ -13,8 +13,6 @@ from sqlalchemy import func, or_, select, tuple_, type_coerce, union_all
 from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse, visible_warehouses, warehouse_condition
-from tillhook.catalogue.models import Product, Variant
-from tillhook.catalogue.search import get_product
 from tillhook.db import Exact, format_instant, utc_now
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.http import page
@@ -27,6 +25,8 @@ from tillhook.ledger.models import (
     StockMovement,
     StockThreshold,
 )
+from tillhook.products.models import Product, Variant
+from tillhook.products.search import get_product
 from tillhook.quantities import ZERO, format_money, format_quantity
 from tillhook.runtime import actor_of, snapshot_of
 
@@ -45,6 +45,15 @@ def available_by_product(
     on_hand = _by_product(session, StockLevel.on_hand, StockLevel, products, places)
     reserved = _by_product(session, Reservation.quantity, Reservation, products, places)
     return {key: on_hand.get(key, ZERO) - reserved.get(key, ZERO) for key in products}
+
+
+def has_moved(session: Session, product_id: int, variant_id: int | None = None) -> bool:
+    """Say whether any of the product, or of the one variant, was ever received, issued or adjusted."""
+    variants = select(Variant.id).where(Variant.product_id == product_id)
+    if variant_id is not None:
+        variants = variants.where(Variant.id == variant_id)
+    moved = select(StockMovement.id).where(StockMovement.variant_id.in_(variants)).limit(1)
+    return session.scalar(moved) is not None
 
 
 def stock_check(session: Session, product_id: int, variant_id: int | None, warehouse_id: int) -> dict[str, Any]:

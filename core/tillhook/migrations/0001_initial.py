@@ -12,6 +12,8 @@ down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+_AT = "2026-01-01T00:00:00.000000Z"
+
 
 def _append_only(table: str) -> None:
     """Make the table refuse to be changed, whoever asks."""
@@ -891,6 +893,17 @@ def upgrade() -> None:
         unique=True,
     )
     _append_only("stock_movement")
+    _fixed_rows()
+
+
+def _fixed_rows() -> None:
+    """Write the rows that are always there: the epoch, and the virtual locations."""
+    op.execute("INSERT INTO epoch (id, value) VALUES (1, 1)")
+    for key, kind in {-1: "vendor", -2: "customer", -3: "adjustment", -4: "scrap", -5: "transit"}.items():
+        op.execute(
+            "INSERT INTO location (id, kind, name, address, is_active, created_at, updated_at)"
+            f" VALUES ({key}, '{kind}', '({kind})', '', true, '{_AT}', '{_AT}')"
+        )
 
 
 def downgrade() -> None:

@@ -1,6 +1,6 @@
-"""Slowly changing reference data, cached per process for one epoch, and the settings among it."""
+"""Slowly changing reference data, cached per process for one epoch, and the values of settings among it."""
 
-from tillhook.reference.services import bump_epoch, list_settings, update_settings
+from tillhook.reference.epoch import bump_epoch
 from tillhook.reference.snapshot import (
     PolicyRef,
     Snapshot,
@@ -18,6 +18,4 @@ __all__ = [
     "UnitRef",
     "WarehouseRef",
     "bump_epoch",
-    "list_settings",
-    "update_settings",
 ]

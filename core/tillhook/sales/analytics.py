@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import sees_all_sales, warehouse_condition
-from tillhook.catalogue.models import Product
-from tillhook.catalogue.search import is_hidden
 from tillhook.errors import NotFound, ValidationFailed
+from tillhook.products.models import Product
+from tillhook.products.search import is_hidden
 from tillhook.quantities import ZERO, divide, format_money, format_quantity, round_half_up
 from tillhook.runtime import actor_of, snapshot_of
 from tillhook.sales.calendar import business_day

@@ -14,9 +14,9 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook.access import Actor, require_warehouse
+from tillhook.access import require_warehouse
+from tillhook.actor import Actor
 from tillhook.catalogue import create_inline_product, remember_price
-from tillhook.catalogue.search import is_hidden
 from tillhook.db import RetryTransaction, WriteBatch, fetch, utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.hooks import Channel
@@ -28,6 +28,7 @@ from tillhook.ledger.posting import write_movements
 from tillhook.ledger.reservations import release
 from tillhook.numbering import sale_number
 from tillhook.parties import Party
+from tillhook.products.search import is_hidden
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 from tillhook.sales.calendar import business_day, happened_at
 from tillhook.sales.commands import SaleCommand, SaleReturn, body_digest, fingerprint, same_warehouse

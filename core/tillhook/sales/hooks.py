@@ -1,21 +1,32 @@
 """What the sales journal declares through the hooks."""
 
 from decimal import Decimal
+from types import ModuleType
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration
 from tillhook.quantities import round_half_up
+from tillhook.sales import hookspecs
 from tillhook.sales.invariants import INVARIANTS
-from tillhook.sales.routes import ROUTES
+from tillhook.sales.models import SaleLine
+from tillhook.sales.routes import routes
 from tillhook.sales.waiting import post_waiting
 
 _SELLERS = ("supplier", "cashier")
 
 
 @hookimpl
+def register_hookspecs() -> tuple[ModuleType, ...]:
+    return (hookspecs,)
+
+
+@hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl
@@ -79,6 +90,14 @@ def register_jobs() -> tuple[Job, ...]:
 @hookimpl
 def register_invariants() -> tuple[Invariant, ...]:
     return INVARIANTS
+
+
+@hookimpl
+def resolve_product_history(session: Session, product_id: int, variant_id: int | None) -> bool | None:
+    sold = select(SaleLine.id).where(SaleLine.product_id == product_id)
+    if variant_id is not None:
+        sold = sold.where(SaleLine.variant_id == variant_id)
+    return True if session.scalar(sold.limit(1)) is not None else None
 
 
 def _check_fraction(value: Decimal) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from tillhook.access import Actor
+from tillhook.actor import Actor
 from tillhook.errors import PermissionDenied, ValidationFailed
 from tillhook.ledger.items import Item
 from tillhook.quantities import ZERO, format_quantity, from_units, multiply, round_half_up

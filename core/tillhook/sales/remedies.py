@@ -19,8 +19,7 @@ from tillhook.access import acting_for, audit, require_warehouse, sees_all_sales
 from tillhook.access.models import UserWarehouse
 from tillhook.db import format_instant, utc_now
 from tillhook.errors import Conflict, DomainError, NotFound, ValidationFailed
-from tillhook.http import page
-from tillhook.http.problems import validation_failed
+from tillhook.http import page, validation_failed
 from tillhook.runtime import actor_of
 from tillhook.sales.commands import SaleCommand, body_digest, fingerprint
 from tillhook.sales.devices import note_numbers

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import acting_for
 from tillhook.db import format_instant, utc_now
-from tillhook.http.problems import validation_failed
+from tillhook.http import validation_failed
 from tillhook.sales.batch import Outcome
 from tillhook.sales.exceptions import digest_of
 from tillhook.sales.isolation import post_isolated

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tillhook.http.app import create_app
+from tillhook.server.app import create_app
 
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime

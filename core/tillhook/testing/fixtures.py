@@ -132,7 +132,7 @@ def settings(database_url: str, modules: tuple[str, ...], tmp_path: Path) -> "Se
 @pytest.fixture
 def runtime(settings: "Settings") -> "Iterator[Runtime]":
     """What the application works with; ``runtime.unit_of_work()`` opens a transaction."""
-    from tillhook.runtime import build_runtime
+    from tillhook.server.building import build_runtime
 
     runtime = build_runtime(settings)
     yield runtime

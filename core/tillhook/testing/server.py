@@ -14,7 +14,7 @@ from typing import Any
 
 from tillhook.testing.people import Tokens
 
-APPLICATION = "tillhook.http.app:get_app()"
+APPLICATION = "tillhook.server.app:get_app()"
 
 
 class RunningServer:

@@ -12,11 +12,11 @@ from tillhook.access.models import SessionFamily
 from tillhook.access.passwords import MEMORY_KIB, ROUNDS
 from tillhook.config import Settings
 from tillhook.db import migrate
-from tillhook.install import install
 from tillhook.ledger import create_warehouse
 from tillhook.reference import bump_epoch
 from tillhook.reference.models import Setting
-from tillhook.runtime import build_runtime
+from tillhook.server.building import build_runtime
+from tillhook.server.install import install
 from tillhook.testing.databases import SECRET
 from tillhook.testing.people import MAIN, OTHER, PASSWORD, ROLES
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import tillhook_telesales.hooks
+from tillhook.server.worker import Worker
 from tillhook.testing import PluginContract
-from tillhook.worker import Worker
 
 
 class TestContract(PluginContract):

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from tillhook.db import format_instant, utc_now
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 from tillhook_pos.views.totals import rebuild_totals
 
 TILL = "pos-01"

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import event
 
-from tillhook.catalogue import check_digit
+from tillhook.products import check_digit
 
 EAN13, EAN8 = "4006381333931", "40170725"
 GTIN = "0" + EAN13

@@ -8,7 +8,7 @@ from biip.checksums import gs1_price_weight_check_digit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tillhook.catalogue import check_digit
+from tillhook.products import check_digit
 from tillhook.quantities import multiply, round_half_up
 from tillhook_pos.scanning.amounts import charge
 from tillhook_pos.scanning.patterns import parse_patterns, read_embedded

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tillhook.catalogue import check_digit
 from tillhook.db import utc_now
 from tillhook.errors import ValidationFailed
+from tillhook.products import check_digit
 from tillhook_pos.scanning.gs1 import may_be_gs1, read_gs1, split_symbology
 
 EAN13 = "4006381333931"

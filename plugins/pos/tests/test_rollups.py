@@ -16,8 +16,8 @@ from sqlalchemy import event, text
 
 from tillhook.cli.main import cli
 from tillhook.db import as_instant, utc_now
-from tillhook.verify import verify
-from tillhook.worker import Worker
+from tillhook.server.verify import verify
+from tillhook.server.worker import Worker
 from tillhook_pos.views.days import LENGTHS, Calendar, cover
 from tillhook_pos.views.totals import adopt_documents, count_documents, rebuild_totals
 

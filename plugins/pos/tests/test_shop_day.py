@@ -18,7 +18,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 
 from tillhook.db import format_instant, utc_now
-from tillhook.verify import verify
+from tillhook.server.verify import verify
 
 CENT, STEP = Decimal("0.01"), Decimal("0.05")
 SALES = 2_000

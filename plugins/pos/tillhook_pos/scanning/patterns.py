@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from biip.checksums import gs1_price_weight_check_digit
 
-from tillhook.catalogue import check_digit
+from tillhook.products import check_digit
 from tillhook.quantities import PLACES
 from tillhook_pos.scanning.readings import Reading
 

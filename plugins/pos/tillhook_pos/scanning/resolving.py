@@ -10,9 +10,9 @@ from biip.upc import Upc
 from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse
-from tillhook.catalogue import ScannedCode, check_digit, find_codes, kind_of
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.ledger import Item, load_items
+from tillhook.products import ScannedCode, check_digit, find_codes, kind_of
 from tillhook.runtime import actor_of, snapshot_of
 from tillhook.sales import default_warehouse
 from tillhook_pos.scanning.gs1 import is_gs1, may_be_gs1, read_gs1, split_symbology

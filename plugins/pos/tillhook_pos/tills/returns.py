@@ -9,8 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from tillhook.access import acting_with, require_warehouse
-from tillhook.catalogue import ScannedCode, find_code
 from tillhook.errors import Conflict, DomainError, NotFound, PermissionDenied, ValidationFailed
+from tillhook.products import ScannedCode, find_code
 from tillhook.quantities import ZERO, from_units, multiply, to_units
 from tillhook.runtime import actor_of
 from tillhook.sales import NO_DEVICE, Outcome, ReturnCommand, ReturnItem, Tender, get_sale, lock_family, return_goods

@@ -1,0 +1,264 @@
+"""A plugin's manifest, and the declarations that its hooks return."""
+
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from marshmallow import Schema
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+
+StockPolicy = Literal["block", "allow", "absorb"]
+
+
+class Public:
+    """The type of :data:`PUBLIC`."""
+
+    def __repr__(self) -> str:
+        return "PUBLIC"
+
+
+class Authenticated:
+    """The type of :data:`AUTHENTICATED`."""
+
+    def __repr__(self) -> str:
+        return "AUTHENTICATED"
+
+
+#: Anybody may call the route, logged in or not. Said out loud, because a route without permission is refused.
+PUBLIC = Public()
+#: Any actor who is logged in may call the route: for what concerns only the own person.
+AUTHENTICATED = Authenticated()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """The manifest: ``PLUGIN`` in the plugin's package, beside the ``hooks`` module of its entry point.
+
+    Args:
+        name: The name of the entry point; also begins its permissions, events and settings.
+        core: The versions of ``tillhook`` it works with, such as ``">=0.1,<0.2"``.
+        requires: Names of plugins that must be enabled too; theirs migrate first.
+        table_prefix: What its tables' names begin with; ``name`` and ``_`` when left out.
+        migrations: The package of its Alembic revisions, ``None`` for a plugin without tables.
+    """
+
+    name: str
+    version: str
+    core: str = ">=0.1,<0.2"
+    requires: tuple[str, ...] = ()
+    title: str = ""
+    summary: str = ""
+    table_prefix: str = ""
+    migrations: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.table_prefix:
+            object.__setattr__(self, "table_prefix", f"{self.name}_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Route:
+    """One method on one path.
+
+    Args:
+        path: Below ``/api``, such as ``/products/{product_id:int}``.
+        handler: ``handler(call, **path_parameters)``; answers a JSON value, a ``Reply``, or ``None`` for 204.
+        permission: A declared permission, :data:`AUTHENTICATED` or :data:`PUBLIC`.
+        body: Loaded into ``call.body``; without one a body is refused.
+        query: Loaded into ``call.query``; without one a query string is refused.
+        answer: Documents the answer, ``ThingOut(many=True)`` a plain list; not run on it.
+        status: The status of success.
+        writes: Whether the transaction writes; by default every method but GET does.
+        idempotent: Whether ``Idempotency-Key`` is heeded; by default for POST, unless public.
+        upload: The body is ``multipart/form-data``.
+        summary: By default the first line of the handler's docstring.
+        max_body: Bytes; by default the setting.
+        problems: Further statuses of problems, for OpenAPI.
+    """
+
+    method: str
+    path: str
+    handler: Callable[..., Any]
+    permission: str | Public | Authenticated
+    body: "type[Schema] | None" = None
+    query: "type[Schema] | None" = None
+    answer: "type[Schema] | Schema | None" = None
+    status: int = 200
+    writes: bool | None = None
+    idempotent: bool | None = None
+    upload: bool = False
+    summary: str = ""
+    max_body: int | None = None
+    problems: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.writes is None:
+            object.__setattr__(self, "writes", self.method not in ("GET", "HEAD"))
+        if self.idempotent is None:
+            object.__setattr__(self, "idempotent", self.method == "POST" and self.permission is not PUBLIC)
+        if not self.summary:
+            text = (self.handler.__doc__ or "").strip()
+            object.__setattr__(self, "summary", text.partition("\n")[0])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """``module:entity:verb``; ``roles`` hold it from the start, and ``admin`` holds every one."""
+
+    name: str
+    title: str
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingDeclaration:
+    """A setting that a person changes while the server runs.
+
+    Args:
+        key: Begins with the plugin's name and a dot.
+        type: ``bool``, ``int``, ``str`` or ``Decimal``.
+        default: With ``None`` the setting may be unset.
+        check: Raises ``ValueError`` for a value of the right type that will not do.
+    """
+
+    key: str
+    type: type[bool] | type[int] | type[str] | type[Decimal]
+    default: bool | int | str | Decimal | None
+    title: str
+    choices: tuple[Any, ...] | None = None
+    check: Callable[[Any], None] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """A way by which sales come in.
+
+    Args:
+        number_prefix: Begins its sale numbers, before the day; no two channels share one.
+        stock_policy: What a sale does that wants more than is available.
+        offline_policy: The same for a sale that has already happened and is synced later.
+        permission: What somebody needs to post here.
+    """
+
+    name: str
+    title: str
+    number_prefix: str
+    stock_policy: StockPolicy = "block"
+    offline_policy: StockPolicy = "allow"
+    permission: str = "sales:sale:post"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentMethod:
+    """A means of payment.
+
+    Args:
+        gives_change: It is cash: too much of it is taken, and it is rounded to coins that exist.
+        check: Called with session, ``SaleDraft`` and amount, vetoes one payment by raising a ``DomainError``.
+        takes_refunds: Money may go back by it whatever was paid by it, as store credit does.
+    """
+
+    name: str
+    title: str
+    gives_change: bool = False
+    check: "Callable[[Session, Any, Decimal], None] | None" = None
+    takes_refunds: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A committed event; ``seq`` has no gaps and orders events for every consumer alike."""
+
+    seq: int
+    name: str
+    payload: dict[str, Any]
+    warehouse_id: int | None
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventType:
+    """A kind of event in the outbox.
+
+    Args:
+        permission: What a reader needs.
+        hides: Given events of this kind, returns the ``seq`` of those that the session's actor must not see although
+            permission and warehouse would allow it.
+    """
+
+    name: str
+    title: str
+    permission: str
+    hides: "Callable[[Session, Sequence[Event]], Set[int]] | None" = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer:
+    """Who gets events after their commit: in order, at least once; ``events=None`` means all of them."""
+
+    name: str
+    handle: "Callable[[Session, Sequence[Event]], None]"
+    events: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Work that comes up again, each time in a transaction of its own."""
+
+    name: str
+    every_s: int
+    run: "Callable[[Session], None]"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One place where the books contradict themselves."""
+
+    invariant: str
+    subject: str
+    expected: str
+    actual: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Invariant:
+    """What ``tillhook verify`` recomputes; ``check`` only reads, in one snapshot of the database."""
+
+    name: str
+    check: "Callable[[Connection], Iterable[Difference]]"
+    title: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoData:
+    """What ``tillhook demo`` makes, once, in one transaction."""
+
+    name: str
+    create: "Callable[[Session], None]"
+    requires: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrationSource:
+    """Revisions with a version table of their own, ``alembic_version_<name>``.
+
+    ``table_prefix`` is empty for the core only: it owns every table that no other source claims.
+    """
+
+    name: str
+    package: str
+    requires: tuple[str, ...] = ()
+    table_prefix: str = ""
+
+    @property
+    def version_table(self) -> str:
+        return f"alembic_version_{self.name}"

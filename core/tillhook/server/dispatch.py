@@ -1,0 +1,270 @@
+"""A request from route to answer: one transaction, run again when it meets a concurrent one.
+
+The order: token (no database) → body's bytes → connection and epoch → actor → permission → body and query →
+transaction → handler → commit. The bytes come before the connection, so that a slow client holds none; for an
+upload, and for a body that will not do, actor and permission are looked at before.
+This is the hot path: whatever depends on the route alone is worked out once, in the constructor.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import falcon
+from falcon.util import code_to_http_status
+from marshmallow import ValidationError
+
+from tillhook.access import load_actor
+from tillhook.actor import ANONYMOUS, Actor
+from tillhook.db import retrying
+from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
+from tillhook.hooks.declarations import PUBLIC, Route
+from tillhook.http import validation_failed
+from tillhook.http.call import Call, Reply, Upload
+from tillhook.http.media import JSON, check_json_type, dump_json, parse_json, read_body, read_form
+from tillhook.server import idempotency
+from tillhook.server.tokens import TokenReader
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+    from sqlalchemy.orm import Session
+
+    from tillhook.access import Claims
+    from tillhook.reference import Snapshot
+    from tillhook.runtime import Runtime
+
+#: Characters of a path's parameter; a receipt's code is the longest.
+_MAX_SEGMENT = 2000
+_NO_BODY = frozenset({b"", b"{}", b"null"})
+
+
+class Sent:
+    """What came with a request, read once whatever the number of attempts."""
+
+    __slots__ = ("attempt", "claims", "files", "form", "key", "raw", "request", "request_id")
+
+    def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
+        self.request = request
+        self.request_id: str = request.context.request_id
+        self.claims = claims
+        #: How often the transaction has begun before; the journal plans with locks after the first.
+        self.attempt = 0
+        self.raw = b""
+        self.form: Mapping[str, str] = {}
+        self.files: Mapping[str, Upload] = {}
+        self.key: idempotency.Key | None = None
+
+    def content(self) -> bytes:
+        """Return what tells this body from another; a form's boundary differs each time it is sent."""
+        if not self.files and not self.form:
+            return self.raw
+        parts = [f"{name}={value}" for name, value in sorted(self.form.items())]
+        for name, file in sorted(self.files.items()):
+            file.stream.seek(0)
+            parts.append(f"{name}:{file.filename}:{hashlib.file_digest(file.stream, 'sha256').hexdigest()}")
+        return "\n".join(parts).encode()
+
+
+class Endpoint:
+    """One route, mounted: a Falcon responder."""
+
+    def __init__(self, route: Route, runtime: "Runtime", tokens: TokenReader) -> None:
+        self.route = route
+        self._runtime = runtime
+        self._tokens = tokens
+        self._handler = route.handler
+        self._is_public = route.permission is PUBLIC
+        self._permission = route.permission if isinstance(route.permission, str) else None
+        self._writes = bool(route.writes)
+        self._takes_body = route.method in ("POST", "PUT", "PATCH", "DELETE")
+        default = runtime.settings.max_upload if route.upload else runtime.settings.max_body
+        self._limit = route.max_body or default
+        self._body_schema = route.body() if route.body else None
+        self._query_schema = route.query() if route.query else None
+        self._status = code_to_http_status(route.status)
+
+    def __call__(self, request: falcon.Request, response: falcon.Response, **parameters: Any) -> None:
+        _check_path(parameters)
+        sent = Sent(request, self._claims(request))
+        try:
+            if self._takes_body:
+                self._read_if_allowed(sent)
+                if self.route.idempotent:
+                    sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
+            result = retrying(lambda: self._attempt(sent, parameters))
+        finally:
+            for file in sent.files.values():
+                file.stream.close()
+        self._answer(response, result)
+
+    def _claims(self, request: falcon.Request) -> "Claims | None":
+        """Return what the token or key says, its signature checked; no database is asked.
+
+        On a public route a token that is no good any more is as none at all: a log-in must not fail because
+        the client still sends the old one.
+        """
+        try:
+            claims = self._tokens.claims(request)
+        except Unauthenticated:
+            if self._is_public:
+                return None
+            raise
+        if claims is None and not self._is_public:
+            raise Unauthenticated("This needs a log-in: send an access token or an API key.")
+        return claims
+
+    def _read_if_allowed(self, sent: Sent) -> None:
+        """Read the body; who may not come in at all is told that first, and cannot fill the disk with a file."""
+        if self.route.upload:
+            self._authorise(sent)
+        try:
+            self._read(sent)
+        except DomainError:
+            self._authorise(sent)
+            raise
+
+    def _authorise(self, sent: Sent) -> None:
+        with self._runtime.database.connect() as connection:
+            self._actor(connection, self._runtime.snapshots.current(connection), sent)
+
+    def _read(self, sent: Sent) -> None:
+        request = sent.request
+        if self.route.upload:
+            sent.form, sent.files = read_form(request, self._limit)
+            return
+        sent.raw = read_body(request, self._limit)
+        if self._body_schema is None:
+            if sent.raw.strip() not in _NO_BODY:
+                raise ValidationFailed.at("body", "This route takes no body.")
+        elif sent.raw:
+            check_json_type(request.content_type)
+
+    def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
+        with self._runtime.database.connect() as connection:
+            snapshot = self._runtime.snapshots.current(connection)
+            actor = self._actor(connection, snapshot, sent)
+            body, query = self._load(sent)
+            with self._runtime.database.transaction(connection, write=self._writes) as session:
+                self._runtime.bind(session, snapshot, actor, sent.request_id)
+                session.info["attempt"] = sent.attempt
+                sent.attempt += 1
+                call = Call(
+                    session,
+                    actor,
+                    self._runtime,
+                    snapshot,
+                    sent.request,
+                    body,
+                    query,
+                    sent.request_id,
+                    sent.files,
+                )
+                if sent.key is None:
+                    return self._handler(call, **parameters)
+                return self._once(session, call, sent.key, parameters)
+
+    def _actor(self, connection: "Connection", snapshot: "Snapshot", sent: Sent) -> Actor:
+        if sent.claims is None:
+            return ANONYMOUS
+        try:
+            actor = load_actor(connection, snapshot, sent.claims)
+        except Unauthenticated:
+            if self._is_public:
+                return ANONYMOUS
+            raise
+        if self._permission is not None and self._permission not in actor.permissions:
+            actor.require(self._permission)
+        return actor
+
+    def _load(self, sent: Sent) -> tuple[Any, Any]:
+        body = query = None
+        try:
+            if self._query_schema is not None:
+                query = self._query_schema.load(_query(sent.request))
+            elif sent.request.query_string and (given := _query(sent.request)):
+                raise ValidationError({name: ["Unknown field."] for name in given})
+            if self._body_schema is not None:
+                body = self._body_schema.load(self._parsed(sent))
+        except ValidationError as error:
+            raise validation_failed(error) from None
+        return body, query
+
+    def _parsed(self, sent: Sent) -> Any:
+        if self.route.upload:
+            return sent.form
+        return parse_json(sent.raw) if sent.raw else {}
+
+    def _once(self, session: "Session", call: Call, key: idempotency.Key, parameters: Mapping[str, Any]) -> "Reply":
+        """Run the handler unless its answer is kept already; keep the answer in the same transaction."""
+        kept = idempotency.find(session, call.actor, key)
+        if kept is not None:
+            return kept
+        reply = _as_reply(self._handler(call, **parameters), self.route.status)
+        idempotency.keep(session, call.actor, key, reply)
+        return reply
+
+    def _answer(self, response: falcon.Response, result: Any) -> None:
+        if type(result) is Reply:
+            _answer_reply(response, result, self.route.status)
+        elif result is None:
+            response.status = falcon.HTTP_204
+        else:
+            response.status = self._status
+            response.content_type = JSON
+            response.data = dump_json(result)
+
+
+def _as_reply(result: Any, status: int) -> Reply:
+    if isinstance(result, Reply):
+        return result
+    return Reply(status=204) if result is None else Reply(media=result, status=status)
+
+
+def _answer_reply(response: falcon.Response, reply: Reply, status: int) -> None:
+    response.status = code_to_http_status(reply.status or status)
+    for name, value in reply.headers.items():
+        response.set_header(name, value)
+    if reply.status in (204, 304):
+        return
+    if reply.data is None:
+        response.content_type = reply.content_type or JSON
+        response.data = dump_json(reply.media)
+        return
+    response.content_type = reply.content_type or "application/octet-stream"
+    if isinstance(reply.data, bytes):
+        response.data = reply.data
+    else:
+        response.stream = iter(reply.data)
+
+
+def _check_path(parameters: Mapping[str, Any]) -> None:
+    # What no column can hold is found nowhere.
+    for value in parameters.values():
+        if isinstance(value, str) and ("\x00" in value or len(value) > _MAX_SEGMENT):
+            raise NotFound("There is nothing at this address.")
+
+
+def _query(request: falcon.Request) -> dict[str, str]:
+    """Return the query's parameters, each as the one text it is.
+
+    Raises:
+        ValidationError: A parameter is there twice.
+    """
+    result = {}
+    for name, value in request.params.items():
+        if isinstance(value, list):
+            raise ValidationError({name: ["Given more than once."]})
+        result[name] = value
+    return result
+
+
+def actor_of(request: falcon.Request, runtime: "Runtime", tokens: TokenReader) -> Actor:
+    """Return who asks, for the few addresses that are no routes; anonymous without a good token."""
+    try:
+        claims = tokens.claims(request)
+        if claims is None:
+            return ANONYMOUS
+        with runtime.database.connect() as connection:
+            return load_actor(connection, runtime.snapshots.current(connection), claims)
+    except Unauthenticated:
+        return ANONYMOUS

@@ -1,0 +1,91 @@
+"""``/healthz``, ``/readyz`` and ``/metrics``: for machines that watch this one."""
+
+import hmac
+from typing import TYPE_CHECKING, Any
+
+import falcon
+from sqlalchemy import Connection, text
+
+from tillhook.db.migrate import progress_of
+from tillhook.errors import PermissionDenied, Unauthenticated
+from tillhook.http.media import JSON
+from tillhook.server import metrics, problems
+from tillhook.server.dispatch import actor_of
+from tillhook.server.tokens import TokenReader
+
+if TYPE_CHECKING:
+    from tillhook.runtime import Runtime
+
+METRICS_PERMISSION = "platform:metrics:read"
+
+
+class Health:
+    """The process is up; the database is not asked."""
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        response.content_type = JSON
+        response.data = b'{"status":"ok"}'
+
+    on_head = on_get
+
+
+class Readiness:
+    """Requests can be served: the database answers and its tables are the code's."""
+
+    def __init__(self, runtime: "Runtime") -> None:
+        self._runtime = runtime
+        self._is_migrated = False
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        with self._runtime.database.connect() as connection:
+            connection.execute(text("SELECT 1"))
+            pending = self._pending(connection)
+        if pending:
+            detail = f"Not migrated: {', '.join(pending)}."
+            problems.write(request, response, problems.plain(503, code="not-migrated", detail=detail))
+            return
+        response.content_type = JSON
+        response.data = b'{"status":"ready"}'
+
+    def _pending(self, connection: Connection) -> list[str]:
+        # Once at head it stays so for this process: its code does not change under it.
+        if not self._is_migrated:
+            progress = progress_of(connection, self._runtime.migrations)
+            pending = [each.name for each in progress if each.is_pending]
+            if pending:
+                return pending
+            self._is_migrated = True
+        return []
+
+    on_head = on_get
+
+
+class Metrics:
+    """Prometheus text, for the bearer of the metrics token or an actor with the permission."""
+
+    def __init__(self, runtime: "Runtime", tokens: TokenReader) -> None:
+        self._runtime = runtime
+        self._tokens = tokens
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        self._check(request)
+        response.data, response.content_type = metrics.exposition()
+
+    def _check(self, request: falcon.Request) -> None:
+        token = self._runtime.settings.metrics_token
+        given = request.get_header("Authorization") or ""
+        if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+            return
+        actor = actor_of(request, self._runtime, self._tokens)
+        if actor.can(METRICS_PERMISSION):
+            return
+        if actor.user_id is None:
+            raise Unauthenticated("This needs the metrics token or a log-in.")
+        raise PermissionDenied(f"This needs the permission {METRICS_PERMISSION}.")
+
+
+def mount(app: "falcon.App[Any, Any]", runtime: "Runtime", tokens: TokenReader) -> None:
+    """Put the three addresses on ``app``."""
+    app.add_route("/healthz", Health())
+    app.add_route("/readyz", Readiness(runtime))
+    app.add_route("/metrics", Metrics(runtime, tokens))
