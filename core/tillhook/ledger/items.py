@@ -4,49 +4,12 @@ This is the hot path's only read of the catalogue, hence plain SQL.
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection
 
 from tillhook.db import fetch
-
-
-class Item(NamedTuple):
-    """A variant, its product, and its level without lot at one warehouse; integers of 1/10,000."""
-
-    variant_id: int
-    product_id: int
-    product_name: str
-    sku: str
-    variant_name: str
-    is_default: bool
-    has_variants: bool
-    is_active: bool
-    status: str
-    owner_id: int | None
-    tracking: str
-    price_mode: str
-    price: int
-    last_price: int | None
-    cost_price: int | None
-    tax_id: int | None
-    unit_id: int | None
-    category_id: int | None
-    threshold: int | None
-    warehouse_threshold: int | None
-    on_hand: int
-    reserved: int
-    total_available: int
-
-    @property
-    def is_single_level(self) -> bool:
-        """Whether the product's stock at a warehouse is one level row."""
-        return self.tracking == "quantity" and not self.has_variants
-
-    @property
-    def elsewhere(self) -> int:
-        """What is available of the product besides this level: at other warehouses, of other lots and variants."""
-        return self.total_available - self.on_hand + self.reserved
+from tillhook.ledger.posting.items import Item
 
 
 _COLUMNS = """
@@ -91,4 +54,7 @@ def _select(connection: Connection, condition: str, warehouse_id: int, keys: lis
         parameters = (warehouse_id, warehouse_id, "[" + ",".join(map(str, keys)) + "]")
     rows = fetch(connection, sql, parameters)
     # SUM of bigint is numeric on PostgreSQL.
-    return [Item(*(*row[:-1], int(row[-1]))) for row in rows]
+    return [Item(warehouse_id, *(*row[:-1], int(row[-1]))) for row in rows]
+
+
+__all__ = ["Item", "load_items"]
