@@ -1,7 +1,9 @@
 """Engines, transactions, column types and migrations; what a plugin's ``models.py`` builds on."""
 
+from tillhook.db.among import among
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
+from tillhook.db.folding import fold, folded
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
 from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
@@ -20,9 +22,12 @@ __all__ = [
     "TimestampMixin",
     "WriteBatch",
     "advisory_lock",
+    "among",
     "as_instant",
     "exact_checks",
     "fetch",
+    "fold",
+    "folded",
     "format_instant",
     "insert_rows",
     "is_retryable",

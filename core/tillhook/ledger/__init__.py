@@ -26,7 +26,7 @@ from tillhook.ledger.models import (
     StockThreshold,
 )
 from tillhook.ledger.policy import PolicyRequest, policy_for
-from tillhook.ledger.posting.effects import refresh_alerts
+from tillhook.ledger.posting.effects import refresh_alerts, resolve_alerts
 from tillhook.ledger.posting.items import Item, ItemKey, Items, load_items
 from tillhook.ledger.posting.lots import LotLevel, LotRequest, lots_at
 from tillhook.ledger.posting.stock import adjust, receive, transfer
@@ -104,6 +104,7 @@ __all__ = [
     "refresh_alerts",
     "release",
     "reserve",
+    "resolve_alerts",
     "restate",
     "restock",
     "reverse",

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, text, update
+from sqlalchemy import ColumnElement, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
-from tillhook.db import Exact, format_instant, records, utc_now
+from tillhook.db import Exact, among, format_instant, records, utc_now
 from tillhook.events import record_many
 from tillhook.ledger.models import StockAlert, StockLevel, StockThreshold
 from tillhook.ledger.posting.items import Item
@@ -89,7 +89,7 @@ def availability_changed(session: Session, keys: Iterable[LevelKey]) -> None:
     if not wanted:
         return
     variants = {key.variant_id for key in wanted}
-    found = session.execute(select(Variant.id, Variant.product_id).where(Variant.id.in_(variants)))
+    found = session.execute(select(Variant.id, Variant.product_id).where(among(Variant.id, sorted(variants))))
     products = {row.id: row.product_id for row in found}
     stocks = _read(session, {(products[key.variant_id], key.location_id) for key in wanted})
     record_many(session, [_inventory_event(session, stock) for stock in stocks])
@@ -101,7 +101,7 @@ def refresh_alerts(session: Session, product_ids: Iterable[int]) -> None:
     levels = session.execute(
         select(Variant.product_id, StockLevel.location_id, func.max(Variant.id))
         .join(Variant, Variant.id == StockLevel.variant_id)
-        .where(Variant.product_id.in_(set(product_ids)))
+        .where(among(Variant.product_id, list(product_ids)))
         .group_by(Variant.product_id, StockLevel.location_id)
     )
     variants: dict[Place, int] = {(row[0], row[1]): row[2] for row in levels}
@@ -113,6 +113,11 @@ def refresh_alerts(session: Session, product_ids: Iterable[int]) -> None:
         events += _review(session, replace(stock, change=crossed, variant_id=variant_id))
     if events:
         record_many(session, events)
+
+
+def resolve_alerts(session: Session, product_ids: Iterable[int]) -> None:
+    """Close the open alerts of products that are no longer tracked: they have no stock to be low of."""
+    _resolve(session, among(StockAlert.product_id, list(product_ids)))
 
 
 def _inventory_event(session: Session, stock: ProductStock) -> tuple[str, dict[str, Any], int | None]:
@@ -205,7 +210,7 @@ def _review(session: Session, stock: ProductStock) -> Events:
     if stock.on_hand < stock.threshold:
         return _open(session, stock)
     if stock.on_hand - stock.change < stock.threshold:
-        _resolve(session, stock)
+        _resolve(session, StockAlert.product_id == stock.product_id, StockAlert.warehouse_id == stock.warehouse_id)
     return []
 
 
@@ -228,14 +233,10 @@ def _open(session: Session, stock: ProductStock) -> Events:
     return [("inventory:low-stock-alert", {"products": [summary]}, stock.warehouse_id)]
 
 
-def _resolve(session: Session, stock: ProductStock) -> None:
+def _resolve(session: Session, *conditions: ColumnElement[bool]) -> None:
     session.execute(
         update(StockAlert)
-        .where(
-            StockAlert.product_id == stock.product_id,
-            StockAlert.warehouse_id == stock.warehouse_id,
-            StockAlert.status == "open",
-        )
+        .where(*conditions, StockAlert.status == "open")
         .values(status="resolved", resolved_at=utc_now(), resolved_by=actor_of(session).user_id)
         .execution_options(synchronize_session=False)
     )
