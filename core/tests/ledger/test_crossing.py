@@ -151,12 +151,12 @@ def test_a_hook_that_moves_goods_of_its_own(client, make, runtime, monkeypatch):
     bottle, crate = make.product(stock=100), make.product(stock=100)
 
     def sales_posted(session, sales):
-        from tillhook.ledger import StockCommand, StockLine, adjust
+        from tillhook.ledger import StockCommand, StockLine, post_adjustment
 
         for sale in sales:
             if sale.sale["items"][0]["product"] == crate["id"]:
                 line = StockLine(product_id=bottle["id"], quantity=Decimal(-1))
-                adjust(session, StockCommand(warehouse=make.main, lines=(line,), reason="deposit"))
+                post_adjustment(session, StockCommand(warehouse=make.main, lines=(line,), reason="deposit"))
 
     plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
     extra = SimpleNamespace(sales_posted=hookimpl(sales_posted))

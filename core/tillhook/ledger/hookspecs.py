@@ -8,9 +8,9 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 from tillhook.hooks import hookspec
-from tillhook.ledger.posting.values import Movement
-from tillhook.ledger.posting.lots import LotRequest
 from tillhook.ledger.policy import PolicyRequest
+from tillhook.ledger.posting.lots import LotRequest
+from tillhook.ledger.posting.values import Movement
 
 
 @hookspec

@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from tillhook.db import fetch
 from tillhook.ledger.posting.items import Item
 
-
 _COLUMNS = """
 v.id, p.id, p.name, COALESCE(v.sku, p.sku), v.name, v.is_default, p.has_variants, v.is_active, p.status,
 p.owner_id, p.tracking, p.price_mode, COALESCE(v.price, p.price), p.last_price,

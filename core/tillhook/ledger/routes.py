@@ -6,8 +6,7 @@ from sqlalchemy import select
 
 from tillhook.db import format_instant
 from tillhook.http import Call, Instant, Routes
-from tillhook.ledger import queries, warehouses
-from tillhook.ledger import documents
+from tillhook.ledger import documents, queries, warehouses
 from tillhook.ledger.models import StockDocument, StockMovement
 from tillhook.ledger.schemas import (
     AdjustmentIn,

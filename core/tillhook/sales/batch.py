@@ -20,6 +20,7 @@ from tillhook.catalogue import create_inline_product, remember_price
 from tillhook.db import RetryTransaction, WriteBatch, fetch, utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.hooks import Channel
+from tillhook.ledger import Document
 from tillhook.ledger.alerts import stock_changed
 from tillhook.ledger.items import Item, load_items
 from tillhook.ledger.planning import Issue, IssueLine, NeedsLock, StockBook, plan_issue
@@ -525,7 +526,7 @@ class _Batch:
         self._book = book = StockBook(self._session)
         for draft in self.drafts:
             if draft.command.reservation is not None:
-                release(self._session, *draft.command.reservation, outcome="fulfilled")
+                release(self._session, Document(*draft.command.reservation), outcome="fulfilled")
                 locked = True
         by_warehouse: dict[int, set[int]] = {}
         for draft in self.drafts:

@@ -136,14 +136,13 @@ def _summary(session: Session, stock: ProductStock, inventory: Decimal) -> dict[
 
 
 def _from_item(session: Session, item: Item, after: LevelAfter) -> ProductStock:
-    threshold = item.warehouse_threshold if item.warehouse_threshold is not None else item.threshold
     return ProductStock(
         item.product_id,
         item.warehouse_id,
         item.product_name,
         item.category_id,
         from_units(item.price),
-        _default_threshold(session) if threshold is None else from_units(threshold),
+        _threshold(session, _exact(item.warehouse_threshold), _exact(item.threshold)),
         from_units(after.on_hand),
         from_units(after.on_hand - after.reserved),
         item.variant_id,
@@ -151,13 +150,18 @@ def _from_item(session: Session, item: Item, after: LevelAfter) -> ProductStock:
     )
 
 
-def _default_threshold(session: Session) -> Decimal:
+def _threshold(session: Session, of_warehouse: Decimal | None, of_product: Decimal | None) -> Decimal:
+    for threshold in (of_warehouse, of_product):
+        if threshold is not None:
+            return threshold
     return Decimal(snapshot_of(session).setting("low_stock_threshold"))
 
 
-def _after(
-    session: Session, levels: Mapping[LevelKey, LevelAfter], products: Mapping[int, int]
-) -> list[ProductStock]:
+def _exact(units: int | None) -> Decimal | None:
+    return None if units is None else from_units(units)
+
+
+def _after(session: Session, levels: Mapping[LevelKey, LevelAfter], products: Mapping[int, int]) -> list[ProductStock]:
     """Return the products of the levels, each with the sum of what changed."""
     changes: dict[Place, tuple[int, int]] = {}
     for key in sorted(levels):
@@ -182,7 +186,7 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
         .where(Variant.product_id == Product.id)
         .correlate(Product, k)
     )
-    available = of_product.with_only_columns(func.sum(StockLevel.on_hand - StockLevel.reserved))
+    here = of_product.where(StockLevel.location_id == k.c.w)
     rows = session.execute(
         select(
             Product.id,
@@ -190,18 +194,28 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
             Product.name,
             Product.category_id,
             Product.price,
-            func.coalesce(StockThreshold.threshold, Product.low_stock_threshold),
-            of_product.where(StockLevel.location_id == k.c.w).scalar_subquery(),
-            available.scalar_subquery(),
+            Product.low_stock_threshold,
+            StockThreshold.threshold,
+            here.scalar_subquery(),
+            of_product.scalar_subquery(),
+            of_product.with_only_columns(func.sum(StockLevel.reserved)).scalar_subquery(),
         )
         .join(k, k.c.p == Product.id)
         .outerjoin(StockThreshold, (StockThreshold.product_id == Product.id) & (StockThreshold.warehouse_id == k.c.w))
         .order_by(Product.id, k.c.w)
-    ).all()
-    default = _default_threshold(session)
+    )
     return [
-        ProductStock(*shown, default if threshold is None else threshold, on_hand or ZERO, available or ZERO)
-        for *shown, threshold, on_hand, available in rows
+        ProductStock(
+            product_id,
+            place,
+            name,
+            category_id,
+            price,
+            _threshold(session, own, threshold),
+            on_hand or ZERO,
+            (everywhere or ZERO) - (reserved or ZERO),
+        )
+        for product_id, place, name, category_id, price, threshold, own, on_hand, everywhere, reserved in rows
     ]
 
 

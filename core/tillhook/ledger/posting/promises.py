@@ -6,11 +6,12 @@ done for a bounded number at a time.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Row, Select, select, type_coerce, update
 from sqlalchemy.orm import Session
 
-from tillhook.db import records, utc_now
+from tillhook.db import Exact, among, records, utc_now
 from tillhook.ledger.models import Reservation, StockLevel
 from tillhook.ledger.posting.locks import Level, lock_levels
 from tillhook.ledger.posting.values import Document, LevelKey
@@ -65,11 +66,11 @@ def release_rows(
     if not reservation_ids:
         return []
     # Levels are locked before reservations are marked, so that two sweeps never wait for each other in a circle.
-    lock_levels(session, (key for _, key, _ in _read(session, _open().where(Reservation.id.in_(reservation_ids)))))
+    lock_levels(session, (key for _, key, _ in _read(session, _open().where(among(Reservation.id, reservation_ids)))))
     now = utc_now()
     marked = (
         update(Reservation)
-        .where(Reservation.id.in_(reservation_ids), Reservation.released_at.is_(None))
+        .where(among(Reservation.id, reservation_ids), Reservation.released_at.is_(None))
         .values(released_at=now, outcome=outcome)
         .returning(Reservation.id, *_LEVEL, Reservation.quantity)
         .execution_options(synchronize_session=False)
@@ -89,25 +90,26 @@ def change_reserved(session: Session, changes: Iterable[tuple[LevelKey, int]], n
     if not totals:
         return
     table = records(session, ((*key, units) for key, units in sorted(totals.items())), "v", "p", "t", "q")
-    level = StockLevel.__table__
+    here = (StockLevel.variant_id == table.c.v, StockLevel.location_id == table.c.p, StockLevel.lot_id == table.c.t)
     session.execute(
-        update(level)
-        .where(level.c.variant_id == table.c.v, level.c.location_id == table.c.p, level.c.lot_id == table.c.t)
-        .values(reserved=level.c.reserved + table.c.q, updated_at=now)
+        update(StockLevel)
+        .where(*here)
+        .values(reserved=StockLevel.reserved + type_coerce(table.c.q, Exact), updated_at=now)
+        .execution_options(synchronize_session=False)
     )
 
 
-def _open() -> Select[tuple[int, ...]]:
+def _open() -> Select[int, int, int, int, Decimal]:
     return select(Reservation.id, *_LEVEL, Reservation.quantity).where(Reservation.released_at.is_(None))
 
 
-def _expired(now: datetime) -> Select[tuple[int, ...]]:
+def _expired(now: datetime) -> Select[int, int, int, int, Decimal]:
     return _open().where(Reservation.expires_at <= now)
 
 
-def _read(session: Session, statement: Select[tuple[int, ...]]) -> list[Promise]:
+def _read(session: Session, statement: Select[int, int, int, int, Decimal]) -> list[Promise]:
     return [_promise(row) for row in session.execute(statement)]
 
 
-def _promise(row: Sequence[int]) -> Promise:
+def _promise(row: Row[int, int, int, int, Decimal]) -> Promise:
     return row[0], LevelKey(*row[1:4]), to_units(row[4])

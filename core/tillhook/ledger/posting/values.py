@@ -196,7 +196,9 @@ class InsufficientStock(Conflict):
     title = "Insufficient stock"
 
     def __init__(self, short: Sequence[ShortLine], field: str = "items") -> None:
-        names = ", ".join(f"{line.product_name} ({_n(line.requested)} wanted, {_n(line.available)} available)" for line in short)
+        names = ", ".join(
+            f"{line.product_name} ({_n(line.requested)} wanted, {_n(line.available)} available)" for line in short
+        )
         super().__init__(
             f"Not enough stock: {names}.",
             errors=[

@@ -268,10 +268,7 @@ def _locked_history(session: Session, document: Document) -> History:
 
 def _next_suffix(history: History, document: Document) -> str:
     """Return how the effects of the next restatement end: ``.2`` for the first, nothing when nothing has moved."""
-    endings = [
-        past.movement.effect.rpartition(".")[2] for past in history.rows if past.movement.document == document
-    ]
+    endings = [past.movement.effect.rpartition(".")[2] for past in history.rows if past.movement.document == document]
     if not endings:
         return ""
     return f".{max((int(each) for each in endings if each.isdigit()), default=1) + 1}"
-

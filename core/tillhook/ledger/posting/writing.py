@@ -5,7 +5,7 @@ order. The statement that changes a level also says what it became; a level that
 relied on undoes the transaction, which is then run again with locks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -39,7 +39,7 @@ def write_movements(
     session: Session,
     movements: Sequence[Movement],
     *,
-    at_least: dict[LevelKey, int] | None = None,
+    at_least: Mapping[LevelKey, int] | None = None,
     batch: WriteBatch | None = None,
 ) -> dict[LevelKey, LevelAfter]:
     """Write movements and levels, and what else is in ``batch``, in one round trip on PostgreSQL.

@@ -62,11 +62,7 @@ class Shelf:
         new = {code for code in codes if code not in self._known}
         scanned = find_codes(self._session.connection(), new)
         asked = {(self.warehouse_id, each.product_id, each.variant_id) for each in scanned.values()}
-        items = {
-            item.variant_id: item
-            for item in load_items(self._session, asked)
-            if _may_sell(item, self._seller_id)
-        }
+        items = {item.variant_id: item for item in load_items(self._session, asked) if _may_sell(item, self._seller_id)}
         self._known |= dict.fromkeys(new)
         self._known |= {
             code: (each, items[each.variant_id]) for code, each in scanned.items() if each.variant_id in items
