@@ -11,6 +11,7 @@ from tillhook.errors import Conflict
 from tillhook.ledger import Document, InsufficientStock, Issue, IssueLine, Restock, RestockLine, StockLine
 from tillhook.server.verify import verify
 
+RECEIPT = Document("vendors.receipt", 5)
 INVOICE, NOTE = Document("invoicing.invoice", 17), Document("invoicing.credit_note", 3)
 
 
@@ -53,7 +54,7 @@ class Door:
         with self.runtime.unit_of_work() as session:
             return ledger.reverse(session, document, by, utc_now())
 
-    def receive(self, *received, document=Document("vendors.receipt", 5)):
+    def receive(self, *received, document=RECEIPT):
         with self.runtime.unit_of_work() as session:
             return ledger.receive(session, document, self.place, received, occurred_at=utc_now())
 
@@ -194,7 +195,7 @@ def test_a_receipt_is_reversed_though_its_goods_are_sold(make, door):
     product = make.product()
     door.receive(StockLine(product_id=product["id"], quantity=Decimal(5), unit_cost=Decimal("1.20")))
     door.issue((product, 4))
-    door.reverse(Document("vendors.receipt", 5))
+    door.reverse(RECEIPT)
     assert make.stock(product) == -4
 
 
@@ -289,3 +290,22 @@ def test_transfers_and_adjustments_of_anybody(make, door, runtime):
     assert (make.stock(product), make.stock(product, make.other)) == (2, 2)
     door.reverse(move)
     assert (make.stock(product), make.stock(product, make.other)) == (4, 0)
+
+
+def test_what_would_be_short_is_said_and_nothing_moves(client, make, door, runtime):
+    short, enough, absorbed = make.product(stock=1), make.product(stock=9), make.product(stock=1)
+    client.put("/api/stock-policies", {"policy": "absorb", "product_id": absorbed["id"]})
+    with runtime.unit_of_work(write=False) as session:
+        asked = door._issue([(enough, 2), (short, 1), (short, 2), (absorbed, 3)], INVOICE, "block", {})
+        found = ledger.shortages(session, asked)
+    assert [(each.line, each.requested, each.available) for each in found] == [(2, 2, 0)]
+    assert make.stock(short) == 1 and door.moved_by() == {}
+
+
+def test_events_of_the_document_go_with_those_of_the_stock(client, make, door, runtime):
+    product = make.product(stock=5)
+    event = "product:inventory-updated", {"product": {"_id": product["id"], "inventory": "mine"}}, make.main
+    with runtime.unit_of_work() as session:
+        ledger.issue(session, door._issue([(product, 2)], INVOICE, "block", {}), events=lambda: [event])
+    told = [each["payload"] for each in client.get("/api/events").json["items"] if each["name"] == event[0]]
+    assert [payload["product"]["inventory"] for payload in told][-2:] == ["mine", "3"]

@@ -34,6 +34,7 @@ from tillhook.ledger.posting.values import (
     Alongside,
     AlreadyReversed,
     Document,
+    Events,
     InsufficientStock,
     Issue,
     Issued,
@@ -45,7 +46,7 @@ from tillhook.ledger.posting.values import (
     StockLine,
     TakenLot,
 )
-from tillhook.ledger.posting.verbs import issue, issue_many, moved_by, restate, restock, reverse
+from tillhook.ledger.posting.verbs import issue, issue_many, moved_by, restate, restock, reverse, shortages
 from tillhook.ledger.queries import available_by_product, has_moved, stock_check
 from tillhook.ledger.reservations import ReserveLine, extend, release, reserve
 from tillhook.ledger.warehouses import create_warehouse
@@ -60,6 +61,7 @@ __all__ = [
     "Alongside",
     "AlreadyReversed",
     "Document",
+    "Events",
     "InsufficientStock",
     "Issue",
     "IssueLine",
@@ -109,6 +111,7 @@ __all__ = [
     "restock",
     "reverse",
     "set_inventory",
+    "shortages",
     "stock_check",
     "transfer",
 ]

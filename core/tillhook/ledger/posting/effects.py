@@ -22,7 +22,8 @@ from tillhook.products.models import Product, Variant
 from tillhook.quantities import ZERO, format_money, format_quantity, from_units
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
-Events = list[tuple[str, dict[str, Any], int | None]]
+Event = tuple[str, dict[str, Any], int | None]
+Events = list[Event]
 #: A product at a warehouse.
 Place = tuple[int, int]
 _OPEN = text(
@@ -53,12 +54,14 @@ def stock_changed(
     movements: Sequence[Movement],
     levels: Mapping[LevelKey, LevelAfter],
     items: Iterable[Item] = (),
+    events: Iterable[Event] = (),
 ) -> None:
     """Open and resolve alerts, record the events and call ``movements_posted``.
 
     Args:
         levels: Every level that changed, as it is now.
         items: Items as they were read before the posting, which saves reading them again.
+        events: Those of the documents, recorded by the same statement.
     """
     known: dict[LevelKey, Item] = {}
     if len({key.location_id for key in levels}) == 1:
@@ -73,11 +76,11 @@ def stock_changed(
     if others:
         products = {movement.variant_id: movement.product_id for movement in movements}
         changes += _after(session, others, products)
-    events: Events = [_inventory_event(session, change) for change in changes]
+    told: Events = [*events, *(_inventory_event(session, change) for change in changes)]
     for change in changes:
-        events += _review(session, change)
-    if events:
-        record_many(session, events)
+        told += _review(session, change)
+    if told:
+        record_many(session, told)
     hooks = runtime_of(session).hooks
     if movements and hooks.implemented("movements_posted"):
         hooks.hook.movements_posted(session=session, movements=tuple(movements))
@@ -120,7 +123,7 @@ def resolve_alerts(session: Session, product_ids: Iterable[int]) -> None:
     _resolve(session, among(StockAlert.product_id, list(product_ids)))
 
 
-def _inventory_event(session: Session, stock: ProductStock) -> tuple[str, dict[str, Any], int | None]:
+def _inventory_event(session: Session, stock: ProductStock) -> Event:
     return "product:inventory-updated", {"product": _summary(session, stock, stock.available)}, stock.warehouse_id
 
 

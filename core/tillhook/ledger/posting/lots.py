@@ -19,7 +19,8 @@ from tillhook.runtime import runtime_of
 Parts = list[tuple[int, int]]
 _ENSURE = text(
     "INSERT INTO lot (variant_id, batch_number, expiry_date, created_at) VALUES (:variant, :batch, :expiry, :now)"
-    " ON CONFLICT (variant_id, batch_number) DO UPDATE SET expiry_date = COALESCE(lot.expiry_date, excluded.expiry_date)"
+    " ON CONFLICT (variant_id, batch_number)"
+    " DO UPDATE SET expiry_date = COALESCE(lot.expiry_date, excluded.expiry_date)"
     " RETURNING id, expiry_date"
 )
 

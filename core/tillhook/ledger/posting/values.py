@@ -1,6 +1,6 @@
 """What the door is told and what it answers, as values. Quantities are in the product's stock unit."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -32,9 +32,9 @@ class LevelKey(NamedTuple):
 class Movement:
     """A quantity of one variant and lot that goes from one location to another.
 
-    ``quantity`` is positive; ``unit_cost`` is money per stock unit, or ``None`` where it is not known. (``document_type``,
-    ``document_id``, ``document_line``, ``effect``, ``lot_id``) posts once. ``lot_id`` is 0 for goods that are not tracked
-    by lot. ``reverses_id`` is the movement that this one undoes, wholly or in part.
+    ``quantity`` is positive; ``unit_cost`` is money per stock unit, or ``None`` where it is not known.
+    (``document_type``, ``document_id``, ``document_line``, ``effect``, ``lot_id``) posts once. ``lot_id`` is 0 for
+    goods that are not tracked by lot. ``reverses_id`` is the movement that this one undoes, wholly or in part.
     """
 
     product_id: int
@@ -166,6 +166,8 @@ class Issued:
 
 #: Rows by table that are written in the same statement as the movements; asked for once, when all is planned.
 Alongside = Callable[[Sequence[Issued]], Mapping[str, Sequence[Mapping[str, Any]]]]
+#: Name, payload and warehouse of events that are recorded with those of the stock; asked for when all is written.
+Events = Callable[[], Iterable[tuple[str, dict[str, Any], int | None]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ class InsufficientStock(Conflict):
     title = "Insufficient stock"
 
     def __init__(self, short: Sequence[ShortLine], field: str = "items") -> None:
+        self.short = tuple(short)
         names = ", ".join(
             f"{line.product_name} ({_n(line.requested)} wanted, {_n(line.available)} available)" for line in short
         )

@@ -19,23 +19,34 @@ from tillhook.ledger.posting.values import (
     Alongside,
     AlreadyReversed,
     Document,
+    Events,
+    InsufficientStock,
     Issue,
     Issued,
     IssueLine,
     LevelKey,
     Movement,
     Restock,
+    ShortLine,
 )
 from tillhook.ledger.posting.writing import write_movements
 from tillhook.quantities import to_units
 
 
-def issue(session: Session, issue: Issue, *, items: Items | None = None, alongside: Alongside | None = None) -> Issued:
+def issue(
+    session: Session,
+    issue: Issue,
+    *,
+    items: Items | None = None,
+    alongside: Alongside | None = None,
+    events: Events | None = None,
+) -> Issued:
     """Take a document's goods out of a warehouse, by the stock policy, and take back what it returns.
 
     Args:
         items: What :func:`load_items` returned for its lines, which saves reading them again.
         alongside: Rows that are written in the same statement.
+        events: Events that are recorded with those of the stock.
 
     Raises:
         InsufficientStock: 409, naming every short line.
@@ -43,20 +54,26 @@ def issue(session: Session, issue: Issue, *, items: Items | None = None, alongsi
         Conflict: 409 ``restocks-more-than-issued``.
         RetryTransaction: Another transaction came between; run this one again.
     """
-    (result,) = issue_many(session, [issue], items=items, alongside=alongside)
+    (result,) = issue_many(session, [issue], items=items, alongside=alongside, events=events)
     if isinstance(result, DomainError):
         raise result
     return result
 
 
 def issue_many(
-    session: Session, issues: Sequence[Issue], *, items: Items | None = None, alongside: Alongside | None = None
+    session: Session,
+    issues: Sequence[Issue],
+    *,
+    items: Items | None = None,
+    alongside: Alongside | None = None,
+    events: Events | None = None,
 ) -> list[Issued | DomainError]:
     """Post documents, each of which stands alone: one that cannot be posted is refused, and the others are posted.
 
     Args:
         items: What :func:`load_items` returned for all of their lines.
         alongside: Called once, with what can be posted, before any level is changed; not when nothing can.
+        events: Called once, when all of that is written.
 
     Returns:
         For each, in the order asked, what it moved or why it was refused.
@@ -78,11 +95,13 @@ def issue_many(
         results = _plan_all(session, issues, wanted, history, locked=True)
     drafts = [result for result in results if isinstance(result, Draft)]
     if drafts:
-        _post(session, drafts, items, alongside)
+        _post(session, drafts, items, alongside, events)
     return [result.issued() if isinstance(result, Draft) else result for result in results]
 
 
-def restock(session: Session, restock: Restock, *, alongside: Alongside | None = None) -> tuple[Movement, ...]:
+def restock(
+    session: Session, restock: Restock, *, alongside: Alongside | None = None, events: Events | None = None
+) -> tuple[Movement, ...]:
     """Take goods back into the lots they were taken from, last taken first, or to scrap.
 
     Never more than the document's line issued less what came back before. Concurrent ones wait for each other.
@@ -98,11 +117,17 @@ def restock(session: Session, restock: Restock, *, alongside: Alongside | None =
         returns=restock.lines,
         channel=restock.channel,
     )
-    return issue(session, back, alongside=alongside).movements
+    return issue(session, back, alongside=alongside, events=events).movements
 
 
 def reverse(
-    session: Session, document: Document, by: Document, occurred_at: datetime, *, alongside: Alongside | None = None
+    session: Session,
+    document: Document,
+    by: Document,
+    occurred_at: datetime,
+    *,
+    alongside: Alongside | None = None,
+    events: Events | None = None,
 ) -> tuple[Movement, ...]:
     """Undo exactly what is left of what a document moved, its absorbing adjustments too, whatever is in stock.
 
@@ -114,11 +139,13 @@ def reverse(
     """
     history = _locked_history(session, document)
     movements = tuple(reversal(history, document, by, occurred_at))
-    write(session, Issued(by, movements, {}), alongside=alongside)
+    write(session, Issued(by, movements, {}), alongside=alongside, events=events)
     return movements
 
 
-def restate(session: Session, issue: Issue, *, alongside: Alongside | None = None) -> Issued:
+def restate(
+    session: Session, issue: Issue, *, alongside: Alongside | None = None, events: Events | None = None
+) -> Issued:
     """Let a document's lines be these: move the difference only, by the stock policy.
 
     What is no longer taken comes back into the lots it was taken from. What the document had absorbed is undone
@@ -148,8 +175,25 @@ def restate(session: Session, issue: Issue, *, alongside: Alongside | None = Non
     held = give_back(draft, history, [(line, i.variant_id, to_units(line.quantity)) for line, i in found if i])
     more = [(each, to_units(each.line.quantity) - held[each.line.line]) for each in wanted]
     plan_lines(draft, [each.of(units) for each, units in more if units])
-    _post(session, [draft], items, alongside)
+    _post(session, [draft], items, alongside, events)
     return draft.issued()
+
+
+def shortages(session: Session, issue: Issue, *, items: Items | None = None) -> tuple[ShortLine, ...]:
+    """Return the lines for which a document would be refused, by what is in stock now; takes no lock, moves nothing."""
+    items = load_items(session, _keys(issue)) if items is None else items
+    wanted = _wanted(session, issue, items)
+    if isinstance(wanted, DomainError):
+        raise wanted
+    blocked = [each for each in wanted if each.policy == "block"]
+    book = open_book(session, ((issue.warehouse_id, each) for each in blocked), locked=False)
+    # What was read is all there is to go by.
+    book.is_locked = True
+    try:
+        plan_lines(Draft(session, book, issue), blocked)
+    except InsufficientStock as error:
+        return error.short
+    return ()
 
 
 def moved_by(session: Session, document: Document) -> tuple[Movement, ...]:
@@ -163,6 +207,7 @@ def write(
     at_least: Mapping[LevelKey, int] | None = None,
     items: Iterable[Item] = (),
     alongside: Alongside | None = None,
+    events: Events | None = None,
 ) -> None:
     """Write planned movements with the rows that go alongside, and tell whoever wants to know."""
     batch = WriteBatch(session.connection())
@@ -171,7 +216,7 @@ def write(
             batch.insert(table, rows)
     movements = [movement for each in issued for movement in each.movements]
     levels = write_movements(session, movements, at_least=at_least, batch=batch)
-    stock_changed(session, movements, levels, items)
+    stock_changed(session, movements, levels, items, events() if events else ())
 
 
 def _keys(issue: Issue) -> Iterator[ItemKey]:
@@ -243,14 +288,21 @@ def _plan_all(
     return results
 
 
-def _post(session: Session, drafts: Sequence[Draft], items: Items, alongside: Alongside | None) -> None:
+def _post(
+    session: Session,
+    drafts: Sequence[Draft],
+    items: Items,
+    alongside: Alongside | None,
+    events: Events | None,
+) -> None:
     at_least: dict[LevelKey, int] = {}
     for draft in drafts:
         release_rows(session, [key for key, _, _ in draft.promised], "fulfilled")
         if not draft.book.is_locked:
             for key, units in draft.at_least.items():
                 at_least[key] = at_least.get(key, 0) + units
-    write(session, *(draft.issued() for draft in drafts), at_least=at_least, items=items, alongside=alongside)
+    issued = [draft.issued() for draft in drafts]
+    write(session, *issued, at_least=at_least, items=items, alongside=alongside, events=events)
 
 
 def _locked_history(session: Session, document: Document) -> History:
