@@ -25,7 +25,7 @@ from tillhook.ledger.models import (
     StockMovement,
     StockThreshold,
 )
-from tillhook.ledger.policy import PolicyRequest, policy_for
+from tillhook.ledger.policy import POLICIES, PolicyRequest, policy_for
 from tillhook.ledger.posting.effects import refresh_alerts, resolve_alerts
 from tillhook.ledger.posting.items import Item, ItemKey, Items, load_items
 from tillhook.ledger.posting.lots import LotLevel, LotRequest, lots_at
@@ -55,6 +55,7 @@ __all__ = [
     "ADJUSTMENT",
     "CUSTOMER",
     "NO_LOT",
+    "POLICIES",
     "SCRAP",
     "TRANSIT",
     "VENDOR",
