@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from tillhook.sales import reversals
+from tillhook.sales.returns import reversals
 from tillhook.server.verify import verify
 
 

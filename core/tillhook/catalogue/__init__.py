@@ -3,7 +3,7 @@
 from tillhook.catalogue.answers import product_answer, product_answers
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.catalogue.importing import ImportFailed, ImportResult, import_products
-from tillhook.catalogue.inline import create_inline_product, remember_price
+from tillhook.catalogue.inline import create_inline_product, inline_item, remember_price
 from tillhook.catalogue.products import create_product, update_product
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "NewProduct",
     "NewVariant",
     "create_inline_product",
+    "inline_item",
     "create_product",
     "import_products",
     "product_answer",

@@ -14,6 +14,7 @@ from tillhook.catalogue import setup
 from tillhook.catalogue.products import flush, require_free_sku, saved
 from tillhook.catalogue.schemas import InlineProductIn
 from tillhook.errors import ValidationFailed
+from tillhook.ledger import Item
 from tillhook.products.models import Product, Variant
 from tillhook.quantities import ZERO
 
@@ -33,11 +34,7 @@ def create_inline_product(
         ValidationFailed: 422, fields below ``field``.
         Conflict: 409 ``duplicate-sku``.
     """
-    actor.require("catalogue:product:create_inline")
-    try:
-        fields = InlineProductIn().load(product_data)
-    except ValidationError as error:
-        raise _below(error, field) from error
+    fields = _fields(product_data, actor, field)
     sku = fields["sku"] or f"INLINE-{secrets.token_hex(5).upper()}"
     require_free_sku(session, sku, f"{field}.sku")
     product = Product(
@@ -60,6 +57,38 @@ def create_inline_product(
     return product
 
 
+def inline_item(session: Session, product_data: Mapping[str, Any], actor: Actor, field: str = "product_data") -> Item:
+    """Return what the product would be sold as, without making it; errors as :func:`create_inline_product`."""
+    fields = _fields(product_data, actor, field)
+    if fields["sku"]:
+        require_free_sku(session, fields["sku"], f"{field}.sku")
+    return Item(
+        variant_id=0,
+        product_id=0,
+        product_name=fields["name"],
+        sku=fields["sku"] or "",
+        variant_name="",
+        is_default=True,
+        has_variants=False,
+        is_active=True,
+        status="pending",
+        owner_id=actor.user_id,
+        tracking="none",
+        price_mode="open",
+        price=0,
+        last_price=None,
+        cost_price=None,
+        tax_id=setup.resolve_tax(session, fields["tax"], f"{field}.tax"),
+        unit_id=None,
+        category_id=None,
+        threshold=None,
+        warehouse_threshold=None,
+        on_hand=0,
+        reserved=0,
+        total_available=0,
+    )
+
+
 def remember_price(session: Session, prices: Mapping[int, Decimal]) -> None:
     """Keep what open-price products, by key, were last sold for; money per unit of measure.
 
@@ -72,6 +101,15 @@ def remember_price(session: Session, prices: Mapping[int, Decimal]) -> None:
             .where(table.c.id == product_id, table.c.price_mode == "open")
             .values(last_price=prices[product_id], updated_at=table.c.updated_at)
         )
+
+
+def _fields(product_data: Mapping[str, Any], actor: Actor, field: str) -> dict[str, Any]:
+    actor.require("catalogue:product:create_inline")
+    try:
+        fields: dict[str, Any] = InlineProductIn().load(product_data)
+    except ValidationError as error:
+        raise _below(error, field) from error
+    return fields
 
 
 def _below(error: ValidationError, field: str) -> ValidationFailed:

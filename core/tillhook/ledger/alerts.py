@@ -20,7 +20,8 @@ from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
 #: First key of the advisory locks that serialise the alerts of one product, whose stock is several rows.
 _ALERT_LOCK = 7_411_002
-Events = list[tuple[str, dict[str, Any], int | None]]
+Event = tuple[str, dict[str, Any], int | None]
+Events = list[Event]
 
 
 @dataclass(slots=True)
@@ -47,12 +48,14 @@ def stock_changed(
     movements: Sequence[StockMovement],
     levels: dict[LevelKey, LevelAfter],
     items: Iterable[Item] = (),
+    events: Iterable[Event] = (),
 ) -> None:
     """Open and resolve alerts, record the events and call ``movements_posted``.
 
     Args:
         levels: What :func:`write_movements` returned.
         items: Items as they were read before the posting, which saves reading them again.
+        events: Of the document that has posted, recorded by the same statement.
     """
     # What is elsewhere may change meanwhile: then the total is read under a lock, or the last event would be wrong.
     known = {item.variant_id: item for item in items if item.is_single_level and not item.elsewhere}
@@ -64,11 +67,11 @@ def stock_changed(
     others = {key: after for key, after in levels.items() if key.variant_id not in known}
     if others:
         changes += _read(session, others)
-    events: Events = [inventory_event(session, change) for change in changes]
+    changed: Events = [*events, *(inventory_event(session, change) for change in changes)]
     for change in changes:
-        events += _review(session, change)
-    if events:
-        record_many(session, events)
+        changed += _review(session, change)
+    if changed:
+        record_many(session, changed)
     hooks = runtime_of(session).hooks
     if movements and hooks.implemented("movements_posted"):
         hooks.hook.movements_posted(session=session, movements=movements)

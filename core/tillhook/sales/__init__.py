@@ -1,7 +1,6 @@
 """The sales journal: the one path by which any channel sells, returns or cancels."""
 
 from tillhook.sales.analytics import day_start
-from tillhook.sales.batch import Outcome, default_warehouse
 from tillhook.sales.calendar import business_day
 from tillhook.sales.commands import (
     MAX_NUMBER,
@@ -17,9 +16,10 @@ from tillhook.sales.commands import (
 from tillhook.sales.devices import missing_numbers
 from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
 from tillhook.sales.journal import post_sale, post_sales
+from tillhook.sales.posting import Outcome, default_warehouse
 from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
-from tillhook.sales.returning import lock_family
-from tillhook.sales.reversals import cancel_sale, return_goods
+from tillhook.sales.returns.returning import lock_family
+from tillhook.sales.returns.reversals import cancel_sale, return_goods
 from tillhook.sales.routes import by_device, sale_reply
 from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
 

@@ -13,7 +13,7 @@ from tillhook.errors import DomainError
 from tillhook.runtime import actor_of
 from tillhook.sales.commands import SaleCommand, plain
 from tillhook.sales.drafts import SaleDraft
-from tillhook.sales.returning import SaleNotSynced
+from tillhook.sales.returns.returning import SaleNotSynced
 
 _KEEP = text(
     "INSERT INTO sale_exception (external_id, digest, channel, source_device, seller_id, warehouse_id,"
@@ -37,11 +37,11 @@ def keep_refused(session: Session, refused: Sequence[tuple[SaleCommand, DomainEr
         _keep(session, command, error.code, error.detail, origin=origin)
 
 
-def keep_cut(session: Session, draft: SaleDraft) -> None:
+def keep_cut(session: Session, command: SaleCommand, draft: SaleDraft) -> None:
     """Keep a document that was posted without all that it took back, for a person to look at the rest."""
     if draft.returned is not None and draft.returned.cut:
         detail = f"Posted without what was not left. {' '.join(draft.returned.cut)}"
-        _keep(session, draft.command, CAPPED, detail, sale_id=draft.id)
+        _keep(session, command, CAPPED, detail, sale_id=draft.id)
 
 
 def digest_of(code: str, payload: Any, seller_id: int | None) -> str:

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import is_retryable, is_unavailable
 from tillhook.errors import DomainError
-from tillhook.sales.batch import Outcome, post_batch
+from tillhook.sales.posting import Outcome, post_batch
 from tillhook.sales.commands import SaleCommand
 
 log = structlog.get_logger()

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from tillhook.sales.batch import Outcome, default_warehouse, post_batch
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.devices import note_numbers
 from tillhook.sales.exceptions import keep_refused
 from tillhook.sales.isolation import post_isolated
+from tillhook.sales.posting import Outcome, default_warehouse, post_batch
 from tillhook.sales.queries import sales_by_id
-from tillhook.sales.returning import lock_families
+from tillhook.sales.returns.returning import lock_families
 from tillhook.sales.settled import Discarded
 from tillhook.sales.waiting import post_waiting
 

@@ -92,14 +92,23 @@ def visible_sales(session: Session) -> Select[Sale]:
     return query
 
 
+def require_visible(session: Session, sale_id: int) -> None:
+    """Refuse a document that the actor may not see, as if it were not there.
+
+    Raises:
+        NotFound: 404 ``unknown-sale``.
+    """
+    if session.scalar(visible_sales(session).where(Sale.id == sale_id).with_only_columns(Sale.id)) is None:
+        raise NotFound("There is no such sale.", code="unknown-sale")
+
+
 def get_sale(session: Session, sale_id: int) -> dict[str, Any]:
     """Return one document.
 
     Raises:
         NotFound: 404: there is none, or the actor may not see it.
     """
-    if session.scalar(visible_sales(session).where(Sale.id == sale_id).with_only_columns(Sale.id)) is None:
-        raise NotFound("There is no such sale.", code="unknown-sale")
+    require_visible(session, sale_id)
     return sales_by_id(session, [sale_id])[sale_id]
 
 

@@ -30,7 +30,7 @@ from tillhook.sales.remedy_schemas import (
     SyncOut,
     WriteOffIn,
 )
-from tillhook.sales.reversals import cancel_sale, return_goods
+from tillhook.sales.returns.reversals import cancel_sale, return_goods
 from tillhook.sales.schemas import (
     AnalyticsQuery,
     CancelIn,

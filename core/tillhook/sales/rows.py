@@ -4,18 +4,45 @@ A row is a dict by column name: amounts and quantities in units of 1/10,000, ins
 functions show a sale that was just posted and one read back.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
 from tillhook.db import as_instant, format_instant
 from tillhook.quantities import SCALE, to_units
-from tillhook.sales.drafts import SaleDraft
+from tillhook.sales.drafts import Payment, Returned, SaleDraft
 
 #: By column name; a SQLAlchemy row's mapping would take a column as well.
 Row = Mapping[Any, Any]
 #: What stands between a channel's prefix and the day in the numbers of a kind of document.
 NUMBER_MARKS = {"sale": "", "return": "R", "exchange": "X", "cancellation": "C"}
+#: What a document that takes a sale back has in common with it.
+SALE_COPIES = (
+    "channel",
+    "warehouse_id",
+    "customer_id",
+    "customer_name",
+    "customer_phone",
+    "customer_email",
+    "currency",
+    "tax_rounding",
+)
+#: What a line that comes back has in common with the line that was sold.
+LINE_COPIES = (
+    "product_id",
+    "variant_id",
+    "product_name",
+    "variant_details",
+    "unit_price",
+    "catalogue_price",
+    "discount_per_item",
+    "tax_id",
+    "tax_rate",
+    "tax_inclusive",
+    "batch_number",
+    "expiry_date",
+)
 
 
 def money(units: int) -> str:
@@ -34,17 +61,138 @@ def quantity(units: int) -> str:
     return f"{sign}{whole}.{rest:04d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
-def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_rounding: str) -> dict[str, Any]:
+class DocumentRows(NamedTuple):
+    """A document as it is written: its rows of ``sale``, ``sale_line`` and ``sale_payment``."""
+
+    sale: dict[str, Any]
+    lines: list[dict[str, Any]]
+    payments: list[dict[str, Any]]
+
+
+def tables_of(documents: Collection[DocumentRows]) -> dict[str, list[Any]]:
+    """Return all rows of documents by table, in the order in which they are written."""
+    return {
+        "sale": [document.sale for document in documents],
+        "sale_line": [line for document in documents for line in document.lines],
+        "sale_payment": [payment for document in documents for payment in document.payments],
+    }
+
+
+def document_rows(
+    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]], **more: Any
+) -> DocumentRows:
+    """Return the draft's rows; ``lots`` says batch and expiry by line number, ``more`` further columns of ``sale``."""
+    lines = _line_rows(draft, line_ids, lots)
+    if draft.returned is not None:
+        first = len(lines)
+        back = returned_rows(draft.returned, draft.id, first)
+        # Of what was not left, keys remain.
+        rows = [{"id": key} | row for key, row in zip(line_ids[first:], back, strict=False)]
+        # The rows of one statement have their columns in one order.
+        lines += [{name: row[name] for name in lines[0]} for row in rows] if lines else rows
+    return DocumentRows(_sale_row(draft, **more), lines, payment_rows(draft.id, draft.payments))
+
+
+def returned_rows(returned: Returned, document_id: int, first_number: int) -> list[dict[str, Any]]:
+    """Return the rows of ``sale_line`` of what comes back, without keys, numbered from ``first_number`` on."""
+    return [
+        _copy(each.line, LINE_COPIES)
+        | {
+            "sale_id": document_id,
+            "line_number": number,
+            "origin_line_id": each.line.id,
+            "quantity": -to_units(each.item.quantity),
+            "discount_share": -to_units(each.amounts.discount_share),
+            "tax_amount": -to_units(each.amounts.tax_amount),
+            "total_price": -to_units(each.amounts.total_price),
+            "restock": "restock" if each.item.restock else "scrap",
+            "flags": list(each.flags) or None,
+        }
+        for number, each in enumerate(returned.lines, first_number)
+    ]
+
+
+def reversed_row(line: Any, document_id: int) -> dict[str, Any]:
+    """Return the row of ``sale_line`` by which a cancellation takes back a whole line."""
+    return _copy(line, LINE_COPIES) | {
+        "sale_id": document_id,
+        "line_number": line.line_number,
+        "origin_line_id": line.id,
+        "quantity": -to_units(line.quantity),
+        "discount_share": -to_units(line.discount_share),
+        "tax_amount": -to_units(line.tax_amount),
+        "total_price": -to_units(line.total_price),
+        "restock": None,
+        "flags": None,
+    }
+
+
+def taken_back_row(sale: Any, kind: str, **columns: Any) -> dict[str, Any]:
+    """Return the row of ``sale`` of a document that takes ``sale`` back; ``columns`` are its own."""
+    return _copy(sale, SALE_COPIES) | {
+        "kind": kind,
+        "origin_id": sale.id,
+        "external_id": None,
+        "fingerprint": None,
+        "body_digest": None,
+        "device_number": None,
+        "is_offline": False,
+        "client_timestamp": None,
+        "clock_suspect": False,
+        "synced_at": None,
+        "change_due": 0,
+        "notes": "",
+        **columns,
+    }
+
+
+def payment_rows(document_id: int, payments: Iterable[Payment]) -> list[dict[str, Any]]:
+    """Return the rows of ``sale_payment``."""
+    return [
+        {
+            "sale_id": document_id,
+            "method": payment.method,
+            "amount": to_units(payment.amount),
+            "change": to_units(payment.change),
+            "reference": payment.reference,
+        }
+        for payment in payments
+    ]
+
+
+def _copy(row: Any, columns: Iterable[str]) -> dict[str, Any]:
+    return {column: _as_written(getattr(row, column)) for column in columns}
+
+
+def _as_written(value: Any) -> Any:
+    """Return a column's value as inserts take it: amounts in units, moments and days as text."""
+    if isinstance(value, Decimal):
+        return to_units(value)
+    if isinstance(value, datetime):
+        return format_instant(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _sale_row(
+    draft: SaleDraft,
+    *,
+    number: str,
+    request_id: str,
+    currency: str,
+    tax_rounding: str,
+    fingerprint: str | None,
+    body_digest: str | None,
+) -> dict[str, Any]:
     """Return the draft's row of ``sale``."""
     command, totals = draft.command, draft.totals
     recorded = format_instant(draft.recorded_at)
     return {
         "id": draft.id,
         "kind": draft.kind,
-        "origin_id": draft.returned.origin.id if draft.returned else None,
+        "origin_id": draft.returned.origin.sale.id if draft.returned else None,
         "external_id": command.external_id,
-        "fingerprint": draft.fingerprint,
-        "body_digest": draft.body_digest,
+        "fingerprint": fingerprint,
+        "body_digest": body_digest,
         "sale_number": number,
         "channel": command.channel,
         "warehouse_id": draft.warehouse_id,
@@ -76,7 +224,7 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
     }
 
 
-def line_rows(
+def _line_rows(
     draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]]
 ) -> list[dict[str, Any]]:
     """Return the rows of ``sale_line`` of what the draft sells; ``lots`` says batch and expiry by line number."""
@@ -108,24 +256,10 @@ def line_rows(
                 "batch_number": batch,
                 "expiry_date": expiry,
                 "restock": None,
-                "flags": line.flags or None,
+                "flags": list(line.flags) or None,
             }
         )
     return rows
-
-
-def payment_rows(draft: SaleDraft) -> list[dict[str, Any]]:
-    """Return the draft's rows of ``sale_payment``."""
-    return [
-        {
-            "sale_id": draft.id,
-            "method": payment["method"],
-            "amount": to_units(payment["amount"]),
-            "change": to_units(payment["change"]),
-            "reference": payment["reference"],
-        }
-        for payment in draft.payments
-    ]
 
 
 def show_sale(

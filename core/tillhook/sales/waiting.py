@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from tillhook.access import acting_for
 from tillhook.db import format_instant, utc_now
 from tillhook.http import validation_failed
-from tillhook.sales.batch import Outcome
 from tillhook.sales.exceptions import digest_of
 from tillhook.sales.isolation import post_isolated
 from tillhook.sales.models import Sale, SaleException
+from tillhook.sales.posting import Outcome
 from tillhook.sales.settled import read_payload, sender_of
 
 #: Returns posted in one transaction; the next sync and the job go on. A sale must arrive however many wait for it.

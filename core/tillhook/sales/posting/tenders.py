@@ -1,22 +1,22 @@
 """Settling a sale: tenders, change, and the methods that modules add."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy.orm import Session
 
 from tillhook.errors import ValidationFailed
 from tillhook.quantities import ZERO, format_money, round_half_up
 from tillhook.runtime import runtime_of, snapshot_of
-from tillhook.sales.commands import Tender
-from tillhook.sales.drafts import SaleDraft
-from tillhook.sales.refunds import Refund, cash_step, check_refund_methods, pay_back
+from tillhook.sales.commands import SaleCommand, Tender
+from tillhook.sales.drafts import Payment, Returned, SaleDraft
+from tillhook.sales.returns.refunds import cash_step, check_refund_methods, pay_back
 from tillhook.sales.totals import round_to_step
 
 
-def settle(session: Session, draft: SaleDraft) -> None:
-    """Enter the tenders, the rounding of cash and the change into the draft; or how money goes back.
+def settle(session: Session, draft: SaleDraft, sent: SaleCommand) -> SaleDraft:
+    """Return the draft with its tenders, the rounding of cash and the change; or with how money goes back.
 
     What is left after the other tenders, and is paid by methods that give change, is rounded to coins that exist.
     Change is given by those methods, the last of them first, and never for more than was handed over in it.
@@ -27,78 +27,78 @@ def settle(session: Session, draft: SaleDraft) -> None:
     """
     due = draft.totals.total_amount
     if draft.returned is not None:
-        check_refund_methods(session, draft.command.refund, draft.command.refunds)
+        check_refund_methods(session, sent.refund, sent.refunds)
         if due <= 0:
-            _settle_back(session, draft, -due)
-            return
-        if draft.command.refunds:
+            return _settled_back(session, draft, draft.returned, -due)
+        if sent.refunds:
             raise ValidationFailed.at("refunds", f"Nothing goes back: {format_money(due)} is due.")
-    tenders = draft.command.tenders
     methods = runtime_of(session).registry.payment_methods
-    places = snapshot_of(session).setting("currency_places")
-    for number, tender in enumerate(tenders):
-        if tender.method not in methods:
-            known = ", ".join(sorted(methods))
-            raise ValidationFailed.at(_field(draft, number, "method"), f"Unknown; known are {known}.")
-        if tender.amount is not None and tender.amount != round_half_up(tender.amount, places):
-            raise ValidationFailed.at(
-                _field(draft, number, "amount"), f"At most {places} digits after the point in this currency."
-            )
+    tenders = sent.tenders
+    _check_tenders(session, sent)
     is_cash = [methods[tender.method].gives_change for tender in tenders]
     amounts, rounding = _amounts(tenders, is_cash, due, cash_step(session), draft.is_offline)
-    draft.cash_rounding = rounding
     due += rounding
     for tender, amount in zip(tenders, amounts, strict=True):
         check = methods[tender.method].check
         if check is not None:
-            check(session, draft, amount)
+            check(session, replace(draft, cash_rounding=rounding), amount)
     change = sum(amounts, ZERO) - due
     if change < 0:
         raise ValidationFailed.at(
             "payments", f"{format_money(-change)} too little for the total of {format_money(due)}.", code="underpaid"
         )
-    draft.change_due = change
-    given = [ZERO] * len(tenders)
+    given, rest = [ZERO] * len(tenders), change
     for number in reversed(range(len(tenders))):
-        if change and is_cash[number]:
-            given[number] = min(change, amounts[number])
-            change -= given[number]
-    if change:
+        if rest and is_cash[number]:
+            given[number] = min(rest, amounts[number])
+            rest -= given[number]
+    if rest:
         raise ValidationFailed.at(
-            "payments", f"{format_money(change)} too much, and no tender among them gives change.", code="overpaid"
+            "payments", f"{format_money(rest)} too much, and no tender among them gives change.", code="overpaid"
         )
-    draft.payments = [
-        {"method": tender.method, "amount": amounts[number], "change": given[number], "reference": tender.reference}
-        for number, tender in enumerate(tenders)
-    ]
+    payments = tuple(
+        Payment(tender.method, amount, back, tender.reference)
+        for tender, amount, back in zip(tenders, amounts, given, strict=True)
+    )
+    return replace(draft, cash_rounding=rounding, change_due=change, payments=payments)
 
 
-def _settle_back(session: Session, draft: SaleDraft, amount: Decimal) -> None:
-    """Enter how ``amount``, zero or more, goes back to the customer."""
-    assert draft.returned is not None
-    paid = sum((tender.amount for tender in draft.command.payments if tender.amount is not None), ZERO)
+def has_check(session: Session, command: SaleCommand) -> bool:
+    """Say whether a method by which the sale is paid has a check of its own."""
+    methods = runtime_of(session).registry.payment_methods
+    return any(tender.method in methods and methods[tender.method].check is not None for tender in command.tenders)
+
+
+def _check_tenders(session: Session, sent: SaleCommand) -> None:
+    methods = runtime_of(session).registry.payment_methods
+    places = snapshot_of(session).setting("currency_places")
+    for number, tender in enumerate(sent.tenders):
+        if tender.method not in methods:
+            known = ", ".join(sorted(methods))
+            raise ValidationFailed.at(_field(sent, number, "method"), f"Unknown; known are {known}.")
+        if tender.amount is not None and tender.amount != round_half_up(tender.amount, places):
+            raise ValidationFailed.at(
+                _field(sent, number, "amount"), f"At most {places} digits after the point in this currency."
+            )
+
+
+def _settled_back(session: Session, draft: SaleDraft, returned: Returned, amount: Decimal) -> SaleDraft:
+    """Return the draft with how ``amount``, zero or more, goes back to the customer."""
+    command = draft.command
+    paid = sum((tender.amount for tender in command.payments if tender.amount is not None), ZERO)
     if paid:
         raise ValidationFailed.at("payments", f"{format_money(paid)} too much: nothing is due.", code="overpaid")
     if not amount:
-        if draft.command.refunds:
+        if command.refunds:
             raise ValidationFailed.at("refunds", "Nothing goes back.", code="refund-not-the-amount")
-        return
-    command = draft.command
-    refund = pay_back(
-        session, draft.returned.kept, amount, command.refund, command.refunds, is_offline=draft.is_offline
+        return draft
+    refund = pay_back(session, returned.kept, amount, command.refund, command.refunds, is_offline=draft.is_offline)
+    return replace(
+        draft,
+        cash_rounding=refund.rounding,
+        payments=refund.payments,
+        returned=returned.flagged("refund-moved") if refund.is_moved else returned,
     )
-    draft.cash_rounding = refund.rounding
-    draft.payments = refund_payments(refund)
-    if refund.is_moved:
-        draft.returned.flag("refund-moved")
-
-
-def refund_payments(refund: Refund) -> list[dict[str, Any]]:
-    """Return the payments of a refund as a draft keeps them; what goes out is negative."""
-    return [
-        {"method": tender.method, "amount": -(tender.amount or ZERO), "change": ZERO, "reference": tender.reference}
-        for tender in refund.payments
-    ]
 
 
 def _amounts(
@@ -125,6 +125,5 @@ def _amounts(
     return [amount or ZERO for amount in amounts], rounding
 
 
-def _field(draft: SaleDraft, number: int, name: str) -> str:
-    payments = draft.command.payload.get("payments")
-    return f"payments.{number}.{name}" if payments else f"payment_{name}"
+def _field(sent: SaleCommand, number: int, name: str) -> str:
+    return f"payments.{number}.{name}" if sent.payload.get("payments") else f"payment_{name}"
