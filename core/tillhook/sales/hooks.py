@@ -14,7 +14,7 @@ from tillhook.sales import hookspecs
 from tillhook.sales.events import EVENTS
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.models import SaleLine
-from tillhook.sales.routes import ROUTES
+from tillhook.sales.routes import routes
 from tillhook.sales.waiting import post_waiting
 
 _SELLERS = ("supplier", "cashier")
@@ -27,7 +27,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl
