@@ -33,12 +33,11 @@ from tillhook.runtime import actor_of, runtime_of, snapshot_of
 from tillhook.sales.calendar import business_day, happened_at
 from tillhook.sales.commands import SaleCommand, SaleReturn, body_digest, fingerprint, same_warehouse
 from tillhook.sales.drafts import DraftLine, PostedSale, SaleDraft
-from tillhook.sales.exceptions import keep_cut, keep_refused
+from tillhook.sales.exceptions import Discarded, close_posted, decisions, store_cut, store_refused
 from tillhook.sales.pricing import check_discount, price_line
 from tillhook.sales.queries import sales_by_id
 from tillhook.sales.returning import Origin, Returned, movements_back, net_totals, origin_of, take_back
 from tillhook.sales.rows import NUMBER_MARKS, line_rows, payment_rows, sale_row, show_sale
-from tillhook.sales.settled import Discarded, close_kept, settled
 from tillhook.sales.tenders import settle
 from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
 
@@ -235,17 +234,12 @@ class _Batch:
             self._runtime.hooks.hook.sales_posted(session=self._session, sales=sold)
         for sale in returned:
             self._runtime.hooks.hook.sale_returned(session=self._session, sale=sale)
-        close_kept(
-            self._session,
-            [
-                (draft.command, draft.id)
-                for draft in self.drafts
-                if draft.command.external_id in self._kept and draft.command.sent_as is None
-            ],
-        )
+        for draft in self.drafts:
+            if draft.command.external_id in self._kept and draft.command.sent_as is None:
+                close_posted(self._session, draft.command.external_id, draft.id)
         if self._origins:
             for draft in self.drafts:
-                keep_cut(self._session, draft)
+                store_cut(self._session, draft)
         found = sales_by_id(self._session, self._duplicates.values())
         for position, sale_id in self._duplicates.items():
             self._outcomes[position] = Outcome("duplicate", sale=found[sale_id])
@@ -274,7 +268,7 @@ class _Batch:
             for position in positions
             if self._commands[position].external_id in self._kept and self._commands[position].sent_as is None
         }
-        return settled(self._session, kept) if kept else {}
+        return decisions(self._session, kept)
 
     def _repeat_decision(self, position: int, decision: int | Discarded) -> None:
         if isinstance(decision, Discarded):
@@ -289,7 +283,7 @@ class _Batch:
             code="external-id-reused",
             errors=[{"field": "external_id", "message": "Used for other content before."}],
         )
-        keep_refused(self._session, [(command, error)])
+        store_refused(self._session, [(command, error)])
         self._outcomes[position] = Outcome("rejected", error=error)
 
     def _with_origin(self, position: int) -> SaleCommand:

@@ -20,7 +20,7 @@ from tillhook.sales.batch import Outcome
 from tillhook.sales.calendar import business_day, happened_at
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand, return_fingerprint
 from tillhook.sales.drafts import PostedSale
-from tillhook.sales.exceptions import keep_refused
+from tillhook.sales.exceptions import store_refused
 from tillhook.sales.models import Sale
 from tillhook.sales.queries import sales_by_id, visible_sales
 from tillhook.sales.refunds import Refund, pay_back
@@ -161,7 +161,7 @@ def _known_return(session: Session, sale: Row, command: ReturnCommand) -> Outcom
         source_device=command.source_device,
         payload=_as_document(sale, command.payload),
     )
-    keep_refused(session, [(refused, error)])
+    store_refused(session, [(refused, error)])
     return Outcome("rejected", error=error)
 
 

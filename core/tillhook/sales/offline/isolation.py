@@ -51,7 +51,7 @@ def _post_alone(session: Session, command: SaleCommand, is_offline: bool) -> Out
     except Exception as error:
         _raise_transient(error)
         log.exception("sale_failed", external_id=command.external_id)
-        return Outcome("rejected", error=SaleFailed("Something went wrong here; the sale is kept."))
+        return Outcome("rejected", error=SaleFailed("Something went wrong here; the sale is stored as an exception."))
 
 
 def _raise_transient(error: Exception) -> None:
