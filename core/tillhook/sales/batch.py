@@ -234,12 +234,17 @@ class _Batch:
             self._runtime.hooks.hook.sales_posted(session=self._session, sales=sold)
         for sale in returned:
             self._runtime.hooks.hook.sale_returned(session=self._session, sale=sale)
-        for draft in self.drafts:
-            if draft.command.external_id in self._kept and draft.command.sent_as is None:
-                close_posted(self._session, draft.command.external_id, draft.id)
+        close_posted(
+            self._session,
+            [
+                (draft.command, draft.id)
+                for draft in self.drafts
+                if draft.command.external_id in self._kept and draft.command.sent_as is None
+            ],
+        )
         if self._origins:
             for draft in self.drafts:
-                store_cut(self._session, draft)
+                store_cut(self._session, draft.command, draft)
         found = sales_by_id(self._session, self._duplicates.values())
         for position, sale_id in self._duplicates.items():
             self._outcomes[position] = Outcome("duplicate", sale=found[sale_id])

@@ -4,6 +4,7 @@ Each is one UPDATE that leaves an exception alone which is not in a state that t
 the session has loaded is to be refreshed afterwards.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session, aliased
 from tillhook.db import utc_now
 from tillhook.errors import DomainError
 from tillhook.runtime import actor_of
+from tillhook.sales.commands import SaleCommand
 from tillhook.sales.models import SaleException
 
 OPEN, WAITING, ACCEPTED, DISCARDED = STATES = ("open", "waiting", "accepted", "discarded")
@@ -77,20 +79,21 @@ def merge(session: Session, exception_id: int) -> bool:
     return _settle(session, "merge", exception_id, "Stored once more, for the reason why it was refused.")
 
 
-def close_posted(session: Session, external_id: str | None, sale_id: int) -> bool:
-    """Close what was refused of the actor's document and has been posted now; return whether anything moved."""
-    return _move(
-        session,
-        "post",
-        SaleException.external_id == external_id,
-        SaleException.seller_id == actor_of(session).user_id,
-        # A posted return that was capped is among the exceptions for what it lacks.
-        SaleException.sale_id.is_(None),
-        SaleException.code != "external-id-reused",
-        sale_id=sale_id,
-        resolution="Posted when it was sent again.",
-        resolved_at=utc_now(),
-    )
+def close_posted(session: Session, posted: Iterable[tuple[SaleCommand, int]]) -> None:
+    """Close what was refused of the actor's documents that have been posted now, by key."""
+    for command, sale_id in posted:
+        _move(
+            session,
+            "post",
+            SaleException.external_id == command.external_id,
+            SaleException.seller_id == actor_of(session).user_id,
+            # A posted return that was capped is among the exceptions for what it lacks.
+            SaleException.sale_id.is_(None),
+            SaleException.code != "external-id-reused",
+            sale_id=sale_id,
+            resolution="Posted when it was sent again.",
+            resolved_at=utc_now(),
+        )
 
 
 def _settle(session: Session, name: str, exception_id: int, reason: str, **values: Any) -> bool:

@@ -33,11 +33,11 @@ def store_refused(session: Session, refused: Sequence[tuple[SaleCommand, DomainE
         _store(session, command, error.code, error.detail, origin=origin)
 
 
-def store_cut(session: Session, draft: SaleDraft) -> None:
+def store_cut(session: Session, command: SaleCommand, draft: SaleDraft) -> None:
     """Store a document that was posted without all that it took back, for a person to look at the rest."""
     if draft.returned is not None and draft.returned.cut:
         detail = f"Posted without what was not left. {' '.join(draft.returned.cut)}"
-        _store(session, draft.command, CAPPED, detail, sale_id=draft.id)
+        _store(session, command, CAPPED, detail, sale_id=draft.id)
 
 
 def digest_of(code: str, payload: Any, seller_id: int | None) -> str:
