@@ -35,7 +35,7 @@ class Statements(list):
         connection.cursor_factory = Cursor
 
 
-#: What an ordinary sale takes. On SQLite its beginning and end count too, and each of two events that one statement writes.
+#: What an ordinary sale takes. On SQLite its beginning and end count too, and each row that one statement writes.
 LIMIT = {"sqlite": 13, "postgresql": 5}
 
 

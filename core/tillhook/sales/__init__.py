@@ -13,15 +13,15 @@ from tillhook.sales.commands import (
     Tender,
     fingerprint,
 )
-from tillhook.sales.devices import missing_numbers
 from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
-from tillhook.sales.journal import post_sale, post_sales
-from tillhook.sales.posting import Outcome, default_warehouse
+from tillhook.sales.offline import missing_numbers, post_sale, post_sales
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import default_warehouse
 from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
-from tillhook.sales.returns.returning import lock_family
-from tillhook.sales.returns.reversals import cancel_sale, return_goods
-from tillhook.sales.routes import by_device, sale_reply
+from tillhook.sales.returns import cancel_sale, lock_family, return_goods
+from tillhook.sales.routes import sale_reply
 from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
+from tillhook.sales.sender import by_device, device_of
 
 __all__ = [
     "MAX_LINES",
@@ -50,6 +50,7 @@ __all__ = [
     "cancel_sale",
     "day_start",
     "default_warehouse",
+    "device_of",
     "find_repeated",
     "fingerprint",
     "get_sale",

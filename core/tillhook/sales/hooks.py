@@ -14,8 +14,9 @@ from tillhook.sales import hookspecs
 from tillhook.sales.events import EVENTS
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.models import SaleLine
+from tillhook.sales.offline import post_waiting
+from tillhook.sales.offline.routes import routes as offline_routes
 from tillhook.sales.routes import routes
-from tillhook.sales.waiting import post_waiting
 
 _SELLERS = ("supplier", "cashier")
 
@@ -27,7 +28,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return routes.all()
+    return routes.all() + offline_routes.all()
 
 
 @hookimpl

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from tillhook.db import utc_now
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 from tillhook.sales.commands import SaleCommand
-from tillhook.sales.posting.entries import Outcome, Run
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting.entries import Run
 from tillhook.sales.posting.placing import default_warehouse
 from tillhook.sales.posting.prepare import prepare
 from tillhook.sales.posting.recognise import recognise
@@ -20,7 +21,7 @@ from tillhook.sales.posting.tell import tell
 from tillhook.sales.posting.tenders import has_check
 from tillhook.sales.posting.write import write
 
-__all__ = ["Outcome", "default_warehouse", "new_run", "post_batch"]
+__all__ = ["default_warehouse", "new_run", "post_batch"]
 
 
 def post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool) -> list[Outcome]:

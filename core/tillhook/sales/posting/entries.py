@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Literal
 
 from sqlalchemy.orm import Session
 
@@ -13,26 +12,8 @@ from tillhook.hooks import HookManager
 from tillhook.reference import Snapshot
 from tillhook.sales.commands import SaleCommand, body_digest
 from tillhook.sales.drafts import Origin, SaleDraft
+from tillhook.sales.outcomes import Outcome
 from tillhook.sales.rows import DocumentRows
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one sale: ``created``, ``duplicate`` (the first one is in ``sale``) or ``rejected``.
-
-    ``same_number_as`` is an earlier sale to which the device gave the same running number. ``is_awaited`` says that
-    returns of it came before it, and wait.
-    """
-
-    status: Literal["created", "duplicate", "rejected"]
-    sale: dict[str, Any] | None = None
-    error: DomainError | None = None
-    same_number_as: int | None = None
-    is_awaited: bool = False
-
-    def showing(self, sale: dict[str, Any]) -> "Outcome":
-        """Return the outcome with the sale as it is now."""
-        return replace(self, sale=sale, is_awaited=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,7 @@ def load_goods(run: Run, entries: Iterable[Entry]) -> Goods:
                     products.add(item.product_id)
     goods: Goods = {}
     for warehouse_id, (variants, products) in wanted.items():
-        for loaded in load_items(
-            run.session.connection(), warehouse_id, variant_ids=variants, product_ids=products
-        ):
+        for loaded in load_items(run.session.connection(), warehouse_id, variant_ids=variants, product_ids=products):
             goods[warehouse_id, loaded.product_id, loaded.variant_id] = loaded
             if loaded.is_default:
                 goods[warehouse_id, loaded.product_id, None] = loaded

@@ -14,7 +14,7 @@ from tillhook.hooks import Channel
 from tillhook.parties import Party
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.posting.entries import Entry, Run, each
-from tillhook.sales.returns.returning import origin_of
+from tillhook.sales.returns import origin_of
 
 
 def place(run: Run, entries: list[Entry]) -> list[Entry]:

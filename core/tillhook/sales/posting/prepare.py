@@ -10,8 +10,8 @@ from tillhook.sales.posting.entries import Entry, Run, each
 from tillhook.sales.posting.goods import Goods, lines_of, load_goods
 from tillhook.sales.posting.placing import channel_of, place
 from tillhook.sales.posting.pricing import check_discount, price_line
-from tillhook.sales.returns.returning import net_totals, take_back
 from tillhook.sales.posting.tenders import settle
+from tillhook.sales.returns import net_totals, take_back
 from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
 
 

@@ -170,9 +170,7 @@ def _tax(run: Run, command: SaleCommand, item: Item, at: datetime) -> tuple[int 
             raise ValueError(f"{answer!r} is the key of no tax")
 
     if run.hooks.implemented("resolve_tax"):
-        request = TaxRequest(
-            item.product_id, tax_id, command.channel, command.warehouse or 0, command.customer_id, at
-        )
+        request = TaxRequest(item.product_id, tax_id, command.channel, command.warehouse or 0, command.customer_id, at)
         answer = run.hooks.resolve("resolve_tax", check, session=run.session, request=request)
         tax_id = tax_id if answer is None else answer
     if tax_id is None:

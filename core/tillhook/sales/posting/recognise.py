@@ -10,9 +10,8 @@ from sqlalchemy import Connection
 from tillhook.db import fetch
 from tillhook.errors import Conflict
 from tillhook.sales.commands import SaleCommand, fingerprint, same_warehouse
-from tillhook.sales.exceptions import keep_refused
+from tillhook.sales.exceptions import Discarded, decisions, store_refused
 from tillhook.sales.posting.entries import Entry, Run
-from tillhook.sales.settled import Discarded, settled
 
 _KEYS = """
 SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint, warehouse_id))
@@ -62,7 +61,7 @@ def recognise(run: Run, commands: Sequence[SaleCommand]) -> list[Entry]:
         for position, command in enumerate(commands)
     ]
     kept = {entry.position: entry.sent for entry in entries if entry.was_refused}
-    decided = settled(run.session, kept) if kept else {}
+    decided = decisions(run.session, kept)
     first: dict[str, Entry] = {}
     compared = [_compared(run, entry, keys, decided.get(entry.position), first) for entry in entries]
     return [
@@ -73,9 +72,7 @@ def recognise(run: Run, commands: Sequence[SaleCommand]) -> list[Entry]:
     ]
 
 
-def _compared(
-    run: Run, entry: Entry, keys: _Keys, decision: int | Discarded | None, first: dict[str, Entry]
-) -> Entry:
+def _compared(run: Run, entry: Entry, keys: _Keys, decision: int | Discarded | None, first: dict[str, Entry]) -> Entry:
     """Return the entry set aside when the sale is known, was decided about, or is in the batch already."""
     external_id, warehouse_id = entry.sent.external_id, entry.sent.warehouse
     if external_id is None:
@@ -98,7 +95,7 @@ def _compared(
         code="external-id-reused",
         errors=[{"field": "external_id", "message": "Used for other content before."}],
     )
-    keep_refused(run.session, [(entry.sent, error)])
+    store_refused(run.session, [(entry.sent, error)])
     return entry.refused(error)
 
 

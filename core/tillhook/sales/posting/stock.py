@@ -1,13 +1,11 @@
 """The sales' way through the ledger: planned without locks when that suffices, and written with what goes along."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from tillhook.db import RetryTransaction, WriteBatch
-from tillhook.errors import DomainError
+from tillhook.db import WriteBatch
 from tillhook.ledger import (
     Issue,
     IssueLine,

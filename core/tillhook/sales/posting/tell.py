@@ -6,11 +6,11 @@ from typing import Any
 
 from tillhook.hooks import frozen
 from tillhook.sales.drafts import PostedSale
-from tillhook.sales.exceptions import keep_cut
-from tillhook.sales.posting.entries import Entry, Outcome, Run
+from tillhook.sales.exceptions import close_posted, store_cut
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting.entries import Entry, Run
 from tillhook.sales.queries import sales_by_id
 from tillhook.sales.rows import show_sale
-from tillhook.sales.settled import close_kept
 
 
 def tell(run: Run, entries: list[Entry]) -> list[Outcome]:
@@ -20,10 +20,10 @@ def tell(run: Run, entries: list[Entry]) -> list[Outcome]:
     found = sales_by_id(run.session, [*repeated, *(entry.sale_id for entry in posted if entry.drafted.returned)])
     shown = {entry.sale_id: _show(run, entry, found) for entry in posted}
     _tell_hooks(run, posted, shown)
-    close_kept(run.session, [(entry.sent, entry.sale_id) for entry in posted if entry.was_refused])
+    close_posted(run.session, [(entry.sent, entry.sale_id) for entry in posted if entry.was_refused])
     for entry in posted:
         if entry.drafted.returned is not None:
-            keep_cut(run.session, entry.sent, entry.drafted)
+            store_cut(run.session, entry.sent, entry.drafted)
     outcomes: list[Outcome] = []
     for entry in entries:
         if entry.outcome is not None:

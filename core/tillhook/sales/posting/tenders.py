@@ -11,7 +11,7 @@ from tillhook.quantities import ZERO, format_money, round_half_up
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.commands import SaleCommand, Tender
 from tillhook.sales.drafts import Payment, Returned, SaleDraft
-from tillhook.sales.returns.refunds import cash_step, check_refund_methods, pay_back
+from tillhook.sales.returns import cash_step, check_refund_methods, pay_back
 from tillhook.sales.totals import round_to_step
 
 

@@ -44,7 +44,9 @@ def kept_money(session: Session, root_id: int) -> Kept:
     family = select(Sale.id).where(Sale.id == root_id).cte("family", recursive=True)
     family = family.union_all(select(Sale.id).join(family, Sale.origin_id == family.c.id))
     rows = session.execute(
-        select(Sale.id, Sale.total_amount, Sale.cash_rounding, SalePayment.method, SalePayment.amount, SalePayment.change)
+        select(
+            Sale.id, Sale.total_amount, Sale.cash_rounding, SalePayment.method, SalePayment.amount, SalePayment.change
+        )
         .join(family, family.c.id == Sale.id)
         .outerjoin(SalePayment, SalePayment.sale_id == Sale.id)
         .order_by(Sale.id, SalePayment.id)

@@ -13,28 +13,17 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
-from tillhook.errors import Conflict, DomainError, NotFound, ValidationFailed
+from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.products.models import Product
 from tillhook.quantities import ZERO, format_quantity
 from tillhook.runtime import snapshot_of
 from tillhook.sales.commands import ReturnItem, SaleReturn
 from tillhook.sales.drafts import Origin, Returned, ReturnedLine
 from tillhook.sales.models import Sale, SaleLine
+from tillhook.sales.outcomes import SaleNotSynced
 from tillhook.sales.queries import require_visible
 from tillhook.sales.returns.refunds import kept_money
 from tillhook.sales.totals import NOTHING, DocumentTotals, LineTotals, refund, sum_up
-
-
-class SaleNotSynced(DomainError):
-    """A return came before the sale that it is of; it is kept until that one arrives."""
-
-    status = 409
-    code = "sale-not-synced"
-    title = "Sale not synced yet"
-
-    def __init__(self, origin_external_id: str) -> None:
-        super().__init__("The sale that this belongs to has not arrived; it is kept until then.")
-        self.origin_external_id = origin_external_id
 
 
 def open_origin(session: Session, sale_id: int, *, lock: bool = True) -> Origin:

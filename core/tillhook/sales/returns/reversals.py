@@ -19,9 +19,9 @@ from tillhook.sales.calendar import business_day, happened_at
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand, return_fingerprint
 from tillhook.sales.drafts import Payment, PostedSale
 from tillhook.sales.events import sale_event
-from tillhook.sales.exceptions import keep_refused
+from tillhook.sales.exceptions import store_refused
 from tillhook.sales.models import Sale, SaleLine, SalePayment
-from tillhook.sales.posting import Outcome
+from tillhook.sales.outcomes import Outcome
 from tillhook.sales.queries import require_visible, sales_by_id
 from tillhook.sales.returns.goods import movements_back
 from tillhook.sales.returns.refunds import Refund, pay_back
@@ -182,7 +182,7 @@ def _known_return(session: Session, sale: Any, command: ReturnCommand) -> Outcom
         source_device=command.source_device,
         payload=_as_document(sale, command.payload),
     )
-    keep_refused(session, [(refused, error)])
+    store_refused(session, [(refused, error)])
     return Outcome("rejected", error=error)
 
 

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 from sqlalchemy.orm import Session
 
 from tillhook.sales.commands import SaleCommand
-from tillhook.sales.devices import note_numbers
-from tillhook.sales.exceptions import keep_refused
-from tillhook.sales.isolation import post_isolated
-from tillhook.sales.posting import Outcome, default_warehouse, post_batch
+from tillhook.sales.exceptions import Discarded, store_refused
+from tillhook.sales.offline.isolation import post_isolated
+from tillhook.sales.offline.numbers import note_numbers
+from tillhook.sales.offline.waiting import post_waiting
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import post_batch
 from tillhook.sales.queries import sales_by_id
-from tillhook.sales.returns.returning import lock_families
-from tillhook.sales.settled import Discarded
-from tillhook.sales.waiting import post_waiting
+from tillhook.sales.returns import lock_families
 
 #: Sales that go into the journal together; more in one request are taken in turns.
 BATCH = 500
-#: Refusals of sales that are among the exceptions already.
-_KEPT = ("external-id-reused", Discarded.code)
+#: Refusals of what is among the exceptions already.
+_STORED = ("external-id-reused", Discarded.code)
 
 
 def post_sale(session: Session, command: SaleCommand, *, is_offline: bool = False) -> Outcome:
@@ -29,7 +29,7 @@ def post_sale(session: Session, command: SaleCommand, *, is_offline: bool = Fals
 
     Returns:
         ``created`` or ``duplicate``; ``rejected`` only for an ``external_id`` that was used for other content, in
-        which case the refused payload is kept and the transaction is worth committing.
+        which case the refused payload is stored and the transaction is worth committing.
 
     Raises:
         DomainError: The sale cannot be posted, and nothing was written.
@@ -41,19 +41,20 @@ def post_sale(session: Session, command: SaleCommand, *, is_offline: bool = Fals
     outcome = post_batch(session, [command], is_offline=is_offline)[0]
     if outcome.error is not None and outcome.error.code != "external-id-reused":
         raise outcome.error
-    if outcome.is_awaited:
-        outcome = _with_waiting(session, [outcome])[0]
-    if command.device_number is not None:
-        outcome = note_numbers(session, [command], [outcome])[0]
-    return outcome
+    return note_numbers(session, [command], _with_waiting(session, [outcome]))[0]
 
 
 def post_sales(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool = True) -> list[Outcome]:
     """Post many documents, each on its own: a bad one is ``rejected`` and never stops the others.
 
-    Returns and exchanges follow the sales, each after the document that it names. Rejected ones are kept with their
+    Returns and exchanges follow the sales, each after the document that it names. Rejected ones are stored with their
     payload for a person to look at, or until their sale arrives.
     """
+    return settle_refused(session, commands, post_each(session, commands, is_offline=is_offline))
+
+
+def post_each(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool) -> list[Outcome]:
+    """Post what can be posted; the rest is to go to :func:`settle_refused`."""
     outcomes: dict[int, Outcome] = {}
     selling = [position for position, command in enumerate(commands) if command.returns is None]
     returning = _in_order(commands)
@@ -68,16 +69,18 @@ def post_sales(session: Session, commands: Sequence[SaleCommand], *, is_offline:
         post_waiting(session)
     for position in returning:
         outcomes[position] = post_isolated(session, [commands[position]], is_offline)[0]
-    ordered = _with_waiting(session, [outcomes[position] for position in range(len(commands))])
-    keep_refused(
-        session,
-        [
-            (command, outcome.error)
-            for command, outcome in zip(commands, ordered, strict=True)
-            if outcome.error is not None and outcome.error.code not in _KEPT
-        ],
-    )
-    return note_numbers(session, commands, ordered)
+    return _with_waiting(session, [outcomes[position] for position in range(len(commands))])
+
+
+def settle_refused(session: Session, commands: Sequence[SaleCommand], outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Store what was refused, enter the devices' numbers, and return the outcomes with reused numbers marked."""
+    refused = [
+        (command, outcome.error)
+        for command, outcome in zip(commands, outcomes, strict=True)
+        if outcome.error is not None and outcome.error.code not in _STORED
+    ]
+    store_refused(session, refused)
+    return note_numbers(session, commands, outcomes)
 
 
 def _in_order(commands: Sequence[SaleCommand]) -> list[int]:
@@ -110,6 +113,3 @@ def _with_waiting(session: Session, outcomes: list[Outcome]) -> list[Outcome]:
         outcome.showing(shown[outcome.sale["id"]]) if outcome.is_awaited and outcome.sale is not None else outcome
         for outcome in outcomes
     ]
-
-
-__all__ = ["BATCH", "Outcome", "default_warehouse", "post_sale", "post_sales"]

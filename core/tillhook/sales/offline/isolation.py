@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import is_retryable, is_unavailable
 from tillhook.errors import DomainError
-from tillhook.sales.posting import Outcome, post_batch
 from tillhook.sales.commands import SaleCommand
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import post_batch
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ def _post_alone(session: Session, command: SaleCommand, is_offline: bool) -> Out
     except Exception as error:
         _raise_transient(error)
         log.exception("sale_failed", external_id=command.external_id)
-        return Outcome("rejected", error=SaleFailed("Something went wrong here; the sale is kept."))
+        return Outcome("rejected", error=SaleFailed("Something went wrong here; the sale is stored as an exception."))
 
 
 def _raise_transient(error: Exception) -> None:

@@ -1,13 +1,13 @@
-"""Bodies, queries and answers of the routes about refused sales and devices' numbers."""
+"""Bodies, queries and answers of the routes about batches of devices, exceptions and devices' numbers."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, validates_schema
-from marshmallow.validate import OneOf
+from marshmallow import ValidationError, validates_schema
 
 from tillhook.http import (
     Amount,
+    Answer,
     Choice,
     Instant,
     Key,
@@ -19,8 +19,10 @@ from tillhook.http import (
     Schema,
     Text,
     Whole,
+    out,
 )
 from tillhook.sales.commands import MAX_NUMBER
+from tillhook.sales.exceptions.states import STATES
 from tillhook.sales.schemas import MAX_LINES, SaleOut, TenderIn
 
 
@@ -78,7 +80,7 @@ class DiscardIn(Schema):
 
 
 class ExceptionQuery(ListQuery):
-    status = Choice(["open", "waiting", "accepted", "discarded"])
+    status = Choice(list(STATES))
     source_device = Text(min=1, max=128)
     code = Text(min=1, max=80)
     warehouse = Key()
@@ -103,89 +105,82 @@ class DeviceQuery(ListQuery):
     ordering = Ordering("name", "last_seen_at", default="name")
 
 
-class SaleExceptionOut(Schema):
-    """A refused sale. ``sale_id`` is the document that came of it, ``sale`` shows it when it has just been accepted."""
+class Ranges(out.Field):
+    """Ascending ranges of whole numbers, first and last of each."""
 
-    id = fields.Integer()
-    external_id = fields.String(allow_none=True)
-    channel = fields.String()
-    source_device = fields.String()
-    seller = fields.Integer(allow_none=True)
-    warehouse = fields.Integer(allow_none=True)
-    code = fields.String()
-    detail = fields.String()
-    payload = fields.Dict()
-    attempts = fields.Integer()
-    status = fields.String(validate=OneOf(["open", "waiting", "accepted", "discarded"]))
-    sale_id = fields.Integer(allow_none=True)
-    resolution = fields.String()
-    resolved_by = fields.Integer(allow_none=True)
-    resolved_at = fields.String(allow_none=True)
-    created_at = fields.String()
-    last_seen_at = fields.String()
+    def json_schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}}
+
+
+class SaleExceptionOut(Answer):
+    """A refused sale; ``sale_id`` is the document that came of it."""
+
+    id = out.Key()
+    external_id = out.Text(allow_none=True)
+    channel = out.Text()
+    source_device = out.Text()
+    seller = out.Key("seller_id", allow_none=True)
+    warehouse = out.Key("warehouse_id", allow_none=True)
+    code = out.Text()
+    detail = out.Text()
+    payload = out.Json(type="object")
+    attempts = out.Count()
+    status = out.Text(choices=STATES)
+    sale_id = out.Key(allow_none=True)
+    resolution = out.Text()
+    resolved_by = out.Key(allow_none=True)
+    resolved_at = out.Moment(allow_none=True)
+    created_at = out.Moment()
+    last_seen_at = out.Moment()
 
 
 class AcceptedOut(SaleExceptionOut):
     """An accepted one, with the sale that came of it."""
 
-    sale = fields.Nested(SaleOut)
+    sale = out.One(SaleOut)
 
 
-class SaleExceptionsOut(Schema):
-    """A page of refused sales."""
+class DeviceOut(Answer):
+    """A device that counts its sales, and what is missing of them."""
 
-    items = fields.List(fields.Nested(SaleExceptionOut))
-    next_cursor = fields.String(allow_none=True)
-
-
-class DeviceOut(Schema):
-    """A device that counts its sales; ``missing`` are ranges, first and last number of each."""
-
-    id = fields.Integer()
-    name = fields.String()
-    last_number = fields.Integer()
-    missing = fields.List(fields.List(fields.Integer()))
-    warehouse = fields.Integer(allow_none=True)
-    seller = fields.Integer(allow_none=True)
-    last_seen_at = fields.String()
+    id = out.Key()
+    name = out.Text()
+    last_number = out.Count()
+    missing = Ranges()
+    warehouse = out.Key("warehouse_id", allow_none=True)
+    seller = out.Key("seller_id", allow_none=True)
+    last_seen_at = out.Moment()
 
 
-class DevicesOut(Schema):
-    """A page of devices."""
-
-    items = fields.List(fields.Nested(DeviceOut))
-    next_cursor = fields.String(allow_none=True)
-
-
-class SyncResultOut(Schema):
+class SyncResultOut(Answer):
     """What became of one sale; ``error`` is a problem document."""
 
-    external_id = fields.Raw(allow_none=True)
-    status = fields.String(validate=OneOf(["created", "duplicate", "rejected"]))
-    sale = fields.Nested(SaleOut)
-    error = fields.Dict()
+    external_id = out.Json(allow_none=True)
+    status = out.Text(choices=("created", "duplicate", "rejected"))
+    sale = out.One(SaleOut, optional=True)
+    error = out.Json(type="object", optional=True)
 
 
-class MissingOut(Schema):
+class MissingOut(Answer):
     """A device of the batch: its highest number that came, and those below it that did not."""
 
-    source_device = fields.String()
-    last_number = fields.Integer()
-    ranges = fields.List(fields.List(fields.Integer()))
+    source_device = out.Text("name")
+    last_number = out.Count()
+    ranges = Ranges()
 
 
-class ReusedOut(Schema):
-    """A new sale with the running number of an earlier one, both of which are kept."""
+class ReusedOut(Answer):
+    """A new sale with the running number of an earlier one; both are posted."""
 
-    source_device = fields.String()
-    number = fields.Integer()
-    sale_id = fields.Integer()
-    same_as = fields.Integer()
+    source_device = out.Text()
+    number = out.Count("device_number")
+    sale_id = out.Key()
+    same_as = out.Key()
 
 
-class SyncOut(Schema):
+class SyncOut(Answer):
     """The outcomes in the order sent, and what the server knows of the devices' running numbers."""
 
-    results = fields.List(fields.Nested(SyncResultOut))
-    missing = fields.List(fields.Nested(MissingOut))
-    reused = fields.List(fields.Nested(ReusedOut))
+    results = out.Many(SyncResultOut)
+    missing = out.Many(MissingOut)
+    reused = out.Many(ReusedOut)
