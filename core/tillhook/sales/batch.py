@@ -193,7 +193,14 @@ class _Batch:
         for draft in ordered:
             number = sale_number(draft.channel.number_prefix + NUMBER_MARKS[draft.kind], day, draft.id)
             self._rows[draft.id] = (
-                sale_row(draft, number, request_id, _currency(draft, currency), rounding),
+                sale_row(
+                    draft,
+                    number,
+                    request_id,
+                    currency=_currency(draft, currency),
+                    places=self._snapshot.setting("currency_places"),
+                    tax_rounding=rounding,
+                ),
                 line_rows(draft, self._lines_of[draft.id], lots.get(draft.id, {})),
                 payment_rows(draft),
             )

@@ -92,6 +92,7 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> Outc
     document = _document(session, origin.row, "return", command.reason, command.source_device)
     document["external_id"] = command.external_id
     document["fingerprint"] = return_fingerprint(sale_id, command) if command.external_id else None
+    document["currency_places"] = snapshot_of(session).setting("currency_places")
     document["cash_rounding"] = to_units(refund.rounding)
     for name in _AMOUNTS:
         document[name] = -to_units(getattr(returned.totals, name))

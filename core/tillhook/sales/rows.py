@@ -34,7 +34,9 @@ def quantity(units: int) -> str:
     return f"{sign}{whole}.{rest:04d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
-def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_rounding: str) -> dict[str, Any]:
+def sale_row(
+    draft: SaleDraft, number: str, request_id: str, *, currency: str, places: int, tax_rounding: str
+) -> dict[str, Any]:
     """Return the draft's row of ``sale``."""
     command, totals = draft.command, draft.totals
     recorded = format_instant(draft.recorded_at)
@@ -63,6 +65,7 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
         "created_at": recorded,
         "synced_at": recorded if draft.is_offline else None,
         "currency": currency,
+        "currency_places": places,
         "tax_rounding": tax_rounding,
         "subtotal": to_units(totals.subtotal),
         "tax_amount": to_units(totals.tax_amount),
