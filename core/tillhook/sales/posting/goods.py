@@ -54,15 +54,15 @@ def _made(run: Run, command: SaleCommand) -> dict[int, tuple[SaleItem, Item]]:
     lines: dict[int, SaleItem] = {}
     items: dict[int, Item] = {}
     for number, asked in enumerate(command.items):
-        if asked.product_data is not None:
+        data = asked.product_data
+        if data is not None:
             field = f"items.{number}.product_data"
-            asked = replace(asked, product_data=frozen(asked.product_data))
+            lines[number] = replace(asked, product_data=frozen(data))
             if run.is_quote:
-                items[number] = inline_item(run.session, asked.product_data, run.actor, field)
+                items[number] = inline_item(run.session, data, run.actor, field)
             else:
-                product = create_inline_product(run.session, asked.product_data, run.actor, field)
-                asked = replace(asked, product_id=product.id)
-            lines[number] = asked
+                product = create_inline_product(run.session, data, run.actor, field)
+                lines[number] = replace(lines[number], product_id=product.id)
     if lines and not run.is_quote:
         run.session.flush()
         assert command.warehouse is not None

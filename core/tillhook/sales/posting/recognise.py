@@ -107,7 +107,7 @@ def _lines(command: SaleCommand) -> int:
     return len(command.items) + (len(command.returns.lines) if command.returns else 0)
 
 
-def _keys(connection: Connection, ids: Sequence[str], sales: int, lines: int) -> _Keys:
+def _keys(connection: Connection, ids: list[str], sales: int, lines: int) -> _Keys:
     """Read what is known of the ids, and take keys, in one statement; two on SQLite."""
     if connection.dialect.name == "postgresql":
         known, sale_ids, line_ids, refused, awaited = fetch(connection, _KEYS, (ids, sales, lines, ids, ids))[0]

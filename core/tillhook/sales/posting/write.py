@@ -59,6 +59,7 @@ def _rows(run: Run, entry: Entry, lots: Mapping[int, LotName]) -> DocumentRows:
         number=sale_number(draft.channel.number_prefix + NUMBER_MARKS[draft.kind], day, draft.id),
         request_id=run.session.info.get("request_id", ""),
         currency=currency,
+        currency_places=run.snapshot.setting("currency_places"),
         tax_rounding=run.snapshot.setting("tax_rounding"),
         fingerprint=entry.fingerprint,
         body_digest=entry.body_digest(run.actor.user_id),

@@ -1,6 +1,7 @@
 """The way back of goods that were sold: into the lots they were taken from, last taken first, or to scrap."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -53,11 +54,11 @@ def movements_back(
     return movements
 
 
-def _taken_by_lot(session: Session, returned: Returned) -> dict[int, list[list]]:
+def _taken_by_lot(session: Session, returned: Returned) -> dict[int, list[list[Any]]]:
     """Return, by line key, lot, quantity and unit cost of what the origin issued, less what came back."""
     origin = returned.origin
     by_number = {line.line_number: line.id for line in origin.lines}
-    taken: dict[int, list[list]] = {}
+    taken: dict[int, list[list[Any]]] = {}
     for number, lot_id, quantity, cost in session.execute(
         select(Moved.document_line, Moved.lot_id, Moved.quantity, Moved.unit_cost)
         .where(Moved.document_type == origin.sale.kind, Moved.document_id == origin.sale.id, Moved.effect == "issue")
@@ -71,7 +72,7 @@ def _taken_by_lot(session: Session, returned: Returned) -> dict[int, list[list]]
         .where(Sale.origin_id == origin.sale.id, Moved.effect == "return")
         .group_by(SaleLine.origin_line_id, Moved.lot_id)
     ):
-        for issued in taken.get(line_id, []):
+        for issued in taken.get(line_id or 0, []):
             if issued[0] == lot_id:
                 issued[1] -= quantity
     return taken

@@ -61,7 +61,11 @@ def open_origin(session: Session, sale_id: int, *, lock: bool = True) -> Origin:
         .where(Sale.origin_id == sale_id, Sale.kind.in_(("return", "exchange")), SaleLine.origin_line_id.is_not(None))
         .group_by(SaleLine.origin_line_id)
     )
-    came_back = {line: (-quantity, LineTotals(-price, -share, -tax)) for line, quantity, price, share, tax in back}
+    came_back = {
+        line: (-quantity, LineTotals(-price, -share, -tax))
+        for line, quantity, price, share, tax in back
+        if line is not None
+    }
     return Origin(sale, root_id, tuple(lines), MappingProxyType(came_back))
 
 
@@ -150,7 +154,8 @@ def take_back(
         line = _line(origin, asked, f"{where}.{number}")
         before_quantity, before = came_back.get(line.id, (ZERO, NOTHING))
         left = line.quantity - before_quantity
-        item, flags = asked, ()
+        item = asked
+        flags: tuple[str, ...] = ()
         if asked.quantity > left:
             if not is_offline:
                 message = f"Only {format_quantity(left)} can come back."

@@ -1,11 +1,11 @@
-"""What must always be true of the journal."""
+"""Documents as wholes: sums, goods, what was taken back, numbers."""
 
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, text
 
-from tillhook.hooks import Difference, Invariant
-from tillhook.quantities import from_units
+from tillhook.hooks import Difference
+from tillhook.sales.invariants.differences import of_rule, of_units
 
 _TOTALS = text(
     """
@@ -110,7 +110,7 @@ _NUMBERS = text(
 )
 
 
-def _totals(connection: Connection) -> Iterator[Difference]:
+def totals(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_TOTALS):
         for what, expected, actual in (
             ("total", row.total, row.total_amount),
@@ -118,68 +118,41 @@ def _totals(connection: Connection) -> Iterator[Difference]:
             ("discount", row.discount, row.discount_amount),
         ):
             if expected != actual:
-                yield _amounts("sale totals", f"sale {row.sale_number}: {what}", expected, actual)
+                yield of_units("sale totals", f"sale {row.sale_number}: {what}", expected, actual)
 
 
-def _payments(connection: Connection) -> Iterator[Difference]:
+def payments(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_PAYMENTS):
         if row.total_amount != row.paid:
-            yield _amounts("sale payments", f"sale {row.sale_number}: paid", row.total_amount, row.paid)
+            yield of_units("sale payments", f"sale {row.sale_number}: paid", row.total_amount, row.paid)
         if row.change_due != row.given:
-            yield _amounts("sale payments", f"sale {row.sale_number}: change", row.given, row.change_due)
+            yield of_units("sale payments", f"sale {row.sale_number}: change", row.given, row.change_due)
 
 
-def _goods(connection: Connection) -> Iterator[Difference]:
+def goods(connection: Connection) -> Iterator[Difference]:
     for query in (_GOODS, _LEFT_BEHIND):
         for row in connection.execute(query):
             subject = f"sale {row.sale_number}, line {row.line_number}: goods moved"
-            yield _amounts("goods of sales", subject, row.expected, row.actual)
+            yield of_units("goods of sales", subject, row.expected, row.actual)
 
 
-def _returns(connection: Connection) -> Iterator[Difference]:
+def returns(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_RETURNS):
-        yield _amounts("returns", f"sale {row.sale_id}, line {row.id}: returned", row.expected, row.actual)
+        yield of_units("returns", f"sale {row.sale_id}, line {row.id}: returned", row.expected, row.actual)
     for row in connection.execute(_REFUNDS):
-        yield _amounts("returns", f"sale {row.sale_id}, line {row.id}: paid back", row.expected, row.actual)
+        yield of_units("returns", f"sale {row.sale_id}, line {row.id}: paid back", row.expected, row.actual)
 
 
-def _taken_back(connection: Connection) -> Iterator[Difference]:
+def taken_back(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_TAKEN_BACK):
-        yield Difference(
-            invariant="taken back once", subject=f"sale {row.sale_number}", expected="once", actual="otherwise"
-        )
+        yield of_rule("taken back once", f"sale {row.sale_number}", "once", "otherwise")
 
 
-def _orphans(connection: Connection) -> Iterator[Difference]:
+def orphans(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_ORPHANS):
-        yield Difference(invariant="whole documents", subject=f"{row.what} {row.id}", expected="whole", actual="half")
+        yield of_rule("whole documents", f"{row.what} {row.id}", "whole", "half")
 
 
-def _numbers(connection: Connection) -> Iterator[Difference]:
+def numbers(connection: Connection) -> Iterator[Difference]:
     for row in connection.execute(_NUMBERS):
-        yield Difference(
-            invariant="sale numbers",
-            subject=f"sale {row.id}",
-            expected=f"{row.id % 10_000_000:07d}",
-            actual=row.sale_number,
-        )
-
-
-def _amounts(invariant: str, subject: str, expected: int, actual: int) -> Difference:
-    return Difference(
-        invariant=invariant,
-        subject=subject,
-        expected=f"{from_units(int(expected)):f}",
-        actual=f"{from_units(int(actual)):f}",
-    )
-
-
-INVARIANTS = (
-    Invariant(name="sale totals", check=_totals),
-    Invariant(name="sale payments", check=_payments),
-    Invariant(name="goods of sales", check=_goods),
-    Invariant(name="returns", check=_returns),
-    Invariant(name="taken back once", check=_taken_back),
-    Invariant(name="whole documents", check=_orphans),
-    Invariant(name="sale numbers", check=_numbers),
-)
+        yield of_rule("sale numbers", f"sale {row.id}", f"{row.id % 10_000_000:07d}", row.sale_number)
