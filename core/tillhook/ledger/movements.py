@@ -78,6 +78,7 @@ class InsufficientStock(Conflict):
     title = "Insufficient stock"
 
     def __init__(self, short: list[ShortLine]) -> None:
+        self.short = short
         names = ", ".join(
             f"{line.product_name} ({line.requested.normalize():f} wanted, {line.available.normalize():f} available)"
             for line in short

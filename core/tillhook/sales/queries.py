@@ -11,9 +11,9 @@ from tillhook.access import sees_all_sales, visible_warehouses
 from tillhook.db import Json
 from tillhook.errors import NotFound
 from tillhook.runtime import actor_of, snapshot_of
+from tillhook.sales.answers import Row, show_sale
 from tillhook.sales.commands import body_digest
 from tillhook.sales.models import Sale
-from tillhook.sales.rows import Row, show_sale
 
 # Plain rows instead of mapped objects: they have the shape that a new sale's rows have.
 _SALES = "SELECT * FROM sale WHERE id {among}"

@@ -1,7 +1,6 @@
-"""Rows of the journal as the database keeps them, and as the API shows them.
+"""Rows of the journal as they are written, and what a document copies of the one that it takes back.
 
-A row is a dict by column name: amounts and quantities in units of 1/10,000, instants as text of the API. The same
-functions show a sale that was just posted and one read back.
+A row is a dict by column name: amounts and quantities in units of 1/10,000, instants and days as text.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -9,12 +8,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tillhook.db import as_instant, format_instant
-from tillhook.quantities import SCALE, to_units
+from tillhook.db import format_instant
+from tillhook.quantities import to_units
 from tillhook.sales.drafts import Payment, Returned, SaleDraft
 
-#: By column name; a SQLAlchemy row's mapping would take a column as well.
-Row = Mapping[Any, Any]
 #: What stands between a channel's prefix and the day in the numbers of a kind of document.
 NUMBER_MARKS = {"sale": "", "return": "R", "exchange": "X", "cancellation": "C"}
 #: What a document that takes a sale back has in common with it.
@@ -43,22 +40,6 @@ LINE_COPIES = (
     "batch_number",
     "expiry_date",
 )
-
-
-def money(units: int) -> str:
-    """Return an amount with two digits after the point, more only where they are needed."""
-    sign = "-" if units < 0 else ""
-    whole, rest = divmod(abs(units), SCALE)
-    if rest % 100 == 0:
-        return f"{sign}{whole}.{rest // 100:02d}"
-    return f"{sign}{whole}.{rest:04d}".rstrip("0")
-
-
-def quantity(units: int) -> str:
-    """Return a quantity without trailing zeros."""
-    sign = "-" if units < 0 else ""
-    whole, rest = divmod(abs(units), SCALE)
-    return f"{sign}{whole}.{rest:04d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
 class DocumentRows(NamedTuple):
@@ -262,110 +243,3 @@ def _line_rows(
             }
         )
     return rows
-
-
-def show_sale(
-    row: Row,
-    lines: Iterable[Row],
-    payments: Iterable[Row],
-    *,
-    warehouse_name: str,
-    default_variants: frozenset[int] | set[int],
-    cancelled_reason: str | None = None,
-    returned: Mapping[int, int] | None = None,
-) -> dict[str, Any]:
-    """Return the answer of the API for one document.
-
-    Args:
-        default_variants: Variants that the API does not show, because they stand for the product itself.
-        cancelled_reason: ``None`` for a sale that stands.
-        returned: Returned units by line key.
-    """
-    tenders = list(payments)
-    return {
-        "id": row["id"],
-        "kind": row["kind"],
-        "origin": row["origin_id"],
-        "external_id": row["external_id"],
-        "sale_number": row["sale_number"],
-        "channel": row["channel"],
-        "seller": row["seller_id"],
-        "seller_name": row["seller_name"],
-        "warehouse": row["warehouse_id"],
-        "warehouse_name": warehouse_name,
-        "customer_id": row["customer_id"],
-        "customer_name": row["customer_name"],
-        "customer_phone": row["customer_phone"],
-        "customer_email": row["customer_email"],
-        "currency": row["currency"],
-        "subtotal": money(row["subtotal"]),
-        "tax_amount": money(row["tax_amount"]),
-        "discount_amount": money(row["discount_amount"]),
-        "total_amount": money(row["total_amount"]),
-        "cash_rounding": money(row["cash_rounding"]),
-        "amount_due": money(row["total_amount"] + row["cash_rounding"]),
-        "payment_method": _method(tenders),
-        "payment_reference": tenders[0]["reference"] if len(tenders) == 1 else "",
-        "payments": [
-            {
-                "method": tender["method"],
-                "amount": money(tender["amount"]),
-                "change": money(tender["change"]),
-                "reference": tender["reference"],
-            }
-            for tender in tenders
-        ],
-        "change_due": money(row["change_due"]),
-        "source_device": row["source_device"],
-        "device_number": row["device_number"],
-        "is_offline": bool(row["is_offline"]),
-        "clock_suspect": bool(row["clock_suspect"]),
-        "client_timestamp": _instant(row["client_timestamp"]),
-        "sale_date": _instant(row["sale_date"]),
-        "created_at": _instant(row["created_at"]),
-        "synced_at": _instant(row["synced_at"]),
-        "notes": row["notes"],
-        "reason": row["reason"],
-        "is_cancelled": cancelled_reason is not None,
-        "cancelled_reason": cancelled_reason,
-        "items": [_show_line(line, default_variants, returned or {}) for line in lines],
-    }
-
-
-def _show_line(line: Row, default_variants: frozenset[int] | set[int], returned: Mapping[int, int]) -> dict[str, Any]:
-    variant_id = line["variant_id"]
-    expiry = line["expiry_date"]
-    return {
-        "id": line["id"],
-        "product": line["product_id"],
-        "product_name": line["product_name"],
-        "variant": None if variant_id in default_variants else variant_id,
-        "variant_details": line["variant_details"],
-        "quantity": quantity(line["quantity"]),
-        "unit_price": money(line["unit_price"]),
-        "discount_per_item": money(line["discount_per_item"]),
-        "discount_share": money(line["discount_share"]),
-        "tax_rate": quantity(line["tax_rate"]),
-        "tax_inclusive": bool(line["tax_inclusive"]),
-        "tax_amount": money(line["tax_amount"]),
-        "total_price": money(line["total_price"]),
-        "batch_number": line["batch_number"],
-        "expiry_date": expiry.isoformat() if isinstance(expiry, date) else expiry,
-        "returned_quantity": quantity(returned.get(line["id"], 0)),
-        "origin_line": line["origin_line_id"],
-        "restock": None if line["restock"] is None else line["restock"] == "restock",
-        "flags": line["flags"] or [],
-    }
-
-
-def _method(tenders: Sequence[Row]) -> str | None:
-    methods = {tender["method"] for tender in tenders}
-    if not methods:
-        return None
-    return methods.pop() if len(methods) == 1 else "split"
-
-
-def _instant(value: datetime | str | None) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return format_instant(as_instant(value))

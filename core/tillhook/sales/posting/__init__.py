@@ -9,19 +9,18 @@ from collections.abc import Iterator, Sequence
 
 from sqlalchemy.orm import Session
 
-from tillhook.db import utc_now
-from tillhook.runtime import actor_of, runtime_of, snapshot_of
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.outcomes import Outcome
-from tillhook.sales.posting.entries import Run
+from tillhook.sales.posting.entries import new_run
 from tillhook.sales.posting.placing import default_warehouse
 from tillhook.sales.posting.prepare import prepare
+from tillhook.sales.posting.quote import Quote, QuoteLine, quote
 from tillhook.sales.posting.recognise import recognise
 from tillhook.sales.posting.tell import tell
 from tillhook.sales.posting.tenders import has_check
 from tillhook.sales.posting.write import write
 
-__all__ = ["default_warehouse", "new_run", "post_batch"]
+__all__ = ["Quote", "QuoteLine", "default_warehouse", "post_batch", "quote"]
 
 
 def post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool) -> list[Outcome]:
@@ -35,13 +34,6 @@ def post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline:
         run = new_run(session, is_offline=is_offline)
         outcomes += tell(run, write(run, prepare(run, recognise(run, part))))
     return outcomes
-
-
-def new_run(session: Session, *, is_offline: bool = False, is_quote: bool = False) -> Run:
-    """Return what the sales of one run have in common."""
-    return Run(
-        session, actor_of(session), snapshot_of(session), runtime_of(session).hooks, utc_now(), is_offline, is_quote
-    )
 
 
 def _parts(session: Session, commands: Sequence[SaleCommand]) -> Iterator[Sequence[SaleCommand]]:

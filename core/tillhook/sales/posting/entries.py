@@ -7,9 +7,11 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
+from tillhook.db import utc_now
 from tillhook.errors import DomainError
 from tillhook.hooks import HookManager
 from tillhook.reference import Snapshot
+from tillhook.runtime import actor_of, runtime_of, snapshot_of
 from tillhook.sales.commands import SaleCommand, body_digest
 from tillhook.sales.drafts import Origin, SaleDraft
 from tillhook.sales.outcomes import Outcome
@@ -73,6 +75,13 @@ class Entry:
     def refused(self, error: DomainError) -> "Entry":
         """Return the entry with its refusal."""
         return replace(self, outcome=Outcome("rejected", error=error))
+
+
+def new_run(session: Session, *, is_offline: bool = False, is_quote: bool = False) -> Run:
+    """Return what the sales of one run have in common."""
+    return Run(
+        session, actor_of(session), snapshot_of(session), runtime_of(session).hooks, utc_now(), is_offline, is_quote
+    )
 
 
 def each(entries: list[Entry], step: Callable[[Entry], Entry]) -> list[Entry]:

@@ -22,8 +22,8 @@ def prepare(run: Run, entries: list[Entry]) -> list[Entry]:
     earlier: list[SaleDraft] = []
 
     def step(entry: Entry) -> Entry:
-        draft = settle(run.session, _drafted(run, entry, goods), entry.sent)
-        if run.hooks.implemented("validate_sale"):
+        draft = settle(run, _drafted(run, entry, goods), entry.sent)
+        if not run.is_quote and run.hooks.implemented("validate_sale"):
             run.hooks.hook.validate_sale(session=run.session, draft=draft, earlier=tuple(earlier))
         earlier.append(draft)
         return replace(entry, draft=draft)

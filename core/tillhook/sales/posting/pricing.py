@@ -155,9 +155,8 @@ def _catalogue_price(run: Run, command: SaleCommand, asked: SaleItem, item: Item
 
 
 def _check_price(answer: Any) -> None:
-    if not isinstance(answer, int | Decimal) or isinstance(answer, bool):
+    if not isinstance(answer, int | Decimal) or isinstance(answer, bool) or not Decimal(answer).is_finite():
         raise ValueError(f"{answer!r} is no Decimal")
-    # Written so that what is no number fails too.
     if not 0 <= answer <= MAX or round_half_up(Decimal(answer), 4) != answer:
         raise ValueError(f"{answer!r} is no price: from 0 to {MAX:f}, at most 4 digits after the point")
 

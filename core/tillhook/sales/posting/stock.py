@@ -18,7 +18,7 @@ from tillhook.ledger import (
     write_movements,
 )
 from tillhook.ledger.models import Lot
-from tillhook.ledger.movements import InsufficientStock, Plan
+from tillhook.ledger.movements import InsufficientStock, Plan, ShortLine
 from tillhook.ledger.planning import NeedsLock
 from tillhook.ledger.reservations import release
 from tillhook.sales.calendar import business_day
@@ -71,8 +71,8 @@ def issue_all(run: Run, entries: list[Entry], alongside: Alongside, events: Call
     return entries
 
 
-def shortages(run: Run, draft: SaleDraft) -> list[dict[str, Any]]:
-    """Return the lines that want more than there is, as the problem ``insufficient-stock`` names them."""
+def shortages(run: Run, draft: SaleDraft) -> tuple[ShortLine, ...]:
+    """Return the lines for which the sale would be refused for want of stock."""
     book = StockBook(run.session)
     _fill(book, [draft])
     # What was read is all that a quote goes by.
@@ -80,8 +80,8 @@ def shortages(run: Run, draft: SaleDraft) -> list[dict[str, Any]]:
     try:
         plan_issue(run.session, book, _issue(run, draft))
     except InsufficientStock as error:
-        return list(error.extra["short_lines"])
-    return []
+        return tuple(error.short)
+    return ()
 
 
 def _planned(

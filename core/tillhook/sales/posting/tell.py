@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from tillhook.hooks import frozen
+from tillhook.sales.answers import show_sale
 from tillhook.sales.drafts import PostedSale
 from tillhook.sales.exceptions import close_posted, store_cut
 from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting.entries import Entry, Run
 from tillhook.sales.queries import sales_by_id
-from tillhook.sales.rows import show_sale
 
 
 def tell(run: Run, entries: list[Entry]) -> list[Outcome]:

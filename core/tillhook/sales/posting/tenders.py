@@ -11,21 +11,24 @@ from tillhook.quantities import ZERO, format_money, round_half_up
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.commands import SaleCommand, Tender
 from tillhook.sales.drafts import Payment, Returned, SaleDraft
+from tillhook.sales.posting.entries import Run
 from tillhook.sales.returns import cash_step, check_refund_methods, pay_back
 from tillhook.sales.totals import round_to_step
 
 
-def settle(session: Session, draft: SaleDraft, sent: SaleCommand) -> SaleDraft:
+def settle(run: Run, draft: SaleDraft, sent: SaleCommand) -> SaleDraft:
     """Return the draft with its tenders, the rounding of cash and the change; or with how money goes back.
 
     What is left after the other tenders, and is paid by methods that give change, is rounded to coins that exist.
     Change is given by those methods, the last of them first, and never for more than was handed over in it.
 
+    In a quote methods are not asked, and too little is no error.
+
     Raises:
         ValidationFailed: 422: an unknown method, an amount finer than the currency, too little, or too much in a
             method that gives no change; or a refund that may not be.
     """
-    due = draft.totals.total_amount
+    session, due = run.session, draft.totals.total_amount
     if draft.returned is not None:
         check_refund_methods(session, sent.refund, sent.refunds)
         if due <= 0:
@@ -40,9 +43,12 @@ def settle(session: Session, draft: SaleDraft, sent: SaleCommand) -> SaleDraft:
     due += rounding
     for tender, amount in zip(tenders, amounts, strict=True):
         check = methods[tender.method].check
-        if check is not None:
+        if check is not None and not run.is_quote:
             check(session, replace(draft, cash_rounding=rounding), amount)
     change = sum(amounts, ZERO) - due
+    if change < 0 and run.is_quote:
+        # The rest may still be paid.
+        change = ZERO
     if change < 0:
         raise ValidationFailed.at(
             "payments", f"{format_money(-change)} too little for the total of {format_money(due)}.", code="underpaid"

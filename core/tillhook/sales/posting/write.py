@@ -48,22 +48,24 @@ def write(run: Run, entries: list[Entry]) -> list[Entry]:
 def _rows(run: Run, entry: Entry, lots: Mapping[int, LotName]) -> DocumentRows:
     draft = entry.drafted
     day = business_day(run.snapshot, run.recorded_at)
-    currency = run.snapshot.setting("currency")
-    if draft.returned is not None and not draft.lines:
-        # What only comes back is paid back in the currency that it was paid in.
-        currency = draft.returned.origin.sale.currency
     return document_rows(
         draft,
         entry.line_ids,
         lots,
         number=sale_number(draft.channel.number_prefix + NUMBER_MARKS[draft.kind], day, draft.id),
         request_id=run.session.info.get("request_id", ""),
-        currency=currency,
+        currency=currency_of(run, draft),
         currency_places=run.snapshot.setting("currency_places"),
         tax_rounding=run.snapshot.setting("tax_rounding"),
         fingerprint=entry.fingerprint,
         body_digest=entry.body_digest(run.actor.user_id),
     )
+
+
+def currency_of(run: Run, draft: SaleDraft) -> str:
+    """Return the currency of a document: what only comes back is paid back in the one that it was paid in."""
+    present: str = run.snapshot.setting("currency")
+    return draft.returned.origin.sale.currency if draft.returned is not None and not draft.lines else present
 
 
 def _rows_of_plugins(run: Run, drafts: Sequence[SaleDraft]) -> Tables:

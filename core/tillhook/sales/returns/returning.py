@@ -14,7 +14,7 @@ from sqlalchemy import CTE, ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from tillhook.errors import Conflict, NotFound, ValidationFailed
-from tillhook.products.models import Product
+from tillhook.products.models import Product, Variant
 from tillhook.quantities import ZERO, format_quantity
 from tillhook.runtime import snapshot_of
 from tillhook.sales.commands import ReturnItem, SaleReturn
@@ -44,8 +44,9 @@ def open_origin(session: Session, sale_id: int, *, lock: bool = True) -> Origin:
     # What an exchange took back is no part of what it sold.
     lines = session.execute(
         select(*(column for column in SaleLine.__table__.columns if column.name != "flags"))
-        .add_columns(Product.unit_id, Product.tracking)
+        .add_columns(Product.unit_id, Product.tracking, Variant.is_default)
         .join(Product, Product.id == SaleLine.product_id)
+        .join(Variant, Variant.id == SaleLine.variant_id)
         .where(SaleLine.sale_id == sale_id, SaleLine.quantity > 0)
         .order_by(SaleLine.line_number)
     )
