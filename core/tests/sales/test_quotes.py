@@ -151,7 +151,15 @@ def test_a_quote_leaves_no_trace(client, make, runtime):
 
     def counted():
         with runtime.unit_of_work(write=False) as session:
-            tables = ("sale", "outbox", "stock_movement", "sale_exception", "sale_device", "audit_entry", "idempotency_key")
+            tables = (
+                "sale",
+                "outbox",
+                "stock_movement",
+                "sale_exception",
+                "sale_device",
+                "audit_entry",
+                "idempotency_key",
+            )
             return [session.scalar(text(f"SELECT COUNT(*) FROM {table}")) for table in tables]
 
     before = counted()

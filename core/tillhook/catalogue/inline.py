@@ -53,6 +53,7 @@ def inline_item(session: Session, product_data: Mapping[str, Any], actor: Actor,
     """Return what the product would be sold as, without making it; errors as :func:`create_inline_product`."""
     fields = _fields(product_data, actor, field)
     return Item(
+        warehouse_id=0,
         variant_id=0,
         product_id=0,
         product_name=fields["name"],

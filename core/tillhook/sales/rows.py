@@ -3,14 +3,18 @@
 A row is a dict by column name: amounts and quantities in units of 1/10,000, instants and days as text.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from tillhook.db import format_instant
+from sqlalchemy.exc import IntegrityError
+
+from tillhook.db import RetryTransaction, format_instant
+from tillhook.ledger import TakenLot
 from tillhook.quantities import to_units
-from tillhook.sales.drafts import Payment, Returned, SaleDraft
+from tillhook.sales.drafts import DraftLine, Payment, Returned, SaleDraft
 
 #: What stands between a channel's prefix and the day in the numbers of a kind of document.
 NUMBER_MARKS = {"sale": "", "return": "R", "exchange": "X", "cancellation": "C"}
@@ -59,10 +63,21 @@ def tables_of(documents: Collection[DocumentRows]) -> dict[str, list[Any]]:
     }
 
 
+@contextmanager
+def again_when_taken() -> Iterator[None]:
+    """Run the transaction again when somebody posted the same external id since we looked; then it is found."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "external_id" in str(error.orig):
+            raise RetryTransaction from error
+        raise
+
+
 def document_rows(
-    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]], **more: Any
+    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, Sequence[TakenLot]], **more: Any
 ) -> DocumentRows:
-    """Return the draft's rows; ``lots`` says batch and expiry by line number, ``more`` further columns of ``sale``."""
+    """Return the draft's rows; ``lots`` says what lines take, by number, ``more`` further columns of ``sale``."""
     lines = _line_rows(draft, line_ids, lots)
     if draft.returned is not None:
         first = len(lines)
@@ -154,6 +169,15 @@ def _as_written(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
+def _lot_of(line: DraftLine, lots: Sequence[TakenLot]) -> tuple[str | None, str | None]:
+    """Return the lots' batch numbers and their earliest expiry; what was asked for where none are known."""
+    batch, expiry = line.asked.batch_number, line.asked.expiry_date
+    if lots:
+        batch = ", ".join(lot.batch_number for lot in lots)
+        expiry = min((lot.expiry_date for lot in lots if lot.expiry_date is not None), default=None)
+    return batch, None if expiry is None else expiry.isoformat()
+
+
 def _sale_row(
     draft: SaleDraft,
     *,
@@ -208,14 +232,13 @@ def _sale_row(
 
 
 def _line_rows(
-    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]]
+    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, Sequence[TakenLot]]
 ) -> list[dict[str, Any]]:
-    """Return the rows of ``sale_line`` of what the draft sells; ``lots`` says batch and expiry by line number."""
+    """Return the rows of ``sale_line`` of what the draft sells."""
     rows = []
     # Keys beyond the lines are for what comes back.
     for line, total, line_id in zip(draft.lines, draft.totals.lines, line_ids, strict=False):
-        asked = line.asked
-        batch, expiry = lots.get(line.number, (asked.batch_number, asked.expiry_date and asked.expiry_date.isoformat()))
+        batch, expiry = _lot_of(line, lots.get(line.number, ()))
         rows.append(
             {
                 "id": line_id,

@@ -7,36 +7,27 @@ from decimal import Decimal
 from tillhook.catalogue import create_inline_product, inline_item
 from tillhook.errors import ValidationFailed
 from tillhook.hooks import frozen
-from tillhook.ledger import Item, load_items
+from tillhook.ledger import Item, Items, load_items
 from tillhook.products.search import is_hidden
 from tillhook.sales.commands import SaleCommand, SaleItem
 from tillhook.sales.posting.entries import Entry, Run
 
-#: By warehouse, product and variant; a product that is sold without naming one is there with ``None`` too.
-Goods = dict[tuple[int, int, int | None], Item]
+
+def load_goods(run: Run, entries: Iterable[Entry]) -> Items:
+    """Read what the sales need of the catalogue and the levels, in one statement."""
+    return load_items(
+        run.session,
+        (
+            (entry.command.warehouse, item.product_id, item.variant_id)
+            for entry in entries
+            if entry.is_open and entry.command.warehouse is not None
+            for item in entry.command.items
+            if item.product_id is not None
+        ),
+    )
 
 
-def load_goods(run: Run, entries: Iterable[Entry]) -> Goods:
-    """Read what the sales need of the catalogue and the levels: one statement per warehouse."""
-    wanted: dict[int, tuple[set[int], set[int]]] = {}
-    for entry in entries:
-        if entry.is_open:
-            variants, products = wanted.setdefault(entry.command.warehouse or 0, (set(), set()))
-            for item in entry.command.items:
-                if item.variant_id is not None:
-                    variants.add(item.variant_id)
-                elif item.product_id is not None:
-                    products.add(item.product_id)
-    goods: Goods = {}
-    for warehouse_id, (variants, products) in wanted.items():
-        for loaded in load_items(run.session.connection(), warehouse_id, variant_ids=variants, product_ids=products):
-            goods[warehouse_id, loaded.product_id, loaded.variant_id] = loaded
-            if loaded.is_default:
-                goods[warehouse_id, loaded.product_id, None] = loaded
-    return goods
-
-
-def lines_of(run: Run, command: SaleCommand, goods: Goods) -> list[tuple[SaleItem, Item]]:
+def lines_of(run: Run, command: SaleCommand, goods: Items) -> list[tuple[SaleItem, Item]]:
     """Return each line as asked for, with what it sells; products that lines bring along are made.
 
     Raises:
@@ -66,16 +57,15 @@ def _made(run: Run, command: SaleCommand) -> dict[int, tuple[SaleItem, Item]]:
     if lines and not run.is_quote:
         run.session.flush()
         assert command.warehouse is not None
-        keys = [line.product_id for line in lines.values() if line.product_id is not None]
-        loaded = load_items(run.session.connection(), command.warehouse, product_ids=keys)
-        by_product = {item.product_id: item for item in loaded}
-        items = {number: by_product[line.product_id or 0] for number, line in lines.items()}
+        keys = {number: line.product_id for number, line in lines.items() if line.product_id is not None}
+        loaded = load_items(run.session, ((command.warehouse, key, None) for key in keys.values()))
+        items = {number: loaded.by_key[command.warehouse, key, None] for number, key in keys.items()}
     return {number: (line, items[number]) for number, line in lines.items()}
 
 
-def _item(run: Run, command: SaleCommand, goods: Goods, number: int) -> Item:
+def _item(run: Run, command: SaleCommand, goods: Items, number: int) -> Item:
     asked = command.items[number]
-    item = goods.get((command.warehouse or 0, asked.product_id or 0, asked.variant_id))
+    item = goods.find(command.warehouse or 0, asked.product_id or 0, asked.variant_id)
     if item is None or is_hidden(run.actor, item.status, item.owner_id):
         if asked.variant_id is not None:
             raise ValidationFailed.at(

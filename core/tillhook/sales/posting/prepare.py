@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tillhook.errors import Conflict, ValidationFailed
+from tillhook.ledger import Items
 from tillhook.sales.calendar import happened_at
 from tillhook.sales.drafts import DraftLine, Origin, Returned, SaleDraft
 from tillhook.sales.posting.entries import Entry, Run, each
-from tillhook.sales.posting.goods import Goods, lines_of, load_goods
+from tillhook.sales.posting.goods import lines_of, load_goods
 from tillhook.sales.posting.placing import channel_of, place
 from tillhook.sales.posting.pricing import check_discount, price_line
 from tillhook.sales.posting.tenders import settle
@@ -31,7 +32,7 @@ def prepare(run: Run, entries: list[Entry]) -> list[Entry]:
     return each(entries, step)
 
 
-def _drafted(run: Run, entry: Entry, goods: Goods) -> SaleDraft:
+def _drafted(run: Run, entry: Entry, goods: Items) -> SaleDraft:
     """Return the sale priced and totalled, its payments still to come."""
     command = entry.command
     sale_date, suspect = happened_at(command.client_timestamp, run.recorded_at)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from tillhook.ledger.movements import ShortLine
+from tillhook.ledger import ShortLine
 from tillhook.quantities import ZERO
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.drafts import Payment, Returned, SaleDraft

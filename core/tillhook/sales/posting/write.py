@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from tillhook.catalogue import remember_price
-from tillhook.db import RetryTransaction
+from tillhook.ledger import Issued
 from tillhook.numbering import sale_number
 from tillhook.sales.calendar import business_day
 from tillhook.sales.drafts import SaleDraft
 from tillhook.sales.events import sale_event
 from tillhook.sales.posting.entries import Entry, Run
-from tillhook.sales.posting.stock import LotName, issue_all
-from tillhook.sales.rows import NUMBER_MARKS, DocumentRows, document_rows, tables_of
+from tillhook.sales.posting.stock import issue_all
+from tillhook.sales.rows import NUMBER_MARKS, DocumentRows, again_when_taken, document_rows, tables_of
 
 Tables = dict[str, list[Mapping[str, Any]]]
 
@@ -27,31 +25,26 @@ def write(run: Run, entries: list[Entry]) -> list[Entry]:
     """
     written: dict[int, DocumentRows] = {}
 
-    def alongside(planned: Sequence[tuple[Entry, Mapping[int, LotName]]]) -> Tables:
-        for entry, lots in planned:
-            written[entry.sale_id] = _rows(run, entry, lots)
+    def alongside(planned: Sequence[tuple[Entry, Issued]]) -> Tables:
+        for entry, issued in planned:
+            written[entry.sale_id] = _rows(run, entry, issued)
         tables = tables_of(written.values())
         return tables | _rows_of_plugins(run, [entry.drafted for entry, _ in planned])
 
-    try:
+    with again_when_taken():
         entries = issue_all(run, entries, alongside, lambda: map(sale_event, written.values()))
-    except IntegrityError as error:
-        # Somebody posted the same external id since we looked; the next run finds it.
-        if "external_id" in str(error.orig):
-            raise RetryTransaction from error
-        raise
     entries = [replace(entry, rows=written[entry.sale_id]) if entry.is_open else entry for entry in entries]
     _remember_prices(run, entries)
     return entries
 
 
-def _rows(run: Run, entry: Entry, lots: Mapping[int, LotName]) -> DocumentRows:
+def _rows(run: Run, entry: Entry, issued: Issued) -> DocumentRows:
     draft = entry.drafted
     day = business_day(run.snapshot, run.recorded_at)
     return document_rows(
         draft,
         entry.line_ids,
-        lots,
+        issued.lots,
         number=sale_number(draft.channel.number_prefix + NUMBER_MARKS[draft.kind], day, draft.id),
         request_id=run.session.info.get("request_id", ""),
         currency=currency_of(run, draft),

@@ -4,7 +4,7 @@ Below the pipeline, which takes goods back in exchanges and in returns that come
 """
 
 from tillhook.sales.returns.refunds import cash_step, check_refund_methods, pay_back
-from tillhook.sales.returns.returning import lock_families, lock_family, net_totals, origin_of, take_back
+from tillhook.sales.returns.returning import lock_families, lock_family, net_totals, origin_of, restock_lines, take_back
 from tillhook.sales.returns.reversals import cancel_sale, return_goods
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "net_totals",
     "origin_of",
     "pay_back",
+    "restock_lines",
     "return_goods",
     "take_back",
 ]

@@ -14,6 +14,7 @@ from sqlalchemy import CTE, ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from tillhook.errors import Conflict, NotFound, ValidationFailed
+from tillhook.ledger import Document, RestockLine
 from tillhook.products.models import Product, Variant
 from tillhook.quantities import ZERO, format_quantity
 from tillhook.runtime import snapshot_of
@@ -184,6 +185,21 @@ def take_back(
         raise ValidationFailed.at(where, f"Nothing is left. {' '.join(cut)}", code="returns-more-than-sold")
     totals = sum_up([each.amounts for each in taken], inclusive=[each.line.tax_inclusive for each in taken])
     return Returned(origin, tuple(taken), totals, kept_money(session, origin.root_id), reason, tuple(cut))
+
+
+def restock_lines(returned: Returned, first_number: int) -> list[RestockLine]:
+    """Return the goods' way back for the ledger; lines are numbered from ``first_number`` on."""
+    origin = Document(returned.origin.sale.kind, returned.origin.sale.id)
+    return [
+        RestockLine(
+            line=number,
+            origin=origin,
+            origin_line=part.line.line_number,
+            quantity=part.item.quantity,
+            scrap=not part.item.restock,
+        )
+        for number, part in enumerate(returned.lines, first_number)
+    ]
 
 
 def net_totals(sold: DocumentTotals, returned: DocumentTotals) -> DocumentTotals:

@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook.db import RetryTransaction, WriteBatch, as_instant, fetch, format_instant, utc_now
+from tillhook.db import as_instant, fetch, format_instant, utc_now
 from tillhook.errors import Conflict
 from tillhook.hooks import frozen
-from tillhook.ledger import StockMovement, stock_changed, write_movements
-from tillhook.ledger.models import StockMovement as Moved
+from tillhook.ledger import Document, Restock, restock, reverse
 from tillhook.numbering import sale_number
 from tillhook.quantities import ZERO, from_units, to_units
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
@@ -23,12 +21,12 @@ from tillhook.sales.exceptions import store_refused
 from tillhook.sales.models import Sale, SaleLine, SalePayment
 from tillhook.sales.outcomes import Outcome
 from tillhook.sales.queries import require_visible, sales_by_id
-from tillhook.sales.returns.goods import movements_back
 from tillhook.sales.returns.refunds import Refund, pay_back
-from tillhook.sales.returns.returning import lock_family, open_origin, sale_row_of, take_back
+from tillhook.sales.returns.returning import lock_family, open_origin, restock_lines, sale_row_of, take_back
 from tillhook.sales.rows import (
     NUMBER_MARKS,
     DocumentRows,
+    again_when_taken,
     payment_rows,
     returned_rows,
     reversed_row,
@@ -73,10 +71,14 @@ def cancel_sale(session: Session, sale_id: int, reason: str, *, source_device: s
         [reversed_row(line, document["id"]) for line in lines],
         payment_rows(document["id"], back),
     )
-    moved = session.scalars(
-        select(Moved).where(Moved.document_type == "sale", Moved.document_id == sale_id).order_by(Moved.id)
+    reverse(
+        session,
+        Document("sale", sale_id),
+        Document("cancellation", document["id"]),
+        as_instant(document["sale_date"]),
+        alongside=lambda _: tables_of([rows]),
+        events=lambda: [sale_event(rows)],
     )
-    _write(session, rows, [_reversal(movement, document) for movement in moved])
     _tell(session, rows, "sale_cancelled")
     return sales_by_id(session, [sale_id])[sale_id]
 
@@ -129,17 +131,15 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> Outc
     rows = DocumentRows(
         document, returned_rows(returned, document["id"], 0), payment_rows(document["id"], refund.payments)
     )
-    movements = movements_back(
-        session,
-        returned,
-        document_type="return",
-        document_id=document["id"],
+    back = Restock(
+        document=Document("return", document["id"]),
         warehouse_id=document["warehouse_id"],
-        channel=document["channel"],
         occurred_at=as_instant(document["sale_date"]),
-        first_number=0,
+        channel=document["channel"],
+        lines=restock_lines(returned, 0),
     )
-    _write(session, rows, movements)
+    with again_when_taken():
+        restock(session, back, alongside=lambda _: tables_of([rows]), events=lambda: [sale_event(rows)])
     _tell(session, rows, "sale_returned")
     return Outcome("created", sale=sales_by_id(session, [document["id"]])[document["id"]])
 
@@ -221,39 +221,6 @@ def _next_key(session: Session) -> int:
     if connection.dialect.name == "postgresql":
         return int(fetch(connection, "SELECT nextval('sale_id_seq')")[0][0])
     return (session.scalar(select(func.max(Sale.id))) or 0) + 1
-
-
-def _reversal(moved: Moved, document: Mapping[str, Any]) -> StockMovement:
-    return StockMovement(
-        product_id=moved.product_id,
-        variant_id=moved.variant_id,
-        lot_id=moved.lot_id,
-        quantity=moved.quantity,
-        source_id=moved.destination_id,
-        destination_id=moved.source_id,
-        document_type="cancellation",
-        document_id=document["id"],
-        document_line=moved.document_line,
-        effect=f"reverse-{moved.effect}",
-        occurred_at=as_instant(document["sale_date"]),
-        unit_cost=moved.unit_cost,
-        channel=moved.channel,
-        reverses_id=moved.id,
-    )
-
-
-def _write(session: Session, rows: DocumentRows, movements: list[StockMovement]) -> None:
-    batch = WriteBatch(session.connection())
-    for table, written in tables_of([rows]).items():
-        batch.insert(table, written)
-    try:
-        levels = write_movements(session, movements, batch=batch)
-    except IntegrityError as error:
-        # Somebody used the external id since we looked; the next run finds it.
-        if "external_id" in str(error.orig):
-            raise RetryTransaction from error
-        raise
-    stock_changed(session, movements, levels, events=[sale_event(rows)])
 
 
 def _tell(session: Session, rows: DocumentRows, hook: str) -> None:
