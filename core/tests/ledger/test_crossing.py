@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tillhook.sales import batch
+from tillhook.ledger.posting import verbs
 from tillhook.server.verify import verify
 
 
@@ -40,7 +40,7 @@ def last_inventory(client, product):
 @pytest.mark.parametrize("engine_name", ["postgresql"])
 def test_the_last_event_is_true_when_two_warehouses_sell_at_once(client, make, monkeypatch):
     product = make.product(stock={make.main: 10, make.other: 10})
-    write, waiting = batch.write_movements, [1]
+    write, waiting = verbs.write_movements, [1]
 
     def late(*arguments, **options):
         if waiting:
@@ -48,7 +48,7 @@ def test_the_last_event_is_true_when_two_warehouses_sell_at_once(client, make, m
             make.sale([(product, 3)], warehouse=make.other)
         return write(*arguments, **options)
 
-    monkeypatch.setattr(batch, "write_movements", late)
+    monkeypatch.setattr(verbs, "write_movements", late)
     make.sale([(product, 2)])
     assert last_inventory(client, product) == "15"
 

@@ -8,8 +8,8 @@ import pytest
 
 from tillhook.db import utc_now
 from tillhook.ledger import Document, ReserveLine, extend, reserve
+from tillhook.ledger.posting import verbs
 from tillhook.ledger.reservations import sweep_expired
-from tillhook.sales import batch
 from tillhook.server.verify import verify
 
 
@@ -34,7 +34,7 @@ def by_lot(client, product):
 
 def come_between(monkeypatch, action):
     """Have somebody do ``action`` after the next sale was planned and before it is written."""
-    write = batch.write_movements
+    write = verbs.write_movements
     waiting = [action]
 
     def late(*arguments, **options):
@@ -42,7 +42,7 @@ def come_between(monkeypatch, action):
             waiting.pop()()
         return write(*arguments, **options)
 
-    monkeypatch.setattr(batch, "write_movements", late)
+    monkeypatch.setattr(verbs, "write_movements", late)
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])

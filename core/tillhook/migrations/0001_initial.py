@@ -215,6 +215,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("currency_places", sa.Integer(), nullable=False),
         sa.Column("tax_rounding", sa.Text(), nullable=False),
         sa.Column("subtotal", sa.BigInteger(), nullable=False),
         sa.Column("tax_amount", sa.BigInteger(), nullable=False),

@@ -19,7 +19,7 @@ from tillhook.http import page
 from tillhook.ledger import load_items
 from tillhook.parties import Party
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales import SaleCommand, by_device, default_warehouse
+from tillhook.sales import SaleCommand, default_warehouse, device_of
 from tillhook_pos.documents import till_name
 from tillhook_pos.models import ParkedSale
 
@@ -42,7 +42,7 @@ def park(session: Session, *, label: str, warehouse: int | None, source_device: 
     actor = actor_of(session)
     place = _place(session, warehouse, body.warehouse)
     _require_known(session, body, place)
-    device = by_device(actor, SaleCommand(items=(), source_device=source_device)).source_device
+    device = device_of(actor, source_device)
     parked = ParkedSale(
         label=label,
         warehouse_id=place,
