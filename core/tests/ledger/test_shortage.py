@@ -7,9 +7,8 @@ from decimal import Decimal
 import pytest
 
 from tillhook.db import utc_now
-from tillhook.ledger import ReserveLine, extend, reserve
-from tillhook.ledger.levels import sweep_expired
-from tillhook.sales import batch
+from tillhook.ledger import Document, ReserveLine, extend, reserve
+from tillhook.ledger.reservations import sweep_expired
 from tillhook.server.verify import verify
 
 
@@ -32,25 +31,12 @@ def by_lot(client, product):
     return {row["batch_number"]: row["on_hand"] for row in levels}
 
 
-def come_between(monkeypatch, action):
-    """Have somebody do ``action`` after the next sale was planned and before it is written."""
-    write = batch.write_movements
-    waiting = [action]
-
-    def late(*arguments, **options):
-        if waiting:
-            waiting.pop()()
-        return write(*arguments, **options)
-
-    monkeypatch.setattr(batch, "write_movements", late)
-
-
 @pytest.mark.parametrize("engine_name", ["postgresql"])
 @pytest.mark.parametrize(("value", "status"), [("absorb", 201), ("block", 409)])
-def test_stock_that_goes_between_plan_and_posting(client, make, monkeypatch, value, status):
+def test_stock_that_goes_between_plan_and_posting(client, make, come_between, value, status):
     product = make.product(stock=5)
     policy(client, value, product_id=product["id"])
-    come_between(monkeypatch, lambda: make.sale([(product, 4)]))
+    come_between(lambda: make.sale([(product, 4)]))
     items = [{"product_id": product["id"], "quantity": "5"}]
     answer = client.post("/api/sales", {"channel": "counter", "warehouse": make.main, "items": items})
     assert answer.status_code == status
@@ -59,11 +45,11 @@ def test_stock_that_goes_between_plan_and_posting(client, make, monkeypatch, val
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
 @pytest.mark.parametrize("value", ["allow", "absorb", "block"])
-def test_a_lot_that_goes_between_plan_and_posting(client, make, monkeypatch, value):
+def test_a_lot_that_goes_between_plan_and_posting(client, make, come_between, value):
     product = make.product(tracking="lot")
     lots(make, product, ("A", 2, "2149-01-01"), ("B", 5, "2150-01-01"))
     policy(client, value, product_id=product["id"])
-    come_between(monkeypatch, lambda: make.sale([(product, 2)]))
+    come_between(lambda: make.sale([(product, 2)]))
     assert make.sale([(product, 2)])["items"][0]["batch_number"] == "B"
     assert by_lot(client, product) == {"A": "0", "B": "3"}
 
@@ -115,15 +101,15 @@ def test_a_reservation_that_is_extended_in_time_is_not_swept(make, runtime):
     with runtime.unit_of_work() as session:
         line = ReserveLine(product["id"], None, Decimal(4))
         soon = utc_now() + timedelta(seconds=0.4)
-        reserve(session, document_type="order", document_id=1, warehouse_id=make.main, lines=[line], expires_at=soon)
+        reserve(session, document=Document("order", 1), warehouse_id=make.main, lines=[line], expires_at=soon)
 
     def sweep():
         with runtime.unit_of_work() as session:
-            sweep_expired(session.connection())
+            sweep_expired(session)
 
     sweeper = threading.Thread(target=sweep)
     with runtime.unit_of_work() as session:
-        extend(session, "order", 1, utc_now() + timedelta(minutes=10))
+        extend(session, Document("order", 1), utc_now() + timedelta(minutes=10))
         threading.Event().wait(0.6)  # the old moment goes by, and the sweeper sees the old row
         sweeper.start()
         sweeper.join(0.5)
@@ -155,7 +141,7 @@ def test_a_lots_expired_reservation_stops_counting_by_itself(client, make, runti
     with runtime.unit_of_work() as session:
         line = ReserveLine(product["id"], None, Decimal(3))
         past = utc_now() - timedelta(seconds=1)
-        reserve(session, document_type="order", document_id=1, warehouse_id=make.main, lines=[line], expires_at=past)
+        reserve(session, document=Document("order", 1), warehouse_id=make.main, lines=[line], expires_at=past)
     assert make.sale([(product, 3)])["items"][0]["batch_number"] == "A, B"
     assert by_lot(client, product) == {"A": "0", "B": "1"}
     assert [found for _, found in verify(runtime) if found] == []

@@ -1,6 +1,6 @@
 """The sales journal: the one path by which any channel sells, returns or cancels."""
 
-from tillhook.sales.batch import Outcome, default_warehouse
+from tillhook.sales.answers import PaymentOut, QuoteOut, SaleItemOut, SaleOut
 from tillhook.sales.commands import (
     MAX_NUMBER,
     NO_DEVICE,
@@ -12,13 +12,13 @@ from tillhook.sales.commands import (
     Tender,
     fingerprint,
 )
-from tillhook.sales.devices import missing_numbers
-from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
-from tillhook.sales.journal import post_sale, post_sales
-from tillhook.sales.models import Sale, SaleException, SaleLine, SalePayment
+from tillhook.sales.drafts import DraftLine, Payment, PostedSale, PriceRequest, SaleDraft, TaxRequest
+from tillhook.sales.models import Sale, SaleDevice, SaleDeviceGap, SaleException, SaleLine, SalePayment
+from tillhook.sales.offline import missing_numbers, post_sale, post_sales
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import Quote, QuoteLine, default_warehouse, quote
 from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
-from tillhook.sales.returning import lock_family
-from tillhook.sales.reversals import cancel_sale, return_goods
+from tillhook.sales.returns import cancel_sale, lock_family, return_goods
 from tillhook.sales.rollups import (
     DayTotal,
     ProductTotal,
@@ -33,8 +33,9 @@ from tillhook.sales.rollups import (
     totals_by_tender,
     visible_scope,
 )
-from tillhook.sales.routes import by_device, sale_reply
-from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
+from tillhook.sales.routes import sale_reply
+from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, TenderIn
+from tillhook.sales.sender import by_device, device_of
 from tillhook.sales.sums import GROSS, NET, TaxSum, TenderSum, sums_by_tax, sums_by_tender
 
 __all__ = [
@@ -48,18 +49,26 @@ __all__ = [
     "DraftLine",
     "ExternalId",
     "Outcome",
+    "Payment",
+    "PaymentOut",
     "PostedSale",
     "PriceRequest",
     "ProductTotal",
+    "Quote",
+    "QuoteLine",
+    "QuoteOut",
     "ReturnCommand",
     "ReturnItem",
     "Sale",
     "SaleCommand",
+    "SaleDevice",
+    "SaleDeviceGap",
     "SaleDraft",
     "SaleException",
     "SaleIn",
     "SaleItem",
     "SaleItemIn",
+    "SaleItemOut",
     "SaleLine",
     "SaleOut",
     "SalePayment",
@@ -76,6 +85,7 @@ __all__ = [
     "by_device",
     "cancel_sale",
     "default_warehouse",
+    "device_of",
     "find_repeated",
     "fingerprint",
     "get_sale",
@@ -83,6 +93,7 @@ __all__ = [
     "missing_numbers",
     "post_sale",
     "post_sales",
+    "quote",
     "return_goods",
     "sale_reply",
     "sales_by_id",
