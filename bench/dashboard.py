@@ -43,17 +43,9 @@ ROUNDS = 60
 #: What the many sales may cost, as a multiple of the few.
 LIMIT = 2.0
 MODULES = ("pos",)
+ROLLUPS = ("rollup_day", "rollup_tender", "rollup_tax", "rollup_product")
 #: Tables that grow with the sales, or with the days and the goods sold.
-GROWING = (
-    "sale",
-    "sale_1",
-    "sale_line",
-    "sale_payment",
-    "pos_document",
-    "rollup_day",
-    "rollup_tender",
-    "rollup_product",
-)
+GROWING = ("sale", "sale_1", "sale_line", "sale_payment", "pos_document", *ROLLUPS)
 
 
 @dataclass(frozen=True)
@@ -89,6 +81,7 @@ def main(arguments: list[str]) -> int:
 
 def _requests() -> dict[str, tuple[str, str, Any]]:
     today = datetime.now(UTC).date()
+    year = today - timedelta(days=DAYS)
 
     def report(days: int) -> tuple[str, str, Any]:
         first, last = today - timedelta(days=days), today - timedelta(days=1)
@@ -99,11 +92,7 @@ def _requests() -> dict[str, tuple[str, str, Any]]:
         "dashboard": ("GET", "/api/pos/dashboard", None),
         "report of 30 days": report(30),
         "report of a year": report(DAYS),
-        "product in a year": (
-            "GET",
-            f"/api/sales/analytics?product_id=1&start_date={today - timedelta(days=DAYS)}",
-            None,
-        ),
+        "product in a year": ("GET", f"/api/sales/analytics?product_id=1&start_date={year}", None),
     }
 
 
@@ -255,7 +244,7 @@ def _reads_all(line: str) -> bool:
     """Say whether a step of a plan reads all of a table that grows with the sales, or all sales of a range of days."""
     if "never executed" in line:
         return False
-    if "ix_sale_date" in line or "ix_sale_warehouse" in line:
+    if any(index in line for index in ("ix_sale_date", "ix_sale_warehouse", "ix_sale_line_product")):
         return True
     tables = [f"{scan} {table} " for scan in ("Seq Scan on", "SCAN") for table in GROWING]
     return any(scan in f"{line} " for scan in tables) and "INDEX" not in line

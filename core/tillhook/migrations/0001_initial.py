@@ -238,10 +238,8 @@ def upgrade() -> None:
     with op.batch_alter_table("rollup_product", schema=None) as batch_op:
         batch_op.create_index(
             "ix_rollup_product_day",
-            ["product_id", "warehouse_id", "seller_id", "first_day"],
+            ["product_id", "warehouse_id", "seller_id", "length", "first_day"],
             unique=False,
-            postgresql_where=sa.text("length = 1"),
-            sqlite_where=sa.text("length = 1"),
         )
 
     op.create_table(
@@ -1128,9 +1126,7 @@ def downgrade() -> None:
     op.drop_table("rollup_tender")
     op.drop_table("rollup_tax")
     with op.batch_alter_table("rollup_product", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_rollup_product_day", postgresql_where=sa.text("length = 1"), sqlite_where=sa.text("length = 1")
-        )
+        batch_op.drop_index("ix_rollup_product_day")
 
     op.drop_table("rollup_product")
     op.drop_table("rollup_day")

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from tillhook.server.verify import verify
+
 pytestmark = pytest.mark.xdist_group("concurrency")
 
 TILL = "pos-01"
@@ -27,8 +29,7 @@ def at_once(number, call):
 
 
 def differences(runtime):
-    with runtime.database.connect() as connection:
-        return [found for each in runtime.registry.invariants.values() for found in each.check(connection)]
+    return [each for _, found in verify(runtime) for each in found]
 
 
 def test_a_till_is_opened_once(server, runtime):

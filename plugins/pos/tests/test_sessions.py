@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tillhook.db import format_instant, utc_now
+from tillhook.server.verify import verify
 
 TILL = "pos-01"
 
@@ -105,8 +106,7 @@ def verified(runtime):
 
 
 def differences(runtime):
-    with runtime.database.connect() as connection:
-        return [found for each in runtime.registry.invariants.values() for found in each.check(connection)]
+    return [each for _, found in verify(runtime) for each in found]
 
 
 def claims(runtime):

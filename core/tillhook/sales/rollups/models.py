@@ -7,10 +7,10 @@ times, so that whoever asks reads few rows: for a seller at a warehouse, for a w
 
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tillhook.db import Base, partial_index
+from tillhook.db import Base
 
 #: Stands for all warehouses, and for all sellers.
 ALL = -1
@@ -109,7 +109,5 @@ class RollupProduct(Base):
 
     __table_args__ = (
         # One product's days.
-        partial_index(
-            "ix_rollup_product_day", "product_id", "warehouse_id", "seller_id", "first_day", where="length = 1"
-        ),
+        Index("ix_rollup_product_day", "product_id", "warehouse_id", "seller_id", "length", "first_day"),
     )
