@@ -1,5 +1,6 @@
 """The price and the tax of a line, and who may change the price."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -9,8 +10,9 @@ from tillhook.errors import PermissionDenied, ValidationFailed
 from tillhook.ledger import Item
 from tillhook.quantities import MAX, ZERO, format_quantity, from_units, multiply, round_half_up
 from tillhook.sales.commands import SaleCommand, SaleItem
-from tillhook.sales.drafts import DraftLine, PriceRequest, SaleDraft, TaxRequest
+from tillhook.sales.drafts import DraftLine, PriceRequest, TaxRequest
 from tillhook.sales.posting.entries import Run
+from tillhook.sales.totals import DocumentTotals
 
 
 def price_line(run: Run, command: SaleCommand, number: int, asked: SaleItem, item: Item, at: datetime) -> DraftLine:
@@ -67,16 +69,16 @@ def price_line(run: Run, command: SaleCommand, number: int, asked: SaleItem, ite
     )
 
 
-def check_discount(run: Run, draft: SaleDraft) -> None:
+def check_discount(run: Run, command: SaleCommand, lines: Sequence[DraftLine], totals: DocumentTotals) -> None:
     """Refuse a discount on the whole sale that goes beyond what the role may give.
 
     Line and sale discounts count together, against the catalogue's prices, or the open ones that are charged.
     """
-    if not draft.command.discount_amount or draft.is_offline or run.actor.can("sales:sale:override_price"):
+    if not command.discount_amount or run.is_offline or run.actor.can("sales:sale:override_price"):
         return
     limit = _discount_limit(run)
-    full = sum((multiply(_reference(line), line.quantity) for line in draft.lines), ZERO)
-    net = sum((total.total_price - total.discount_share for total in draft.totals.lines), ZERO)
+    full = sum((multiply(_reference(line), line.quantity) for line in lines), ZERO)
+    net = sum((total.total_price - total.discount_share for total in totals.lines), ZERO)
     if net < round_half_up(multiply(full, 1 - limit), 4):
         raise _beyond(limit, "discount_amount", "Beyond your role's limit.")
 
