@@ -25,7 +25,7 @@ from sqlalchemy import Connection, event, insert, text
 
 from tillhook.access import user_actor
 from tillhook.config import Settings
-from tillhook.ledger import StockCommand, StockLine, create_warehouse, receive
+from tillhook.ledger import StockCommand, StockLine, create_warehouse, post_receipt
 from tillhook.products.models import Product, Unit, Variant
 from tillhook.runtime import Runtime, snapshot_of
 from tillhook.server.building import build_runtime
@@ -164,7 +164,7 @@ class _Shop:
         lines = tuple(StockLine(product_id=key, quantity=Decimal(key % 100 + 1)) for key in range(1, PRODUCTS + 1))
         for warehouse in range(1, WAREHOUSES + 1):
             with self._runtime.unit_of_work() as session:
-                receive(session, StockCommand(warehouse=warehouse, lines=lines))
+                post_receipt(session, StockCommand(warehouse=warehouse, lines=lines))
 
     def _sell(self, count: int) -> None:
         """Write sales of two lines, evenly over the days, most of them of few products, set by set."""

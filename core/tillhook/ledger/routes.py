@@ -6,8 +6,7 @@ from sqlalchemy import select
 
 from tillhook.db import format_instant
 from tillhook.http import Call, Instant, Routes
-from tillhook.ledger import queries, warehouses
-from tillhook.ledger.documents import adjust, receive, transfer
+from tillhook.ledger import documents, queries, warehouses
 from tillhook.ledger.models import StockDocument, StockMovement
 from tillhook.ledger.schemas import (
     AdjustmentIn,
@@ -110,7 +109,7 @@ def list_alerts(call: Call) -> Any:
 @routes.post("/inventory/receipts", permission="stock:receipt:post", body=ReceiptIn, status=201)
 def post_receipt(call: Call) -> Any:
     """Take goods in from a vendor."""
-    return _show_document(call, receive(call.session, call.body))
+    return _show_document(call, documents.post_receipt(call.session, call.body))
 
 
 @routes.post(
@@ -118,13 +117,13 @@ def post_receipt(call: Call) -> Any:
 )
 def post_adjustment(call: Call) -> Any:
     """Correct stock, with a reason."""
-    return _show_document(call, adjust(call.session, call.body))
+    return _show_document(call, documents.post_adjustment(call.session, call.body))
 
 
 @routes.post("/inventory/transfers", permission="stock:transfer:post", body=TransferIn, status=201, problems=(409,))
 def post_transfer(call: Call) -> Any:
     """Move goods between warehouses."""
-    return _show_document(call, transfer(call.session, call.body))
+    return _show_document(call, documents.post_transfer(call.session, call.body))
 
 
 @routes.put(

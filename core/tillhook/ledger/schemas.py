@@ -21,7 +21,8 @@ from tillhook.http import (
     Schema,
     Text,
 )
-from tillhook.ledger.documents import StockCommand, StockLine
+from tillhook.ledger.documents import StockCommand
+from tillhook.ledger.posting.values import StockLine
 from tillhook.quantities import MAX
 
 

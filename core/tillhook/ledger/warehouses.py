@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import audit, require_warehouse, warehouse_condition
 from tillhook.errors import Conflict, NotFound, ValidationFailed
-from tillhook.ledger.alerts import refresh_alerts
 from tillhook.ledger.models import Location, StockLevel, StockPolicy, StockThreshold
 from tillhook.ledger.policy import OFFLINE_SUFFIX
+from tillhook.ledger.posting.effects import refresh_alerts
 from tillhook.products.models import Product
 from tillhook.products.search import get_product
 from tillhook.quantities import format_quantity

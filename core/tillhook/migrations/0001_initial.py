@@ -871,9 +871,9 @@ def upgrade() -> None:
     with op.batch_alter_table("stock_movement", schema=None) as batch_op:
         batch_op.create_index("ix_stock_movement_variant", ["variant_id", "id"], unique=False)
         batch_op.create_index(
-            "ux_stock_movement_reverses",
+            "ix_stock_movement_reverses",
             ["reverses_id"],
-            unique=True,
+            unique=False,
             postgresql_where=sa.text("reverses_id IS NOT NULL"),
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )
@@ -910,7 +910,7 @@ def _fixed_rows() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("stock_movement", schema=None) as batch_op:
         batch_op.drop_index(
-            "ux_stock_movement_reverses",
+            "ix_stock_movement_reverses",
             postgresql_where=sa.text("reverses_id IS NOT NULL"),
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )

@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration
+from tillhook.hooks import EventType, Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration
 from tillhook.quantities import round_half_up
 from tillhook.sales import hookspecs
+from tillhook.sales.events import EVENTS
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.models import SaleLine
 from tillhook.sales.offline import post_waiting
@@ -81,6 +82,11 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             check=_check_step,
         ),
     )
+
+
+@hookimpl
+def register_events() -> tuple[EventType, ...]:
+    return EVENTS
 
 
 @hookimpl

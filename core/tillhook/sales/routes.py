@@ -2,14 +2,16 @@
 
 from typing import Any
 
-from tillhook.http import Call, Reply, Routes
+from tillhook.http import Call, Reply, Routes, page_of
 from tillhook.sales.analytics import product_analytics
-from tillhook.sales.batch import Outcome
+from tillhook.sales.answers import QuoteOut, SaleOut
 from tillhook.sales.listing import list_sales
 from tillhook.sales.offline import post_sale
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import quote
 from tillhook.sales.queries import get_sale
-from tillhook.sales.reversals import cancel_sale, return_goods
-from tillhook.sales.schemas import AnalyticsQuery, CancelIn, ReturnIn, SaleIn, SaleOut, SaleQuery, SalesOut
+from tillhook.sales.returns import cancel_sale, return_goods
+from tillhook.sales.schemas import AnalyticsQuery, CancelIn, ReturnIn, SaleIn, SaleQuery
 from tillhook.sales.sender import by_device, device_of
 
 routes = Routes()
@@ -31,13 +33,27 @@ def sale_reply(outcome: Outcome) -> Reply:
     return Reply(media=outcome.sale, status=201 if outcome.status == "created" else 200)
 
 
+@routes.post(
+    "/sales/quote",
+    permission="sales:sale:post",
+    body=SaleIn,
+    answer=QuoteOut,
+    writes=False,
+    idempotent=False,
+    problems=(409,),
+)
+def quote_sale(call: Call) -> Any:
+    """Say what a sale would come to, and what of it is short; nothing is posted."""
+    return QuoteOut.of(quote(call.session, by_device(call.actor, call.body)))
+
+
 @routes.get("/sales/{sale_id:int}", permission="sales:sale:read", answer=SaleOut, problems=(404,))
 def get_one(call: Call, sale_id: int) -> Any:
     """Show a sale, a return or a cancellation."""
     return get_sale(call.session, sale_id)
 
 
-@routes.get("/sales", permission="sales:sale:read", query=SaleQuery, answer=SalesOut)
+@routes.get("/sales", permission="sales:sale:read", query=SaleQuery, answer=page_of(SaleOut))
 def list_all(call: Call) -> Any:
     """List sales."""
     items, cursor = list_sales(call.session, call.query)

@@ -16,7 +16,7 @@ from tillhook.sales.commands import SaleCommand, plain
 from tillhook.sales.drafts import SaleDraft
 from tillhook.sales.exceptions.states import OPEN, WAITING
 from tillhook.sales.models import SaleException
-from tillhook.sales.returning import SaleNotSynced
+from tillhook.sales.outcomes import SaleNotSynced
 
 #: Why a posted document is among the exceptions: not all that it took back was left.
 CAPPED = "return-capped"

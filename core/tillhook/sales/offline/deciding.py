@@ -19,12 +19,13 @@ from tillhook.actor import Actor
 from tillhook.errors import Conflict, DomainError
 from tillhook.http import validation_failed
 from tillhook.runtime import actor_of
-from tillhook.sales.batch import Outcome, default_warehouse
 from tillhook.sales.commands import SaleCommand, body_digest, fingerprint
 from tillhook.sales.exceptions import lock_exception, read_payload, sender_of, states
 from tillhook.sales.models import Sale, SaleException
 from tillhook.sales.offline.changes import changed, named_as_asked
 from tillhook.sales.offline.posting import post_sale
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import default_warehouse
 
 #: Namespace of the ids of accepted sales whose own id another sale has.
 _NAMESPACE = uuid.UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")

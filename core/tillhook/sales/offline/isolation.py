@@ -7,8 +7,9 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import is_retryable, is_unavailable
 from tillhook.errors import DomainError
-from tillhook.sales.batch import Outcome, post_batch
 from tillhook.sales.commands import SaleCommand
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import post_batch
 
 log = structlog.get_logger()
 

@@ -24,7 +24,7 @@ from tillhook.sales.models import Sale, SaleDevice
 from tillhook.sales.offline.gaps import Gap, as_ranges, read_gaps, replace_gaps, without
 
 if TYPE_CHECKING:
-    from tillhook.sales.batch import Outcome
+    from tillhook.sales.outcomes import Outcome
 
 
 @dataclass(slots=True)

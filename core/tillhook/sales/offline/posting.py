@@ -8,14 +8,15 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
-from tillhook.sales.batch import Outcome, post_batch
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.exceptions import Discarded, store_refused
 from tillhook.sales.offline.isolation import post_isolated
 from tillhook.sales.offline.numbers import note_numbers
 from tillhook.sales.offline.waiting import post_waiting
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import post_batch
 from tillhook.sales.queries import sales_by_id
-from tillhook.sales.returning import lock_families
+from tillhook.sales.returns import lock_families
 
 #: Sales that go into the journal together; more in one request are taken in turns.
 BATCH = 500

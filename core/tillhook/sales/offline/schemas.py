@@ -21,9 +21,10 @@ from tillhook.http import (
     Whole,
     out,
 )
+from tillhook.sales.answers import SaleOut
 from tillhook.sales.commands import MAX_NUMBER
 from tillhook.sales.exceptions.states import STATES
-from tillhook.sales.schemas import MAX_LINES, SaleOut, TenderIn
+from tillhook.sales.schemas import MAX_LINES, TenderIn
 
 
 class PriceChange(Schema):

@@ -10,12 +10,12 @@ from tillhook.actor import Actor
 from tillhook.errors import DomainError
 from tillhook.http import validation_failed
 from tillhook.runtime import actor_of
-from tillhook.sales.batch import Outcome
 from tillhook.sales.commands import NO_DEVICE, SaleCommand
 from tillhook.sales.exceptions import decisions
 from tillhook.sales.offline.devices import missing_numbers
 from tillhook.sales.offline.posting import post_each, settle_refused
 from tillhook.sales.offline.schemas import ReusedOut, SyncResultOut
+from tillhook.sales.outcomes import Outcome
 from tillhook.sales.queries import find_repeated, sales_by_id
 from tillhook.sales.schemas import SaleIn
 from tillhook.sales.sender import as_sent_by, by_device

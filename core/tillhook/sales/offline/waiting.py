@@ -7,10 +7,10 @@ from sqlalchemy.orm import Session
 from tillhook.access import acting_for
 from tillhook.errors import DomainError
 from tillhook.http import validation_failed
-from tillhook.sales.batch import Outcome
 from tillhook.sales.exceptions import digest_of, read_payload, sender_of, states
 from tillhook.sales.models import Sale, SaleException
 from tillhook.sales.offline.isolation import post_isolated
+from tillhook.sales.outcomes import Outcome
 
 #: Returns posted in one transaction; the next sync and the job go on. A sale must arrive however many wait for it.
 AT_ONCE = 100

@@ -5,7 +5,7 @@ order. The statement that changes a level also says what it became; a level that
 relied on undoes the transaction, which is then run again with locks.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import RetryTransaction, WriteBatch, fetch, format_instant, utc_now
 from tillhook.errors import ValidationFailed
-from tillhook.ledger.movements import LevelAfter, LevelKey, StockMovement
+from tillhook.ledger.posting.values import LevelAfter, LevelKey, Movement
 from tillhook.quantities import to_units
 from tillhook.runtime import runtime_of
 
@@ -37,14 +37,14 @@ RETURNING on_hand, reserved
 
 def write_movements(
     session: Session,
-    movements: Sequence[StockMovement],
+    movements: Sequence[Movement],
     *,
-    at_least: dict[LevelKey, int] | None = None,
+    at_least: Mapping[LevelKey, int] | None = None,
     batch: WriteBatch | None = None,
 ) -> dict[LevelKey, LevelAfter]:
     """Write movements and levels, and what else is in ``batch``, in one round trip on PostgreSQL.
 
-    The caller follows with :func:`tillhook.ledger.stock_changed`, which opens alerts and records events.
+    ``stock_changed`` follows, which opens alerts and records events.
 
     Args:
         at_least: Units of 1/10,000 that must have been available at a level before this posting.
@@ -59,8 +59,8 @@ def write_movements(
         DomainError: A hook vetoed the movements.
     """
     hooks = runtime_of(session).hooks
-    if hooks.implemented("validate_movements"):
-        hooks.hook.validate_movements(session=session, movements=movements)
+    if movements and hooks.implemented("validate_movements"):
+        hooks.hook.validate_movements(session=session, movements=tuple(movements))
     connection = session.connection()
     if batch is None:
         batch = WriteBatch(connection)
@@ -87,7 +87,7 @@ def write_movements(
     return after
 
 
-def _changes(movements: Sequence[StockMovement]) -> dict[LevelKey, int]:
+def _changes(movements: Sequence[Movement]) -> dict[LevelKey, int]:
     """Return the change of on hand per physical level; virtual locations keep none."""
     changes: dict[LevelKey, int] = {}
     for movement in movements:
@@ -113,7 +113,7 @@ def _change_levels_postgresql(batch: WriteBatch, changes: dict[LevelKey, int]) -
     return after
 
 
-def _row(movement: StockMovement, recorded_at: str) -> dict[str, Any]:
+def _row(movement: Movement, recorded_at: str) -> dict[str, Any]:
     cost = movement.unit_cost
     return {
         "product_id": movement.product_id,

@@ -5,67 +5,31 @@ for the first goods pays for those that they were exchanged for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
+from types import MappingProxyType
 
-from sqlalchemy import text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.errors import ValidationFailed
 from tillhook.hooks import PaymentMethod
-from tillhook.quantities import ZERO, format_money, from_units, round_half_up
+from tillhook.quantities import ZERO, format_money, round_half_up
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.commands import Tender
+from tillhook.sales.drafts import Kept, Payment
+from tillhook.sales.models import Sale, SalePayment
 from tillhook.sales.totals import round_to_step
-
-_MONEY = text(
-    """
-    WITH RECURSIVE family(id) AS (
-        SELECT CAST(:root AS BIGINT) UNION ALL SELECT s.id FROM sale s JOIN family f ON s.origin_id = f.id)
-    SELECT s.id, s.total_amount, s.cash_rounding, p.method, p.amount - p.change AS net
-      FROM family f JOIN sale s ON s.id = f.id LEFT JOIN sale_payment p ON p.sale_id = s.id
-     ORDER BY s.id, p.id
-    """
-)
-
-
-@dataclass(slots=True)
-class Kept:
-    """What the shop still has of the money for a sale, all of it zero or more.
-
-    Cash is counted twice: the money itself, and the exact amounts that it was rounded from. Returns are capped by the
-    exact ones, so that every part of a sale can come back whatever its rounding.
-    """
-
-    #: Net amounts by tender, in the order in which they were first used.
-    by_method: dict[str, Decimal] = field(default_factory=dict)
-    cash_in: Decimal = ZERO
-    cash_in_exact: Decimal = ZERO
-    cash_back: Decimal = ZERO
-    cash_back_exact: Decimal = ZERO
-
-    @property
-    def cash_left(self) -> Decimal:
-        return max(self.cash_in_exact - self.cash_back_exact, ZERO)
-
-    def cash_for(self, exact: Decimal, step: Decimal) -> Decimal:
-        """Return the money for ``exact`` of cash: all returns so far are rounded together, less what they gave."""
-        until = self.cash_back_exact + exact
-        if until >= self.cash_in_exact:
-            money = self.cash_in
-        else:
-            money = min(round_to_step(until, step) if step else until, self.cash_in)
-        return max(money - self.cash_back, ZERO)
 
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """How money goes back; all positive. ``rounding`` is what the rounding of cash takes off it.
+    """How money goes back: its payments, negative. ``rounding`` is what the rounding of cash takes off it, positive.
 
     ``is_moved`` says that a tender could not take all that was asked of it, and others took the rest.
     """
 
-    payments: tuple[Tender, ...]
+    payments: tuple[Payment, ...] = ()
     rounding: Decimal = ZERO
     is_moved: bool = False
 
@@ -73,26 +37,44 @@ class Refund:
 def kept_money(session: Session, root_id: int) -> Kept:
     """Return what is left of the money of a sale; the caller holds the lock on its row."""
     methods = runtime_of(session).registry.payment_methods
-    kept, seen = Kept(), set()
-    for row in session.execute(_MONEY, {"root": root_id}):
-        net, exact = from_units(row.net or 0), ZERO
-        if row.method is not None:
-            kept.by_method[row.method] = kept.by_method.get(row.method, ZERO) + net
-        if _is_cash(methods, row.method):
-            exact = net
-        else:
-            net = ZERO
-        if row.id not in seen:
+    by_method: dict[str, Decimal] = {}
+    # Cash that came in and that went back, each as money and exact.
+    taken, given = [ZERO, ZERO], [ZERO, ZERO]
+    seen: set[int] = set()
+    family = select(Sale.id).where(Sale.id == root_id).cte("family", recursive=True)
+    family = family.union_all(select(Sale.id).join(family, Sale.origin_id == family.c.id))
+    rows = session.execute(
+        select(
+            Sale.id, Sale.total_amount, Sale.cash_rounding, SalePayment.method, SalePayment.amount, SalePayment.change
+        )
+        .join(family, family.c.id == Sale.id)
+        .outerjoin(SalePayment, SalePayment.sale_id == Sale.id)
+        .order_by(Sale.id, SalePayment.id)
+    )
+    for sale_id, total, rounding, method, amount, change in rows:
+        net = ZERO if method is None else amount - change
+        if method is not None:
+            by_method[method] = by_method.get(method, ZERO) + net
+        cash = exact = net if _is_cash(methods, method) else ZERO
+        if sale_id not in seen:
             # A document's rounding is its cash's, even where it rounded all of that away.
-            seen.add(row.id)
-            exact -= from_units(row.cash_rounding)
-        if row.total_amount < 0:
-            kept.cash_back -= net
-            kept.cash_back_exact -= exact
+            seen.add(sale_id)
+            exact -= rounding
+        if total < 0:
+            given = [given[0] - cash, given[1] - exact]
         else:
-            kept.cash_in += net
-            kept.cash_in_exact += exact
-    return kept
+            taken = [taken[0] + cash, taken[1] + exact]
+    return Kept(MappingProxyType(by_method), *taken, *given)
+
+
+def _cash_for(kept: Kept, exact: Decimal, step: Decimal) -> Decimal:
+    """Return the money for ``exact`` of cash: all returns so far are rounded together, less what they gave."""
+    until = kept.cash_back_exact + exact
+    if until >= kept.cash_in_exact:
+        money = kept.cash_in
+    else:
+        money = min(round_to_step(until, step) if step else until, kept.cash_in)
+    return max(money - kept.cash_back, ZERO)
 
 
 def pay_back(
@@ -196,7 +178,7 @@ class _Splitter:
         for method, share in self._shares.items():
             if _is_cash(self._methods, method):
                 cash += share
-        money = rest = self._kept.cash_for(cash, self._step) if cash else ZERO
+        money = rest = _cash_for(self._kept, cash, self._step) if cash else ZERO
         cash_methods = [method for method in self._shares if _is_cash(self._methods, method)]
         for method, share in self._shares.items():
             if method in cash_methods:
@@ -204,7 +186,7 @@ class _Splitter:
                 share = rest if method == cash_methods[-1] else min(rest, self._kept.by_method.get(method, ZERO))
                 rest -= share
             if share:
-                payments.append(Tender(method=method, amount=share, reference=self._references.get(method, "")))
+                payments.append(Payment(method, -share, ZERO, self._references.get(method, "")))
         return Refund(tuple(payments), cash - money)
 
     def _cap(self, method: str) -> Decimal:
@@ -215,7 +197,8 @@ class _Splitter:
         """Return what was paid by a method and has not gone back."""
         if _is_cash(self._methods, method):
             taken = sum((share for each, share in self._shares.items() if _is_cash(self._methods, each)), ZERO)
-            return self._kept.cash_left - taken if method in self._kept.by_method else ZERO
+            left = max(self._kept.cash_in_exact - self._kept.cash_back_exact, ZERO)
+            return left - taken if method in self._kept.by_method else ZERO
         return max(self._kept.by_method.get(method, ZERO) - self._shares.get(method, ZERO), ZERO)
 
     def _add(self, method: str, amount: Decimal) -> None:
@@ -224,9 +207,7 @@ class _Splitter:
             self._left -= amount
 
     def _cash_of(self, refund: Refund) -> Decimal:
-        return sum(
-            (tender.amount or ZERO for tender in refund.payments if _is_cash(self._methods, tender.method)), ZERO
-        )
+        return -sum((each.amount for each in refund.payments if _is_cash(self._methods, each.method)), ZERO)
 
     def _refuse(self) -> None:
         raise ValidationFailed.at(
