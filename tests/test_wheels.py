@@ -39,6 +39,8 @@ def test_the_metadata_say_what_it_is(wheels, names, distribution):
     if distribution.plugin:
         assert "\nRequires-Dist: tillhook<0.2,>=0.1\n" in text
         assert f"[tillhook.plugins]\n{distribution.plugin} = {distribution.package.name}.hooks" in entries
+    elif distribution.is_library:
+        assert (entries, "\nRequires-Dist: tillhook" in text) == ("", False)
     else:
         assert "tillhook = tillhook.cli.main:main" in entries
 
@@ -49,8 +51,8 @@ def test_the_core_brings_its_types_its_page_and_its_revisions(wheels):
     assert {
         "tillhook/py.typed",
         "tillhook/db/script.py.mako",
-        "tillhook/http/docs/docs.css",
-        "tillhook/http/docs/docs.html",
-        "tillhook/http/docs/docs.js",
+        "tillhook/server/docs/docs.css",
+        "tillhook/server/docs/docs.html",
+        "tillhook/server/docs/docs.js",
         "tillhook/migrations/0001_initial.py",
     } <= names

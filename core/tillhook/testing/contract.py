@@ -13,6 +13,8 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -153,10 +155,16 @@ def import_faults(path: Path, package: str) -> Iterator[str]:
 
 def _module_faults(path: Path, line: int, module: str, package: str) -> Iterator[str]:
     top = module.split(".")[0]
-    if top.startswith("tillhook_") and top != package:
+    if top in _plugin_packages() and top != package:
         yield f"{path.name}:{line}: imports another plugin, {module}"
     if top == "tillhook" and module.count(".") > 1:
         yield f"{path.name}:{line}: {module} is inside the core; import from {'.'.join(module.split('.')[:2])}"
+
+
+@cache
+def _plugin_packages() -> frozenset[str]:
+    """Return the packages of the installed plugins; any other package is a library, whatever its name."""
+    return frozenset(entry.module.split(".")[0] for entry in entry_points(group="tillhook.plugins"))
 
 
 def _name_faults(path: Path, node: ast.ImportFrom, module: str) -> Iterator[str]:
