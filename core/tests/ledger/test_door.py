@@ -8,69 +8,11 @@ import pytest
 from tillhook import ledger
 from tillhook.db import utc_now
 from tillhook.errors import Conflict
-from tillhook.ledger import Document, InsufficientStock, Issue, IssueLine, Restock, RestockLine, StockLine
+from tillhook.ledger import Document, InsufficientStock, RestockLine, StockLine
 from tillhook.testing import clean
 
 RECEIPT = Document("vendors.receipt", 5)
 INVOICE, NOTE = Document("invoicing.invoice", 17), Document("invoicing.credit_note", 3)
-
-
-def lines(*wanted):
-    """Return lines from (product, quantity) or (product, quantity, batch number)."""
-    return tuple(
-        IssueLine(
-            line=n, product_id=product["id"], quantity=Decimal(quantity), batch_number=batch[0] if batch else None
-        )
-        for n, (product, quantity, *batch) in enumerate(wanted)
-    )
-
-
-@pytest.fixture
-def door(make, runtime):
-    return Door(make.main, runtime)
-
-
-class Door:
-    """A plugin's documents, one transaction each."""
-
-    def __init__(self, place, runtime):
-        self.place, self.runtime = place, runtime
-
-    def issue(self, *wanted, document=INVOICE, policy="block", **options):
-        with self.runtime.unit_of_work() as session:
-            return ledger.issue(session, self._issue(wanted, document, policy, options))
-
-    def restate(self, *wanted, document=INVOICE, policy="block", **options):
-        with self.runtime.unit_of_work() as session:
-            return ledger.restate(session, self._issue(wanted, document, policy, options))
-
-    def restock(self, line, quantity, *, origin=INVOICE, by=NOTE, **options):
-        back = RestockLine(line=0, origin=origin, origin_line=line, quantity=Decimal(quantity), **options)
-        restock = Restock(document=by, warehouse_id=self.place, occurred_at=utc_now(), lines=(back,))
-        with self.runtime.unit_of_work() as session:
-            return ledger.restock(session, restock)
-
-    def reverse(self, document=INVOICE, by=NOTE):
-        with self.runtime.unit_of_work() as session:
-            return ledger.reverse(session, document, by, utc_now())
-
-    def receive(self, *received, document=RECEIPT):
-        with self.runtime.unit_of_work() as session:
-            return ledger.receive(session, document, self.place, received, occurred_at=utc_now())
-
-    def moved_by(self, document=INVOICE):
-        with self.runtime.unit_of_work() as session:
-            return {(m.document_line, m.effect): m.quantity for m in ledger.moved_by(session, document)}
-
-    def _issue(self, wanted, document, policy, options):
-        return Issue(
-            document=document,
-            warehouse_id=self.place,
-            occurred_at=utc_now(),
-            lines=lines(*wanted),
-            default_policy=policy,
-            **options,
-        )
 
 
 @pytest.fixture(autouse=True)
@@ -111,7 +53,7 @@ def test_one_short_document_does_not_hold_up_the_others(make, door, runtime):
         return {}
 
     with runtime.unit_of_work() as session:
-        issues = [door._issue([(product, quantity)], document, "block", {}) for document, quantity in wanted]
+        issues = [door.document([(product, quantity)], document) for document, quantity in wanted]
         results = ledger.issue_many(session, issues, alongside=alongside)
     assert [isinstance(each, InsufficientStock) for each in results] == [False, True, False]
     assert asked == [[1, 3]] and make.stock(product) == 0
@@ -276,7 +218,7 @@ def test_rows_go_in_with_the_movements_or_not_at_all(make, door, runtime):
         raise AssertionError("asked for the rows of what cannot be posted")
 
     with pytest.raises(InsufficientStock), runtime.unit_of_work() as session:
-        ledger.issue(session, door._issue([(product, 2)], INVOICE, "block", {}), alongside=alongside)
+        ledger.issue(session, door.document([(product, 2)]), alongside=alongside)
 
 
 def test_transfers_and_adjustments_of_anybody(make, door, runtime):
@@ -284,7 +226,7 @@ def test_transfers_and_adjustments_of_anybody(make, door, runtime):
     line = StockLine(product_id=product["id"], quantity=Decimal(2))
     with runtime.unit_of_work() as session:
         move = Document("t.move", 1)
-        ledger.transfer(session, move, make.main, make.other, (line,), occurred_at=utc_now())
+        ledger.transfer(session, move, make.main, (line,), to_warehouse_id=make.other, occurred_at=utc_now())
         less = StockLine(product_id=product["id"], quantity=Decimal(-1))
         ledger.adjust(session, Document("t.loss", 1), make.main, (less,), occurred_at=utc_now())
     assert (make.stock(product), make.stock(product, make.other)) == (2, 2)
@@ -296,7 +238,7 @@ def test_what_would_be_short_is_said_and_nothing_moves(client, make, door, runti
     short, enough, absorbed = make.product(stock=1), make.product(stock=9), make.product(stock=1)
     client.put("/api/stock-policies", {"policy": "absorb", "product_id": absorbed["id"]})
     with runtime.unit_of_work(write=False) as session:
-        asked = door._issue([(enough, 2), (short, 1), (short, 2), (absorbed, 3)], INVOICE, "block", {})
+        asked = door.document([(enough, 2), (short, 1), (short, 2), (absorbed, 3)])
         found = ledger.shortages(session, asked)
     assert [(each.line, each.requested, each.available) for each in found] == [(2, 2, 0)]
     assert make.stock(short) == 1 and door.moved_by() == {}
@@ -306,6 +248,6 @@ def test_events_of_the_document_go_with_those_of_the_stock(client, make, door, r
     product = make.product(stock=5)
     event = "product:inventory-updated", {"product": {"_id": product["id"], "inventory": "mine"}}, make.main
     with runtime.unit_of_work() as session:
-        ledger.issue(session, door._issue([(product, 2)], INVOICE, "block", {}), events=lambda: [event])
+        ledger.issue(session, door.document([(product, 2)]), events=lambda: [event])
     told = [each["payload"] for each in client.get("/api/events").json["items"] if each["name"] == event[0]]
     assert [payload["product"]["inventory"] for payload in told][-2:] == ["mine", "3"]
