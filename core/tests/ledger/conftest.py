@@ -1,15 +1,12 @@
-"""A plugin's documents, which move goods through the ledger's door, and somebody who comes between."""
+"""A plugin's documents, which move goods through the ledger's door."""
 
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 
-from tillhook import hookimpl, ledger
+from tillhook import ledger
 from tillhook.db import utc_now
-from tillhook.hooks import HookManager
 from tillhook.ledger import Document, Issue, IssueLine, Restock, RestockLine
-from tillhook.server.building import AREAS
 
 RECEIPT = Document("vendors.receipt", 5)
 INVOICE, NOTE = Document("invoicing.invoice", 17), Document("invoicing.credit_note", 3)
@@ -23,34 +20,6 @@ def lines(*wanted):
         )
         for n, (product, quantity, *batch) in enumerate(wanted)
     )
-
-
-@pytest.fixture
-def hooked(runtime):
-    """Let functions implement the hooks of their names."""
-
-    def hook(**functions):
-        plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
-        extra = SimpleNamespace(**{name: hookimpl(function) for name, function in functions.items()})
-        runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
-
-    return hook
-
-
-@pytest.fixture
-def come_between(hooked):
-    """Have somebody do something after the next document was planned and before it is written."""
-
-    def come(action):
-        waiting = [action]
-
-        def validate_movements(session, movements):
-            if waiting:
-                waiting.pop()()
-
-        hooked(validate_movements=validate_movements)
-
-    return come
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What plugins answer to the ledger's questions is looked at before anything moves, and what they are asked is theirs."""
+"""What plugins answer to the ledger is looked at before anything moves, and what they are asked is frozen."""
 
 from dataclasses import FrozenInstanceError
 from decimal import Decimal

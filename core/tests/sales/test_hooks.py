@@ -1,24 +1,16 @@
 """What hooks get cannot be changed, what they answer is checked, and checks see the sales before theirs."""
 
 import uuid
-from dataclasses import FrozenInstanceError, replace
+from dataclasses import FrozenInstanceError
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import func, select
 
-from tillhook import hookimpl
 from tillhook.errors import Conflict
-from tillhook.hooks import HookError, HookManager, PaymentMethod
+from tillhook.hooks import HookError, PaymentMethod
 from tillhook.sales import SaleCommand, SaleItem, SalePayment, post_sale
-from tillhook.server.building import AREAS
-
-
-def plug(runtime, **hooks):
-    plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
-    extra = SimpleNamespace(**{name: hookimpl(function) for name, function in hooks.items()})
-    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
+from tillhook.testing import plug
 
 
 def post(runtime, make, product, **fields):
@@ -178,8 +170,3 @@ def test_a_veto_sees_the_sales_before_it_in_the_batch(client, make, runtime):
     sales = [body(make, product) for _ in range(4)]
     results = client.post("/api/sales/sync", {"sales": sales}).json["results"]
     assert [result["status"] for result in results] == ["created"] + ["rejected"] * 3
-
-
-def test_drafts_are_values():
-    item = SaleItem(product_id=1, quantity=Decimal(1))
-    assert replace(item, quantity=Decimal(2)) != item

@@ -1,33 +1,11 @@
 """Returns and cancellations: at once, repeated, of every kind of product."""
 
-import threading
 import uuid
 from decimal import Decimal
 
 import pytest
 
-from tillhook.ledger.posting import verbs
-from tillhook.server.verify import verify
-
-
-def clean(runtime):
-    return [found for _, found in verify(runtime) if found] == []
-
-
-def at_once(*calls):
-    """Return what the calls returned, all started at one moment."""
-    start, answers = threading.Barrier(len(calls)), [None] * len(calls)
-
-    def run(number):
-        start.wait()
-        answers[number] = calls[number]()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+from tillhook.testing import at_once, clean
 
 
 def take_back(client, sale, quantity="1", line=0, **fields):
@@ -101,18 +79,10 @@ def test_a_return_at_another_time_is_another_return(client, make):
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
-def test_two_returns_of_two_sales_race_for_one_external_id(client, make, monkeypatch, runtime):
+def test_two_returns_of_two_sales_race_for_one_external_id(client, make, come_between, runtime):
     product = make.product(stock=10)
     sales, external_id = [make.sale([(product, 2)]) for _ in range(2)], str(uuid.uuid4())
-    write, waiting = verbs.write_movements, [1]
-
-    def late(*arguments, **options):
-        if waiting:
-            waiting.pop()
-            assert take_back(client, sales[1], external_id=external_id).status_code == 201
-        return write(*arguments, **options)
-
-    monkeypatch.setattr(verbs, "write_movements", late)
+    come_between(lambda: take_back(client, sales[1], external_id=external_id))
     answer = take_back(client, sales[0], external_id=external_id)
     assert answer.status_code == 409 and answer.json["code"] == "external-id-reused"
     assert make.stock(product) == 7 and clean(runtime)

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.products.models import Product
 from tillhook.products.search import is_hidden
-from tillhook.quantities import ZERO, divide, format_money, format_quantity, round_half_up
+from tillhook.quantities import ZERO, divide, round_half_up
 from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, snapshot_of
+from tillhook.sales.answers import PeriodOut, ProductAnalyticsOut, SoldProductOut
 from tillhook.sales.rollups import days_of_product, visible_scope
 
 _DEFAULT_DAYS = 30
@@ -44,19 +45,20 @@ def product_analytics(
     total_quantity = sum((quantity for quantity, _ in periods.values()), ZERO)
     total_revenue = sum((revenue for _, revenue in periods.values()), ZERO)
     average = round_half_up(divide(total_revenue, total_quantity), 2) if total_quantity else ZERO
-    return {
-        "product": {"id": product.id, "name": product.name, "sku": product.sku},
-        "period": period,
-        "start_date": first.isoformat(),
-        "end_date": last.isoformat(),
-        "total_quantity_sold": format_quantity(total_quantity),
-        "total_revenue": format_money(total_revenue),
-        "average_unit_price": format_money(average),
-        "period_breakdown": [
-            {"period": key.isoformat(), "quantity": format_quantity(quantity), "revenue": format_money(revenue)}
+    return ProductAnalyticsOut.of(
+        None,
+        product=SoldProductOut.of(product),
+        period=period,
+        start_date=first,
+        end_date=last,
+        total_quantity_sold=total_quantity,
+        total_revenue=total_revenue,
+        average_unit_price=average,
+        period_breakdown=[
+            PeriodOut.of(None, period=key, quantity=quantity, revenue=revenue)
             for key, (quantity, revenue) in sorted(periods.items())
         ],
-    }
+    )
 
 
 def _first_day(day: date, period: str) -> date:

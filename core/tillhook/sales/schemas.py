@@ -28,6 +28,7 @@ from tillhook.http import (
     Whole,
 )
 from tillhook.quantities import ZERO
+from tillhook.sales.answers import PERIODS
 from tillhook.sales.commands import (
     MAX_NUMBER,
     NO_DEVICE,
@@ -250,4 +251,4 @@ class AnalyticsQuery(QuerySchema):
     product_id = Key(required=True)
     start_date = Day()
     end_date = Day()
-    period = Choice(["daily", "weekly", "monthly"], load_default="daily")
+    period = Choice(PERIODS, load_default="daily")

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tillhook.db import format_instant, utc_now
-from tillhook.server.verify import verify
+from tillhook.testing import differences
 
 TILL = "pos-01"
 
@@ -103,10 +103,6 @@ def verified(runtime):
     """After the test, verify finds nothing wrong."""
     yield
     assert differences(runtime) == []
-
-
-def differences(runtime):
-    return [each for _, found in verify(runtime) for each in found]
 
 
 def claims(runtime):
