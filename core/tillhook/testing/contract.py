@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
+from tillhook.testing.sql_names import sql_faults
+
 if TYPE_CHECKING:
     from tillhook.hooks import Route
     from tillhook.runtime import Runtime
@@ -111,6 +113,13 @@ class PluginContract:
     def test_it_imports_the_public_core_only(self) -> None:
         faults = [fault for path in self._files() for fault in import_faults(path, self._package())]
         assert faults == []
+
+    def test_it_names_no_table_of_the_core(self, runtime: "Runtime") -> None:
+        """It reads the core's tables through their classes, so that a column of them can change."""
+        from tillhook.db import Base
+
+        core = {m.class_.__tablename__ for m in Base.registry.mappers if m.class_.__module__.startswith("tillhook.")}
+        assert [fault for path in self._files() for fault in sql_faults(path, core)] == []
 
     def _package(self) -> str:
         return self.package or f"tillhook_{self.plugin}"
