@@ -28,7 +28,7 @@ def _words(text: str) -> list[str]:
 SALE = _words(
     "id kind external_id fingerprint sale_number channel warehouse_id seller_id seller_name customer_name"
     " customer_phone customer_email source_device is_offline client_timestamp clock_suspect sale_date created_at"
-    " synced_at currency tax_rounding subtotal tax_amount discount_amount total_amount cash_rounding change_due"
+    " synced_at currency currency_places tax_rounding subtotal tax_amount discount_amount total_amount cash_rounding change_due"
     " reason notes request_id"
 )
 LINE = _words(
@@ -350,7 +350,7 @@ def _sale_row(sale: dict[str, Any], sale_id: int, now: str, *, offline: bool) ->
         f"BL{now[2:4]}{now[5:7]}{now[8:10]}{sale_id % 10_000_000:07d}",
         *(sale["channel"], sale["warehouse"], *_SELLER, "", "", "", sale["source_device"], offline),
         *(sale["client_timestamp"], False, sale["client_timestamp"] if offline else now, now, now if offline else None),
-        *("EUR", "line", total, 0, 0, total, 0, 0, "", "", ""),
+        *("EUR", 2, "line", total, 0, 0, total, 0, 0, "", "", ""),
     )
 
 

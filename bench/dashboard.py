@@ -25,7 +25,7 @@ from sqlalchemy import Connection, event, insert, text
 
 from tillhook.access import user_actor
 from tillhook.config import Settings
-from tillhook.ledger import StockCommand, StockLine, create_warehouse, receive
+from tillhook.ledger import StockCommand, StockLine, create_warehouse, post_receipt
 from tillhook.products.models import Product, Unit, Variant
 from tillhook.runtime import Runtime, snapshot_of
 from tillhook.server.building import build_runtime
@@ -164,7 +164,7 @@ class _Shop:
         lines = tuple(StockLine(product_id=key, quantity=Decimal(key % 100 + 1)) for key in range(1, PRODUCTS + 1))
         for warehouse in range(1, WAREHOUSES + 1):
             with self._runtime.unit_of_work() as session:
-                receive(session, StockCommand(warehouse=warehouse, lines=lines))
+                post_receipt(session, StockCommand(warehouse=warehouse, lines=lines))
 
     def _sell(self, count: int) -> None:
         """Write sales of two lines, evenly over the days, most of them of few products, set by set."""
@@ -273,11 +273,11 @@ _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE
 # A third of the sales is the cashier's, who works in the first warehouse; the others' sellers have one each as well.
 _SALE = f"""
 INSERT INTO sale (id, kind, sale_number, channel, warehouse_id, seller_id, seller_name, customer_name, customer_phone,
-  customer_email, source_device, is_offline, clock_suspect, sale_date, created_at, currency, tax_rounding, subtotal,
-  tax_amount, discount_amount, total_amount, cash_rounding, change_due, reason, notes, request_id)
+  customer_email, source_device, is_offline, clock_suspect, sale_date, created_at, currency, currency_places,
+  tax_rounding, subtotal, tax_amount, discount_amount, total_amount, cash_rounding, change_due, reason, notes, request_id)
 {_NUMBERS} SELECT i, 'sale', 'OS' || CAST(10000000 + i AS TEXT), 'pos', i % {SELLERS} % {WAREHOUSES} + 1,
   CASE i % {SELLERS} WHEN 0 THEN :cashier ELSE 1000 + i % {SELLERS} END, 'Seller', '', '', '', 'till', FALSE, FALSE,
-  {{moment}}, {{moment}}, 'EUR', 'line', 300000, 0, 0, 300000, 0, 0, '', '', '' FROM n
+  {{moment}}, {{moment}}, 'EUR', 2, 'line', 300000, 0, 0, 300000, 0, 0, '', '', '' FROM n
 """
 # The product of the square of an even spread: a tenth of the products makes a third of the lines.
 _LINE = f"""

@@ -28,7 +28,7 @@ from sqlalchemy import func, insert, select
 
 from bench.load import UNIT_PRICE, Job, Outcome
 from tillhook.config import Settings
-from tillhook.ledger import StockCommand, StockLine, receive
+from tillhook.ledger import StockCommand, StockLine, post_receipt
 from tillhook.products.models import Product, Unit, Variant
 from tillhook.runtime import Runtime
 from tillhook.server.building import build_runtime
@@ -312,7 +312,7 @@ def _fill_products(runtime: Runtime, count: int, warehouse: int) -> list[int]:
     for start in range(0, count, 1000):
         lines = [StockLine(product_id=key, quantity=STOCK) for key in ids[start : start + 1000]]
         with runtime.unit_of_work() as session:
-            receive(session, StockCommand(warehouse=warehouse, lines=tuple(lines)))
+            post_receipt(session, StockCommand(warehouse=warehouse, lines=tuple(lines)))
     with runtime.database.connect() as connection:
         # Statistics as a database that has run for a while has them.
         connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")

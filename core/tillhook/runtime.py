@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from tillhook.actor import SYSTEM, Actor
@@ -67,9 +68,10 @@ class Runtime:
         self.database.dispose()
 
 
-def runtime_of(session: Session) -> Runtime:
-    """Return the runtime that opened the session."""
-    return cast(Runtime, session.info["runtime"])
+def runtime_of(opened: Session | Connection) -> Runtime:
+    """Return the runtime that opened the session, or the connection that ``verify`` reads by."""
+    options = opened.info if isinstance(opened, Session) else opened.get_execution_options()
+    return cast(Runtime, options["runtime"])
 
 
 def snapshot_of(session: Session) -> Snapshot:

@@ -6,7 +6,7 @@ import pytest
 
 from tillhook import hookimpl
 from tillhook.errors import StartupError
-from tillhook.hooks import HookManager, hookspec
+from tillhook.hooks import HookError, HookManager, frozen, hookspec
 from tillhook.server.building import AREAS
 
 
@@ -50,7 +50,8 @@ def test_the_core_comes_first_then_the_plugins_by_name():
     assert seen == ["one", "two", "abc", "pos", "zoo"]
 
 
-def test_the_first_answer_counts_and_zero_is_one():
+def answering(*pairs):
+    """Return hooks of plugins that answer the price with the given values, and the list of those that were asked."""
     asked = []
 
     def answer(name, value):
@@ -60,9 +61,56 @@ def test_the_first_answer_counts_and_zero_is_one():
 
         return name, plugin(resolve_price=resolve_price)
 
-    hooks = HookManager(AREAS, [answer("c", 3), answer("b", 0), answer("a", None)])
-    assert hooks.hook.resolve_price(session=None, request=None) == 0
+    return HookManager(AREAS, [answer(*pair) for pair in pairs]), asked
+
+
+def test_the_first_answer_counts_and_zero_is_one():
+    hooks, asked = answering(("c", 3), ("b", 0), ("a", None))
+    assert hooks.resolve("resolve_price", session=None, request=None) == 0
     assert asked == ["a", "b"]
+
+
+def test_when_nobody_answers_there_is_no_answer():
+    hooks, asked = answering(("b", None), ("a", None))
+    assert hooks.resolve("resolve_price", session=None, request=None) is None
+    assert asked == ["a", "b"]
+    assert HookManager(AREAS, []).resolve("resolve_price", session=None, request=None) is None
+
+
+def test_an_answer_that_makes_no_sense_names_plugin_and_hook():
+    def positive(answer):
+        if answer < 0:
+            raise ValueError("must not be negative")
+
+    hooks, _ = answering(("pos", -1))
+    with pytest.raises(HookError) as failure:
+        hooks.resolve("resolve_price", positive, session=None, request=None)
+    assert str(failure.value) == "plugin pos: resolve_price answered -1: must not be negative"
+    assert not isinstance(failure.value, ValueError), "nobody takes it for a field of the client's"
+
+
+def test_an_implementation_does_not_wrap_the_others():
+    @hookimpl(wrapper=True)
+    def resolve_price(request):
+        return (yield)
+
+    with pytest.raises(StartupError, match="plugin pos: resolve_price must not wrap the others"):
+        HookManager(AREAS, [("pos", SimpleNamespace(resolve_price=resolve_price))])
+
+
+def test_what_is_frozen_is_frozen_all_the_way_down():
+    value = {"lines": [{"price": "1.00"}], "note": None}
+    view = frozen(value)
+    assert view["lines"][0]["price"] == "1.00"
+    for change in (
+        lambda: view.update(note="x"),
+        lambda: view["lines"].append({}),
+        lambda: view["lines"][0].__setitem__("price", "0.00"),
+    ):
+        with pytest.raises((TypeError, AttributeError)):
+            change()
+    value["lines"][0]["price"] = "2.00"
+    assert view["lines"][0]["price"] == "1.00", "a later change of the original does not show"
 
 
 def test_a_failing_implementation_is_named():

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tillhook.sales import batch
+from tillhook.ledger.posting import verbs
 from tillhook.server.verify import verify
 
 
@@ -40,7 +40,7 @@ def last_inventory(client, product):
 @pytest.mark.parametrize("engine_name", ["postgresql"])
 def test_the_last_event_is_true_when_two_warehouses_sell_at_once(client, make, monkeypatch):
     product = make.product(stock={make.main: 10, make.other: 10})
-    write, waiting = batch.write_movements, [1]
+    write, waiting = verbs.write_movements, [1]
 
     def late(*arguments, **options):
         if waiting:
@@ -48,7 +48,7 @@ def test_the_last_event_is_true_when_two_warehouses_sell_at_once(client, make, m
             make.sale([(product, 3)], warehouse=make.other)
         return write(*arguments, **options)
 
-    monkeypatch.setattr(batch, "write_movements", late)
+    monkeypatch.setattr(verbs, "write_movements", late)
     make.sale([(product, 2)])
     assert last_inventory(client, product) == "15"
 
@@ -151,12 +151,12 @@ def test_a_hook_that_moves_goods_of_its_own(client, make, runtime, monkeypatch):
     bottle, crate = make.product(stock=100), make.product(stock=100)
 
     def sales_posted(session, sales):
-        from tillhook.ledger import StockCommand, StockLine, adjust
+        from tillhook.ledger import StockCommand, StockLine, post_adjustment
 
         for sale in sales:
             if sale.sale["items"][0]["product"] == crate["id"]:
                 line = StockLine(product_id=bottle["id"], quantity=Decimal(-1))
-                adjust(session, StockCommand(warehouse=make.main, lines=(line,), reason="deposit"))
+                post_adjustment(session, StockCommand(warehouse=make.main, lines=(line,), reason="deposit"))
 
     plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
     extra = SimpleNamespace(sales_posted=hookimpl(sales_posted))

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from tillhook.db import utc_now
-from tillhook.ledger import InsufficientStock, ReserveLine, release, reserve
+from tillhook.ledger import Document, InsufficientStock, ReserveLine, release, reserve
 from tillhook.sales import SaleCommand, SaleItem, post_sale
 
 
@@ -14,8 +14,7 @@ def hold(runtime, make, product, quantity, document=1, seconds=600):
     with runtime.unit_of_work() as session:
         reserve(
             session,
-            document_type="order",
-            document_id=document,
+            document=Document("order", document),
             warehouse_id=make.main,
             lines=[ReserveLine(product["id"], None, Decimal(quantity))],
             expires_at=utc_now() + timedelta(seconds=seconds),
@@ -45,8 +44,8 @@ def test_released_stock_is_available_again(client, make, runtime):
     product = make.product(stock=5)
     hold(runtime, make, product, 4)
     with runtime.unit_of_work() as session:
-        assert release(session, "order", 1) == 1
-        assert release(session, "order", 1) == 0
+        assert release(session, Document("order", 1)) == 1
+        assert release(session, Document("order", 1)) == 0
     assert stock(client, make, product) == ("5", "5")
 
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from tillhook.db import utc_now
-from tillhook.ledger import ReserveLine, extend, reserve
-from tillhook.ledger.levels import sweep_expired
-from tillhook.sales import batch
+from tillhook.ledger import Document, ReserveLine, extend, reserve
+from tillhook.ledger.posting import verbs
+from tillhook.ledger.reservations import sweep_expired
 from tillhook.server.verify import verify
 
 
@@ -34,7 +34,7 @@ def by_lot(client, product):
 
 def come_between(monkeypatch, action):
     """Have somebody do ``action`` after the next sale was planned and before it is written."""
-    write = batch.write_movements
+    write = verbs.write_movements
     waiting = [action]
 
     def late(*arguments, **options):
@@ -42,7 +42,7 @@ def come_between(monkeypatch, action):
             waiting.pop()()
         return write(*arguments, **options)
 
-    monkeypatch.setattr(batch, "write_movements", late)
+    monkeypatch.setattr(verbs, "write_movements", late)
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
@@ -115,15 +115,15 @@ def test_a_reservation_that_is_extended_in_time_is_not_swept(make, runtime):
     with runtime.unit_of_work() as session:
         line = ReserveLine(product["id"], None, Decimal(4))
         soon = utc_now() + timedelta(seconds=0.4)
-        reserve(session, document_type="order", document_id=1, warehouse_id=make.main, lines=[line], expires_at=soon)
+        reserve(session, document=Document("order", 1), warehouse_id=make.main, lines=[line], expires_at=soon)
 
     def sweep():
         with runtime.unit_of_work() as session:
-            sweep_expired(session.connection())
+            sweep_expired(session)
 
     sweeper = threading.Thread(target=sweep)
     with runtime.unit_of_work() as session:
-        extend(session, "order", 1, utc_now() + timedelta(minutes=10))
+        extend(session, Document("order", 1), utc_now() + timedelta(minutes=10))
         threading.Event().wait(0.6)  # the old moment goes by, and the sweeper sees the old row
         sweeper.start()
         sweeper.join(0.5)
@@ -155,7 +155,7 @@ def test_a_lots_expired_reservation_stops_counting_by_itself(client, make, runti
     with runtime.unit_of_work() as session:
         line = ReserveLine(product["id"], None, Decimal(3))
         past = utc_now() - timedelta(seconds=1)
-        reserve(session, document_type="order", document_id=1, warehouse_id=make.main, lines=[line], expires_at=past)
+        reserve(session, document=Document("order", 1), warehouse_id=make.main, lines=[line], expires_at=past)
     assert make.sale([(product, 3)])["items"][0]["batch_number"] == "A, B"
     assert by_lot(client, product) == {"A": "0", "B": "1"}
     assert [found for _, found in verify(runtime) if found] == []

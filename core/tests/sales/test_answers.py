@@ -32,3 +32,11 @@ def test_every_value_reads_back_as_it_was_answered(client, make):
     )
     assert sale["items"][0]["tax_inclusive"] is True and sale["is_offline"] is False
     assert client.get(f"/api/sales/{sale.id}").json == dict(sale)
+
+
+def test_sales_are_found_however_a_name_is_written(client, make):
+    sale = make.sale([(make.product(stock=3), 1)], customer_name="O\u0308zil Stra\u00dfe")
+    make.sale([(make.product(stock=3), 1)], customer_name="Somebody")
+    for search in ("\u00d6ZIL", "o\u0308zil", "\u00f6zil", sale.sale_number.lower()):
+        found = client.get("/api/sales", params={"search": search}).json["items"]
+        assert [each["id"] for each in found] == [sale.id], search

@@ -55,11 +55,11 @@ def test_both_ends_count(client, sold):
 def test_the_day_of_a_number_is_the_business_day(client, make, monkeypatch, kolkata):
     from datetime import UTC, datetime
 
-    from tillhook.sales import batch
+    from tillhook.sales.posting import entries
 
-    monkeypatch.setattr(batch, "utc_now", lambda: datetime(2026, 1, 31, 22, 29, tzinfo=UTC))
+    monkeypatch.setattr(entries, "utc_now", lambda: datetime(2026, 1, 31, 22, 29, tzinfo=UTC))
     first = make.sale([(make.product(stock=5), 1)])
-    monkeypatch.setattr(batch, "utc_now", lambda: datetime(2026, 1, 31, 22, 31, tzinfo=UTC))
+    monkeypatch.setattr(entries, "utc_now", lambda: datetime(2026, 1, 31, 22, 31, tzinfo=UTC))
     second = make.sale([(make.product(stock=5), 1)])
     assert (first.sale_number[-13:-7], second.sale_number[-13:-7]) == ("260131", "260201")
 

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from tillhook.sales.waiting import post_waiting
+from tillhook.sales.offline.waiting import post_waiting
 from tillhook.server.verify import verify
 
 
@@ -192,7 +192,7 @@ def test_one_bad_return_of_a_batch_stops_no_other(shop, make, product, runtime):
 
 
 def test_a_sale_arrives_however_many_returns_wait_for_it(shop, client, make, product, runtime, monkeypatch):
-    monkeypatch.setattr("tillhook.sales.waiting.AT_ONCE", 2)
+    monkeypatch.setattr("tillhook.sales.offline.waiting.AT_ONCE", 2)
     sale = shop.sale("5")
     shop.sync(*[shop.back(sale) for _ in range(5)])
     (result,) = shop.sync(sale)

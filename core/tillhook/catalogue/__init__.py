@@ -4,7 +4,7 @@ from tillhook.catalogue.answers import product_answer, product_answers
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.catalogue.import_result import ImportFailed, ImportResult
 from tillhook.catalogue.importing import import_products
-from tillhook.catalogue.inline import create_inline_product, remember_price
+from tillhook.catalogue.inline import create_inline_product, inline_item, remember_price
 from tillhook.catalogue.products import create_product, update_product
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "create_inline_product",
     "create_product",
     "import_products",
+    "inline_item",
     "product_answer",
     "product_answers",
     "remember_price",

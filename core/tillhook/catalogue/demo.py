@@ -86,7 +86,7 @@ def _create(session: Session) -> None:
     warehouses = [key for key, place in snapshot_of(session).warehouses.items() if place.kind == "warehouse"]
     if warehouses:
         command = StockCommand(warehouse=min(warehouses), lines=tuple(lines), reason="Opening stock")
-        ledger.receive(session, command)
+        ledger.post_receipt(session, command)
 
 
 DEMO_DATA = DemoData(name="catalogue.products", create=_create, requires=("stock.warehouse",))

@@ -22,5 +22,6 @@ def resolve_product_history(session: Session, product_id: int, variant_id: int |
     """Answer ``True`` when a product, or the one variant of it, must not be deleted; ``None`` for no opinion.
 
     Called: before a product or a variant is deleted; it is archived instead when anybody answers ``True``.
+    Returns: never ``False``, which would keep the others from being asked.
     Since: 0.1
     """

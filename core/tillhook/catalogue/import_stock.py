@@ -122,7 +122,7 @@ def _receive(
         warehouse=warehouse_id, lines=tuple(line for _, line in lines), reason="Opening stock"
     )
     try:
-        ledger.receive(session, command)
+        ledger.post_receipt(session, command)
     except ValidationFailed as error:
         for each in error.errors:
             place, _, column = each["field"].partition("lines.")[2].partition(".")

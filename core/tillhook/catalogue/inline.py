@@ -10,10 +10,12 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
+from tillhook.catalogue import setup
 from tillhook.catalogue.drafts import REFERENCES, ProductDraft, VariantDraft
 from tillhook.catalogue.products import make
 from tillhook.catalogue.schemas import InlineProductIn
 from tillhook.errors import ValidationFailed
+from tillhook.ledger import Item
 from tillhook.products.models import Product
 from tillhook.quantities import ZERO
 
@@ -33,11 +35,7 @@ def create_inline_product(
         ValidationFailed: 422, fields below ``field``.
         Conflict: 409 ``duplicate-sku``.
     """
-    actor.require("catalogue:product:create_inline")
-    try:
-        fields = InlineProductIn().load(product_data)
-    except ValidationError as error:
-        raise _below(error, field) from error
+    fields = _fields(product_data, actor, field)
     values = {name: fields[name] for name in ("name", "description")}
     values |= {"sku": fields["sku"] or f"INLINE-{secrets.token_hex(5).upper()}", "price": ZERO, "tracking": "none"}
     values |= {"price_mode": "open", "status": "pending", "owner_id": actor.user_id, "has_variants": False}
@@ -49,6 +47,37 @@ def create_inline_product(
         where=f"{field}.",
     )
     return make(session, draft)
+
+
+def inline_item(session: Session, product_data: Mapping[str, Any], actor: Actor, field: str = "product_data") -> Item:
+    """Return what the product would be sold as, without making it; errors as :func:`create_inline_product`."""
+    fields = _fields(product_data, actor, field)
+    return Item(
+        warehouse_id=0,
+        variant_id=0,
+        product_id=0,
+        product_name=fields["name"],
+        sku=fields["sku"] or "",
+        variant_name="",
+        is_default=True,
+        has_variants=False,
+        is_active=True,
+        status="pending",
+        owner_id=actor.user_id,
+        tracking="none",
+        price_mode="open",
+        price=0,
+        last_price=None,
+        cost_price=None,
+        tax_id=setup.resolve_tax(session, fields["tax"], f"{field}.tax"),
+        unit_id=None,
+        category_id=None,
+        threshold=None,
+        warehouse_threshold=None,
+        on_hand=0,
+        reserved=0,
+        total_available=0,
+    )
 
 
 def remember_price(session: Session, prices: Mapping[int, Decimal]) -> None:
@@ -63,6 +92,15 @@ def remember_price(session: Session, prices: Mapping[int, Decimal]) -> None:
             .where(table.c.id == product_id, table.c.price_mode == "open")
             .values(last_price=prices[product_id], updated_at=table.c.updated_at)
         )
+
+
+def _fields(product_data: Mapping[str, Any], actor: Actor, field: str) -> dict[str, Any]:
+    actor.require("catalogue:product:create_inline")
+    try:
+        fields: dict[str, Any] = InlineProductIn().load(product_data)
+    except ValidationError as error:
+        raise _below(error, field) from error
+    return fields
 
 
 def _below(error: ValidationError, field: str) -> ValidationFailed:

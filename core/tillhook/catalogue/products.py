@@ -126,8 +126,14 @@ def has_history(session: Session, product_id: int, variant_id: int | None = None
     session.flush()
     if ledger.has_moved(session, product_id, variant_id):
         return True
-    hook = runtime_of(session).hooks.hook
-    return bool(hook.resolve_product_history(session=session, product_id=product_id, variant_id=variant_id))
+    hooks = runtime_of(session).hooks
+    arguments = {"session": session, "product_id": product_id, "variant_id": variant_id}
+    return hooks.resolve("resolve_product_history", _check_history, **arguments) is True
+
+
+def _check_history(answer: Any) -> None:
+    if answer is not True:
+        raise ValueError("must be True, or None for no opinion; False would silence the others")
 
 
 def default_variant(session: Session, product: Product) -> Variant:

@@ -4,10 +4,13 @@ from tillhook.db.among import among
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
 from tillhook.db.folding import fold, folded
+from tillhook.db.locks import AdvisoryLock, advisory_lock
+from tillhook.db.records import json_records, records, records_sql
 from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
 
 __all__ = [
+    "AdvisoryLock",
     "Base",
     "Database",
     "Exact",
@@ -18,6 +21,7 @@ __all__ = [
     "RetryTransaction",
     "TimestampMixin",
     "WriteBatch",
+    "advisory_lock",
     "among",
     "as_instant",
     "exact_checks",
@@ -28,7 +32,10 @@ __all__ = [
     "insert_rows",
     "is_retryable",
     "is_unavailable",
+    "json_records",
     "partial_index",
+    "records",
+    "records_sql",
     "retrying",
     "utc_now",
 ]

@@ -20,7 +20,8 @@ from tillhook.hooks.declarations import (
     Route,
     SettingDeclaration,
 )
-from tillhook.hooks.manager import HookManager
+from tillhook.hooks.frozen import frozen
+from tillhook.hooks.manager import HookError, HookManager
 from tillhook.hooks.registry import Registry
 from tillhook.hooks.specs import hookspec
 
@@ -34,6 +35,7 @@ __all__ = [
     "Difference",
     "Event",
     "EventType",
+    "HookError",
     "HookManager",
     "Invariant",
     "Job",
@@ -45,5 +47,6 @@ __all__ = [
     "Registry",
     "Route",
     "SettingDeclaration",
+    "frozen",
     "hookspec",
 ]

@@ -231,7 +231,10 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Invariant:
-    """What ``tillhook verify`` recomputes; ``check`` only reads, in one snapshot of the database."""
+    """What ``tillhook verify`` recomputes; ``check`` only reads, in one snapshot of the database.
+
+    ``tillhook.runtime.runtime_of`` gives the runtime of the connection.
+    """
 
     name: str
     check: "Callable[[Connection], Iterable[Difference]]"

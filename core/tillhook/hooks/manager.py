@@ -20,6 +20,10 @@ class PluginError(StartupError):
         self.plugin = plugin
 
 
+class HookError(RuntimeError):
+    """A plugin answered a hook with something that makes no sense: a fault of the plugin, not of who asked."""
+
+
 class HookManager:
     """Hooks and who implements them. Built once, never changed, shared by all threads.
 
@@ -28,7 +32,7 @@ class HookManager:
         plugins: Pairs of a plugin's name and its hook module (or any object with hook methods).
 
     Raises:
-        PluginError: An implementation that matches no hook, or takes an unknown argument.
+        PluginError: An implementation that matches no hook, takes an unknown argument, or wraps the others.
     """
 
     def __init__(self, areas: Sequence[Any], plugins: Sequence[tuple[str, Any]]) -> None:
@@ -62,6 +66,28 @@ class HookManager:
                     yield plugin, declaration
             except Exception as error:
                 raise PluginError(plugin, f"plugin {plugin}: {name} failed: {error!r}") from error
+
+    def resolve(self, name: str, /, check: Callable[[Any], None] | None = None, **arguments: Any) -> Any:
+        """Call the hook of the ``resolve_…`` family; return the first answer that is not ``None``, else ``None``.
+
+        Args:
+            check: Raises ``ValueError`` for an answer that makes no sense.
+
+        Raises:
+            HookError: Names the plugin and hook of such an answer.
+        """
+        for implementation in reversed(getattr(self.hook, name).get_hookimpls()):
+            answer = implementation.function(*(arguments[key] for key in implementation.argnames))
+            if answer is None:
+                continue
+            try:
+                if check is not None:
+                    check(answer)
+            except ValueError as error:
+                plugin = self._owners[id(implementation.plugin)]
+                raise HookError(f"plugin {plugin}: {name} answered {answer!r}: {error}") from error
+            return answer
+        return None
 
     def optional_without_spec(self) -> list[tuple[str, str]]:
         """Return plugin and hook of each optional implementation that nobody will call."""
@@ -112,8 +138,9 @@ class HookManager:
             plugin = self._owners[id(module)]
             for caller in self._manager.get_hookcallers(module) or ():
                 for implementation in caller.get_hookimpls():
-                    wrapper = implementation.wrapper or implementation.hookwrapper
-                    if implementation.plugin is module and not wrapper:
+                    if implementation.wrapper or implementation.hookwrapper:
+                        raise PluginError(plugin, f"plugin {plugin}: {caller.name} must not wrap the others'")
+                    if implementation.plugin is module:
                         # Declared final; there is no other way to wrap one implementation.
                         noting = _noting(implementation.function, plugin, caller.name)
                         implementation.function = noting  # type: ignore[misc]

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Date, Integer, Select, String, literal, or_, tuple_
+from sqlalchemy import Boolean, Date, Integer, Select, String, literal, null, or_, tuple_
 from sqlalchemy.orm import Session
 
 from tillhook.db import Exact, Instant, as_instant, format_instant
@@ -29,7 +29,7 @@ class BadCursor(ValidationFailed):
 
 class _Place(NamedTuple):
     value: Any
-    key: int
+    keys: tuple[int, ...]
 
 
 def page(
@@ -39,30 +39,32 @@ def page(
 
     Args:
         statement: Without ``ORDER BY`` and ``LIMIT``.
-        ordering: The columns behind the names of the query's ``Ordering`` field, and always ``"id"``, which
-            decides between equals. Nulls come last, whatever the direction.
+        ordering: The columns behind the names of the query's ``Ordering`` field, and always ``"id"``, the key or a
+            tuple of its parts, which decides between equals. Nulls come last, whatever the direction.
         query: What a ``ListQuery`` loaded: ``limit``, ``cursor``, ``ordering``.
 
     Returns:
         Entities for a statement of one entity or column, else rows, which have the ordering's value and the
-        id as two more columns at their end.
+        key as further columns at their end.
 
     Raises:
         ValidationFailed: 422 for a cursor of another list or ordering, or one that somebody made up.
     """
     asked: str = query["ordering"]
     name = asked.removeprefix("-")
-    column, key = ordering[name], ordering["id"]
+    keys = ordering["id"] if isinstance(ordering["id"], tuple) else (ordering["id"],)
+    column = None if name == "id" else ordering[name]
     single = len(statement.column_descriptions) == 1
     if query["cursor"]:
-        place = _read(query["cursor"], asked, column)
-        statement = statement.where(_after(place, column, key, asked != name))
-    statement = statement.order_by(*_order(column, key, asked != name))
-    statement = statement.add_columns(column.label("page_value"), key.label("page_key"))
+        place = _read(query["cursor"], asked, column, len(keys))
+        statement = statement.where(_after(place, column, keys, asked != name))
+    statement = statement.order_by(*_order(column, keys, asked != name))
+    value = null() if column is None else column
+    statement = statement.add_columns(value.label("page_value"), *(key.label(None) for key in keys))
     rows = session.execute(statement.limit(query["limit"] + 1)).all()
     more = len(rows) > query["limit"]
     rows = rows[: query["limit"]]
-    cursor = _write(asked, rows[-1].page_value, rows[-1].page_key) if more else None
+    cursor = _write(asked, *rows[-1][-len(keys) - 1 :]) if more else None
     return ([row[0] for row in rows] if single else list(rows)), cursor
 
 
@@ -70,47 +72,47 @@ def _is_nullable(column: Any) -> bool:
     return bool(getattr(getattr(column, "expression", column), "nullable", True))
 
 
-def _order(column: Any, key: Any, descending: bool) -> list[Any]:
-    def direct(each: Any) -> Any:
-        return each.desc() if descending else each.asc()
-
-    if column is key:
-        return [direct(key)]
-    # Said only where there may be nulls: an index serves the order without it.
-    nulls = [column.is_(None)] if _is_nullable(column) else []
-    return [*nulls, direct(column), direct(key)]
+def _order(column: Any, keys: tuple[Any, ...], descending: bool) -> list[Any]:
+    columns = [each.desc() if descending else each.asc() for each in (column, *keys) if each is not None]
+    if column is None:
+        return columns
+    # Nulls are said only where there may be some: an index serves the order without it.
+    return [column.is_(None), *columns] if _is_nullable(column) else columns
 
 
-def _after(place: _Place, column: Any, key: Any, descending: bool) -> Any:
-    after_key = key < place.key if descending else key > place.key
-    if column is key:
+def _after(place: _Place, column: Any, keys: tuple[Any, ...], descending: bool) -> Any:
+    def after(here: Any, there: Any) -> Any:
+        return here < there if descending else here > there
+
+    there = [literal(value, key.type) for value, key in zip(place.keys, keys, strict=True)]
+    after_key = after(tuple_(*keys), tuple_(*there)) if len(keys) > 1 else after(keys[0], there[0])
+    if column is None:
         return after_key
     if place.value is None:
         return column.is_(None) & after_key
-    here, there = tuple_(column, key), tuple_(literal(place.value, column.type), literal(place.key, key.type))
-    after = here < there if descending else here > there
-    return or_(after, column.is_(None)) if _is_nullable(column) else after
+    later = after(tuple_(column, *keys), tuple_(literal(place.value, column.type), *there))
+    return or_(later, column.is_(None)) if _is_nullable(column) else later
 
 
-def _write(ordering: str, value: Any, key: int) -> str:
+def _write(ordering: str, value: Any, *keys: int) -> str:
     if isinstance(value, datetime):
         value = format_instant(value)
     elif isinstance(value, Decimal):
         value = f"{value:f}"
     elif isinstance(value, date):
         value = value.isoformat()
-    text = json.dumps([ordering, value, key], separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps([ordering, value, *keys], separators=(",", ":"), ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def _read(cursor: str, ordering: str, column: Any) -> _Place:
+def _read(cursor: str, ordering: str, column: Any, parts: int) -> _Place:
     """Return the place that a cursor names, its value of the column's type: it may be anybody's invention."""
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        said, value, key = json.loads(raw)
-        if said != ordering or type(key) is not int or abs(key) > MAX_KEY:
+        said, value, *keys = json.loads(raw)
+        if said != ordering or len(keys) != parts or (column is None and value is not None):
             raise BadCursor
-        return _Place(None if value is None else _reader(column)(value), key)
+        return _Place(None if value is None else _reader(column)(value), tuple(map(_whole, keys)))
     except (binascii.Error, ValueError, TypeError, RecursionError):
         raise BadCursor from None
 

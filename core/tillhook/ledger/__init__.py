@@ -1,17 +1,52 @@
 """The stock ledger: locations, movements, levels, lots, reservations, policy and alerts.
 
 Stock is double entry and append-only: a movement takes a positive quantity from one location to another, and
-over all locations every variant sums to zero.
+over all locations every variant sums to zero. Goods move by the verbs and by nothing else: :func:`issue`
+(:func:`issue_many`), :func:`receive`, :func:`restock`, :func:`transfer`, :func:`adjust`, :func:`reverse` and
+:func:`restate`. Each does the whole of it, in the caller's transaction: reading, locks in their order, lots, policy,
+levels, alerts, events and hooks. A document is named by its owner and key, whoever owns it:
+``Document("invoicing.invoice", 17)``.
 """
 
-from tillhook.ledger.alerts import refresh_alerts, resolve_alerts, stock_changed
-from tillhook.ledger.documents import StockCommand, StockLine, adjust, receive, set_inventory, transfer
-from tillhook.ledger.items import Item, load_items
-from tillhook.ledger.models import ADJUSTMENT, CUSTOMER, NO_LOT, SCRAP, TRANSIT, VENDOR
-from tillhook.ledger.movements import InsufficientStock, StockMovement
-from tillhook.ledger.planning import Issue, IssueLine, LotRequest, StockBook, plan_issue
-from tillhook.ledger.policy import PolicyRequest, policy_for
-from tillhook.ledger.posting import write_movements
+from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer, set_inventory
+from tillhook.ledger.models import (
+    ADJUSTMENT,
+    CUSTOMER,
+    NO_LOT,
+    SCRAP,
+    TRANSIT,
+    VENDOR,
+    Location,
+    Lot,
+    Reservation,
+    StockAlert,
+    StockDocument,
+    StockLevel,
+    StockMovement,
+    StockThreshold,
+)
+from tillhook.ledger.policy import POLICIES, PolicyRequest, policy_for
+from tillhook.ledger.posting.effects import refresh_alerts, resolve_alerts
+from tillhook.ledger.posting.items import Item, ItemKey, Items, load_items
+from tillhook.ledger.posting.lots import LotLevel, LotRequest, lots_at
+from tillhook.ledger.posting.stock import adjust, receive, transfer
+from tillhook.ledger.posting.values import (
+    Alongside,
+    AlreadyReversed,
+    Document,
+    Events,
+    InsufficientStock,
+    Issue,
+    Issued,
+    IssueLine,
+    Movement,
+    Restock,
+    RestockLine,
+    ShortLine,
+    StockLine,
+    TakenLot,
+)
+from tillhook.ledger.posting.verbs import issue, issue_many, moved_by, restate, restock, reverse, shortages
 from tillhook.ledger.queries import available_by_product, has_moved, stock_check
 from tillhook.ledger.reservations import ReserveLine, extend, release, reserve
 from tillhook.ledger.warehouses import create_warehouse
@@ -20,36 +55,64 @@ __all__ = [
     "ADJUSTMENT",
     "CUSTOMER",
     "NO_LOT",
+    "POLICIES",
     "SCRAP",
     "TRANSIT",
     "VENDOR",
+    "Alongside",
+    "AlreadyReversed",
+    "Document",
+    "Events",
     "InsufficientStock",
     "Issue",
     "IssueLine",
+    "Issued",
     "Item",
+    "ItemKey",
+    "Items",
+    "Location",
+    "Lot",
+    "LotLevel",
     "LotRequest",
+    "Movement",
     "PolicyRequest",
+    "Reservation",
     "ReserveLine",
-    "StockBook",
+    "Restock",
+    "RestockLine",
+    "ShortLine",
+    "StockAlert",
     "StockCommand",
+    "StockDocument",
+    "StockLevel",
     "StockLine",
     "StockMovement",
+    "StockThreshold",
+    "TakenLot",
     "adjust",
     "available_by_product",
     "create_warehouse",
     "extend",
     "has_moved",
+    "issue",
+    "issue_many",
     "load_items",
-    "plan_issue",
+    "lots_at",
+    "moved_by",
     "policy_for",
+    "post_adjustment",
+    "post_receipt",
+    "post_transfer",
     "receive",
     "refresh_alerts",
     "release",
     "reserve",
     "resolve_alerts",
+    "restate",
+    "restock",
+    "reverse",
     "set_inventory",
-    "stock_changed",
+    "shortages",
     "stock_check",
     "transfer",
-    "write_movements",
 ]

@@ -9,7 +9,7 @@ from tillhook.config import Settings
 from tillhook.hooks import DemoData, EventType, Invariant, Job, Permission, Route
 from tillhook.ledger import hookspecs
 from tillhook.ledger.invariants import INVARIANTS
-from tillhook.ledger.levels import sweep_expired
+from tillhook.ledger.reservations import sweep_expired
 from tillhook.ledger.routes import routes
 from tillhook.ledger.warehouses import create_warehouse, list_warehouses
 from tillhook.products import hides
@@ -78,7 +78,7 @@ def register_demo_data() -> tuple[DemoData, ...]:
 
 
 def _sweep(session: Session) -> None:
-    sweep_expired(session.connection())
+    sweep_expired(session)
 
 
 def _demo(session: Session) -> None:

@@ -8,13 +8,13 @@ from decimal import Decimal
 from sqlalchemy.orm import Session
 
 from tillhook.hooks import hookspec
-from tillhook.ledger.movements import StockMovement
-from tillhook.ledger.planning import LotRequest
 from tillhook.ledger.policy import PolicyRequest
+from tillhook.ledger.posting.lots import LotRequest
+from tillhook.ledger.posting.values import Movement
 
 
 @hookspec
-def validate_movements(session: Session, movements: Sequence[StockMovement]) -> None:
+def validate_movements(session: Session, movements: Sequence[Movement]) -> None:
     """Veto a batch of stock movements before it is written.
 
     Called: once per batch, in the poster's transaction.
@@ -27,7 +27,7 @@ def validate_movements(session: Session, movements: Sequence[StockMovement]) -> 
 
 
 @hookspec
-def movements_posted(session: Session, movements: Sequence[StockMovement]) -> None:
+def movements_posted(session: Session, movements: Sequence[Movement]) -> None:
     """Act on stock movements, whatever caused them.
 
     Called: once per batch, in the poster's transaction, movements and levels written.

@@ -97,7 +97,7 @@ class StockMovement(IdMixin, Base):
             "document_type", "document_id", "document_line", "effect", "lot_id", name="uq_stock_movement_effect"
         ),
         Index("ix_stock_movement_variant", "variant_id", "id"),
-        partial_index("ux_stock_movement_reverses", "reverses_id", where="reverses_id IS NOT NULL", unique=True),
+        partial_index("ix_stock_movement_reverses", "reverses_id", where="reverses_id IS NOT NULL"),
     )
 
 

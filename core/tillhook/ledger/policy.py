@@ -1,13 +1,12 @@
 """The stock policy: what happens when a document wants more than is available."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from sqlalchemy.orm import Session
 
 from tillhook.runtime import runtime_of, snapshot_of
 
-Policy = Literal["block", "allow", "absorb"]
+POLICIES = ("block", "allow", "absorb")
 #: ``channel`` of a rule that is meant for sales synced from offline devices.
 OFFLINE_SUFFIX = ":offline"
 
@@ -18,32 +17,30 @@ class PolicyRequest:
 
     product_id: int
     warehouse_id: int
-    channel: str
+    channel: str | None
     is_offline: bool
     default: str
 
 
 def policy_for(
-    session: Session, product_id: int, warehouse_id: int, channel: str, *, is_offline: bool, default: str
+    session: Session, product_id: int, warehouse_id: int, channel: str | None, *, is_offline: bool, default: str
 ) -> str:
     """Return the policy of the most specific rule, product before warehouse before channel, else ``default``.
 
     An offline sale has already happened: only rules that name ``<channel>:offline`` apply to it.
+
+    Raises:
+        HookError: A plugin answered what is no policy.
     """
-    runtime = runtime_of(session)
-    if runtime.hooks.implemented("resolve_stock_policy"):
-        answer = runtime.hooks.hook.resolve_stock_policy(
-            session=session,
-            request=PolicyRequest(product_id, warehouse_id, channel, is_offline, default),
-        )
+    hooks = runtime_of(session).hooks
+    if hooks.implemented("resolve_stock_policy"):
+        request = PolicyRequest(product_id, warehouse_id, channel, is_offline, default)
+        answer = hooks.resolve("resolve_stock_policy", _check, session=session, request=request)
         if answer is not None:
             return str(answer)
-    rules = snapshot_of(session).policies
-    if not rules:
-        return default
-    name = channel + OFFLINE_SUFFIX if is_offline else channel
+    name = f"{channel}{OFFLINE_SUFFIX}" if is_offline else channel
     best, best_score = default, -1
-    for rule in rules:
+    for rule in snapshot_of(session).policies:
         if rule.product_id not in (None, product_id) or rule.warehouse_id not in (None, warehouse_id):
             continue
         if rule.channel != name and (is_offline or rule.channel is not None):
@@ -52,3 +49,8 @@ def policy_for(
         if score > best_score:
             best, best_score = rule.policy, score
     return best
+
+
+def _check(answer: str) -> None:
+    if answer not in POLICIES:
+        raise ValueError(f"not one of {', '.join(POLICIES)}")

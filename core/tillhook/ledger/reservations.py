@@ -1,24 +1,28 @@
 """Promising stock before it moves.
 
 Reservation rows are the truth behind a level's ``reserved``. An expired one stops counting by itself: readers
-leave it out, and a posting that would be refused sweeps it first; the worker only tidies.
+leave it out, and postings do; the worker only tidies. What is promised is no longer available, so each promise and each
+release records ``product:inventory-updated``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeGuard
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.orm import Session
 
-from tillhook.db import format_instant, insert_rows, utc_now
+from tillhook.db import utc_now
 from tillhook.errors import Conflict
-from tillhook.ledger.items import Item, load_items
-from tillhook.ledger.levels import release_rows
 from tillhook.ledger.models import NO_LOT, Reservation
-from tillhook.ledger.movements import InsufficientStock, LevelKey, ShortLine
-from tillhook.ledger.planning import StockBook
+from tillhook.ledger.posting.effects import availability_changed
+from tillhook.ledger.posting.items import Item, load_items
+from tillhook.ledger.posting.locks import Level
+from tillhook.ledger.posting.lots import LotLevel, lots_at
+from tillhook.ledger.posting.promises import change_reserved, expired_promises, lock_available, release_rows
+from tillhook.ledger.posting.values import Document, InsufficientStock, LevelKey, ShortLine
 from tillhook.quantities import from_units, to_units
 
 
@@ -33,11 +37,10 @@ class ReserveLine:
 
 def reserve(
     session: Session,
-    *,
-    document_type: str,
-    document_id: int,
+    document: Document,
     warehouse_id: int,
     lines: Sequence[ReserveLine],
+    *,
     expires_at: datetime,
 ) -> None:
     """Reserve every line or none, until ``expires_at``; untracked goods need no promise.
@@ -46,67 +49,46 @@ def reserve(
 
     Raises:
         InsufficientStock: 409, naming every short line.
+        Conflict: 409 ``unknown-product``.
     """
-    items = [_item(session, line, warehouse_id) for line in lines]
-    book = StockBook(session)
-    lot_variants = [item.variant_id for item in items if item.tracking == "lot"]
-    book.add_lots(lot_variants, warehouse_id)
-    for item in items:
-        book.add_item(item, warehouse_id)
-    keys = [(item, warehouse_id) for item in items]
-    book.lock(keys)
-    rows, short = [], []
-    for number, (line, item) in enumerate(zip(lines, items, strict=True)):
-        if item.tracking == "none":
-            continue
-        parts, missing = _parts(book, item, warehouse_id, to_units(line.quantity))
+    found = load_items(session, ((warehouse_id, line.product_id, line.variant_id) for line in lines))
+    items = [found.find(warehouse_id, line.product_id, line.variant_id) for line in lines]
+    tracked = [(n, line, item) for n, (line, item) in enumerate(zip(lines, items, strict=True)) if _is_tracked(item)]
+    lots = lots_at(session, [item.variant_id for _, _, item in tracked if item.tracking == "lot"], warehouse_id)
+    keys = {item.variant_id: _levels_of(item, lots.get(item.variant_id, ())) for _, _, item in tracked}
+    levels = lock_available(session, (key for each in keys.values() for key in each))
+    rows: list[tuple[int, LevelKey, int]] = []
+    short: list[ShortLine] = []
+    for number, line, item in tracked:
+        parts, missing = _parts(levels, keys[item.variant_id], to_units(line.quantity))
+        rows += [(number, key, units) for key, units in parts]
         if missing:
-            short.append(
-                ShortLine(
-                    number,
-                    item.product_id,
-                    item.variant_id,
-                    item.product_name,
-                    line.quantity,
-                    line.quantity - from_units(missing),
-                )
-            )
-        for key, units in parts:
-            book.level(key).reserved += units
-            rows.append((number, key, units))
+            left = line.quantity - from_units(missing)
+            name = item.product_name
+            short.append(ShortLine(number, item.product_id, item.variant_id, name, line.quantity, left))
     if short:
         raise InsufficientStock(short)
-    _write(session, document_type, document_id, expires_at, rows)
+    _write(session, document, expires_at, rows)
 
 
-def release(session: Session, document_type: str, document_id: int, outcome: str = "released") -> int:
+def release(session: Session, document: Document, outcome: str = "released") -> int:
     """Give back what the document had reserved, and return how many reservations were open.
 
-    ``outcome`` says why: ``released``, or ``fulfilled`` when the goods move in the same transaction.
+    ``outcome`` says why. Goods that move in the same transaction need no release: ``Issue.fulfils`` does it.
     """
     ids = session.scalars(
-        select(Reservation.id)
-        .where(
-            Reservation.document_type == document_type,
-            Reservation.document_id == document_id,
-            Reservation.released_at.is_(None),
-        )
-        .order_by(Reservation.id)
+        select(Reservation.id).where(*_of(document), Reservation.released_at.is_(None)).order_by(Reservation.id)
     ).all()
-    return release_rows(session.connection(), ids, outcome)
+    return _release(session, ids, outcome)
 
 
-def extend(session: Session, document_type: str, document_id: int, expires_at: datetime) -> None:
+def extend(session: Session, document: Document, expires_at: datetime) -> None:
     """Let the document's open reservations last until ``expires_at``.
 
     Raises:
         Conflict: 409 ``reservation-expired``: one has expired already; reserve again.
     """
-    rows = session.scalars(
-        select(Reservation)
-        .where(Reservation.document_type == document_type, Reservation.document_id == document_id)
-        .with_for_update()
-    ).all()
+    rows = session.scalars(select(Reservation).where(*_of(document)).with_for_update()).all()
     now = utc_now()
     for row in rows:
         if row.released_at is not None or row.expires_at <= now:
@@ -115,69 +97,72 @@ def extend(session: Session, document_type: str, document_id: int, expires_at: d
     session.flush()
 
 
-def _item(session: Session, line: ReserveLine, warehouse_id: int) -> Item:
-    connection = session.connection()
-    if line.variant_id is not None:
-        items = load_items(connection, warehouse_id, variant_ids=[line.variant_id])
-    else:
-        items = load_items(connection, warehouse_id, product_ids=[line.product_id])
-    if not items:
+def sweep_expired(session: Session) -> int:
+    """Release expired reservations, a bounded number of them, and return how many there were."""
+    ids = [key for key, _, _ in expired_promises(session)]
+    return _release(session, ids, "expired", expired_only=True)
+
+
+def _release(session: Session, ids: Sequence[int], outcome: str, *, expired_only: bool = False) -> int:
+    released = release_rows(session, ids, outcome, expired_only=expired_only)
+    availability_changed(session, (key for _, key, _ in released))
+    return len(released)
+
+
+def _of(document: Document) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return Reservation.document_type == document.type, Reservation.document_id == document.id
+
+
+def _is_tracked(item: Item | None) -> TypeGuard[Item]:
+    if item is None:
         raise Conflict("A product on this document no longer exists.", code="unknown-product")
-    return items[0]
+    return item.tracking != "none"
 
 
-def _parts(book: StockBook, item: Item, warehouse_id: int, wanted: int) -> tuple[list[tuple[LevelKey, int]], int]:
-    """Return the levels to reserve on, and the units that are missing."""
-    keys = [LevelKey(item.variant_id, warehouse_id, NO_LOT)]
-    if item.tracking == "lot":
-        keys = [
-            lot.key
-            for lot in book.lots.get(item.variant_id, [])
-            if lot.expiry_date is None or lot.expiry_date >= utc_now().date()
-        ]
+def _levels_of(item: Item, lots: Sequence[LotLevel]) -> list[LevelKey]:
+    """Return the levels to reserve on, in order."""
+    if item.tracking != "lot":
+        return [LevelKey(item.variant_id, item.warehouse_id, NO_LOT)]
+    today = utc_now().date()
+    return [LevelKey(item.variant_id, item.warehouse_id, lot.lot_id) for lot in lots if not lot.is_expired(today)]
+
+
+def _parts(
+    levels: dict[LevelKey, Level], keys: Sequence[LevelKey], wanted: int
+) -> tuple[list[tuple[LevelKey, int]], int]:
+    """Take what a line wants from the levels; return it, and the units that are missing."""
     parts = []
     for key in keys:
-        units = min(max(book.level(key).available, 0), wanted)
+        units = min(max(levels[key].available, 0), wanted)
         if units:
+            levels[key].reserved += units
             parts.append((key, units))
             wanted -= units
     return parts, wanted
 
 
 def _write(
-    session: Session,
-    document_type: str,
-    document_id: int,
-    expires_at: datetime,
-    rows: Sequence[tuple[int, LevelKey, int]],
+    session: Session, document: Document, expires_at: datetime, rows: Sequence[tuple[int, LevelKey, int]]
 ) -> None:
-    connection = session.connection()
-    now = format_instant(utc_now())
-    insert_rows(
-        connection,
-        "reservation",
+    if not rows:
+        return
+    now = utc_now()
+    session.execute(
+        insert(Reservation),
         [
             {
                 "variant_id": key.variant_id,
                 "location_id": key.location_id,
                 "lot_id": key.lot_id,
-                "quantity": units,
-                "document_type": document_type,
-                "document_id": document_id,
+                "quantity": from_units(units),
+                "document_type": document.type,
+                "document_id": document.id,
                 "document_line": number,
                 "created_at": now,
-                "expires_at": format_instant(expires_at),
+                "expires_at": expires_at,
             }
             for number, key, units in rows
         ],
     )
-    place = "%s" if connection.dialect.name == "postgresql" else "?"
-    for _, key, units in sorted(rows, key=lambda row: row[1]):
-        connection.exec_driver_sql(
-            f"UPDATE stock_level SET reserved = reserved + {place}"
-            f" WHERE variant_id = {place} AND location_id = {place} AND lot_id = {place}",
-            (units, *key),
-        )
-
-
-__all__ = ["ReserveLine", "extend", "release", "reserve"]
+    change_reserved(session, [(key, units) for _, key, units in rows], now)
+    availability_changed(session, (key for _, key, _ in rows))

@@ -4,20 +4,26 @@ from typing import Any
 
 from sqlalchemy import select
 
-from tillhook.db import format_instant
-from tillhook.http import Call, Instant, Routes
-from tillhook.ledger import queries, warehouses
-from tillhook.ledger.documents import adjust, receive, transfer
+from tillhook.http import Call, Routes, page_of
+from tillhook.ledger import documents, inventory, queries, warehouses
 from tillhook.ledger.models import StockDocument, StockMovement
 from tillhook.ledger.schemas import (
     AdjustmentIn,
+    AlertOut,
     AlertQuery,
-    LevelQuery,
+    DocumentMovementOut,
+    InventoryQuery,
+    LevelOut,
+    MovementOut,
     MovementQuery,
     PolicyIn,
+    PolicyOut,
+    ProductInventoryOut,
+    ProductInventoryQuery,
     ReceiptIn,
     StockCheckOut,
     StockCheckQuery,
+    StockDocumentOut,
     ThresholdIn,
     TransferIn,
     WarehouseIn,
@@ -25,22 +31,16 @@ from tillhook.ledger.schemas import (
     WarehousePatch,
 )
 from tillhook.products.search import get_product
-from tillhook.quantities import format_quantity
 
 routes = Routes()
 _READ, _MANAGE = "stock:level:read", "stock:policy:manage"
 
 
-class InventoryQuery(LevelQuery):
-    as_of = Instant()
-    known_at = Instant()
-
-
-@routes.get("/warehouses", permission="stock:warehouse:read")
+@routes.get("/warehouses", permission="stock:warehouse:read", answer=page_of(WarehouseOut))
 def list_warehouses(call: Call) -> Any:
     """List the warehouses that you see."""
     rows = warehouses.list_warehouses(call.session)
-    return {"items": [warehouses.show_warehouse(row) for row in rows], "next_cursor": None}
+    return {"items": [WarehouseOut.of(row) for row in rows], "next_cursor": None}
 
 
 @routes.post(
@@ -53,7 +53,7 @@ def list_warehouses(call: Call) -> Any:
 )
 def create_warehouse(call: Call) -> Any:
     """Make a warehouse or shop."""
-    return warehouses.show_warehouse(warehouses.create_warehouse(call.session, **call.body))
+    return WarehouseOut.of(warehouses.create_warehouse(call.session, **call.body))
 
 
 @routes.patch(
@@ -65,25 +65,27 @@ def create_warehouse(call: Call) -> Any:
 )
 def change_warehouse(call: Call, warehouse_id: int) -> Any:
     """Change a warehouse, or close it."""
-    return warehouses.show_warehouse(warehouses.change_warehouse(call.session, warehouse_id, call.body))
+    return WarehouseOut.of(warehouses.change_warehouse(call.session, warehouse_id, call.body))
 
 
-@routes.get("/inventory", permission=_READ, query=InventoryQuery)
+@routes.get("/inventory", permission=_READ, query=InventoryQuery, answer=page_of(LevelOut))
 def list_inventory(call: Call) -> Any:
     """List stock by variant, warehouse and lot; with ``as_of`` or ``known_at`` as it was then."""
-    as_of, known_at = call.query.get("as_of"), call.query.get("known_at")
-    if as_of is not None or known_at is not None:
-        return {"items": queries.levels_as_of(call.session, call.query, as_of, known_at), "next_cursor": None}
-    items, cursor = queries.levels(call.session, call.query)
+    items, cursor = inventory.levels(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
-@routes.get("/inventory/{product_id:int}", permission=_READ)
+@routes.get(
+    "/inventory/{product_id:int}",
+    permission=_READ,
+    query=ProductInventoryQuery,
+    answer=ProductInventoryOut,
+    problems=(404,),
+)
 def product_inventory(call: Call, product_id: int) -> Any:
     """List one product's stock."""
     get_product(call.session, product_id)
-    query = {"product": product_id, "limit": 200, "cursor": None}
-    items, cursor = queries.levels(call.session, query)
+    items, cursor = inventory.levels(call.session, call.query | {"product": product_id})
     return {"product_id": product_id, "items": items, "next_cursor": cursor}
 
 
@@ -93,38 +95,52 @@ def stock_check(call: Call) -> Any:
     return queries.stock_check(call.session, **call.query)
 
 
-@routes.get("/inventory/movements", permission="stock:movement:read", query=MovementQuery)
+@routes.get("/inventory/movements", permission="stock:movement:read", query=MovementQuery, answer=page_of(MovementOut))
 def list_movements(call: Call) -> Any:
     """List the ledger's movements."""
     items, cursor = queries.movements(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
-@routes.get("/inventory/alerts", permission="stock:alert:read", query=AlertQuery)
+@routes.get("/inventory/alerts", permission="stock:alert:read", query=AlertQuery, answer=page_of(AlertOut))
 def list_alerts(call: Call) -> Any:
     """List low-stock alerts."""
     items, cursor = queries.alerts(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
-@routes.post("/inventory/receipts", permission="stock:receipt:post", body=ReceiptIn, status=201)
+@routes.post(
+    "/inventory/receipts", permission="stock:receipt:post", body=ReceiptIn, answer=StockDocumentOut, status=201
+)
 def post_receipt(call: Call) -> Any:
     """Take goods in from a vendor."""
-    return _show_document(call, receive(call.session, call.body))
+    return _show_document(call, documents.post_receipt(call.session, call.body))
 
 
 @routes.post(
-    "/inventory/adjustments", permission="stock:adjustment:post", body=AdjustmentIn, status=201, problems=(409,)
+    "/inventory/adjustments",
+    permission="stock:adjustment:post",
+    body=AdjustmentIn,
+    answer=StockDocumentOut,
+    status=201,
+    problems=(409,),
 )
 def post_adjustment(call: Call) -> Any:
     """Correct stock, with a reason."""
-    return _show_document(call, adjust(call.session, call.body))
+    return _show_document(call, documents.post_adjustment(call.session, call.body))
 
 
-@routes.post("/inventory/transfers", permission="stock:transfer:post", body=TransferIn, status=201, problems=(409,))
+@routes.post(
+    "/inventory/transfers",
+    permission="stock:transfer:post",
+    body=TransferIn,
+    answer=StockDocumentOut,
+    status=201,
+    problems=(409,),
+)
 def post_transfer(call: Call) -> Any:
     """Move goods between warehouses."""
-    return _show_document(call, transfer(call.session, call.body))
+    return _show_document(call, documents.post_transfer(call.session, call.body))
 
 
 @routes.put(
@@ -140,19 +156,19 @@ def set_threshold(call: Call, product_id: int) -> Any:
     return queries.stock_check(call.session, product_id, None, call.body["warehouse"])
 
 
-@routes.get("/stock-policies", permission=_MANAGE)
+@routes.get("/stock-policies", permission=_MANAGE, answer=page_of(PolicyOut))
 def list_policies(call: Call) -> Any:
     """List the rules of the stock policy."""
     rows = warehouses.list_policies(call.session)
-    return {"items": [warehouses.show_policy(row) for row in rows], "next_cursor": None}
+    return {"items": [PolicyOut.of(row) for row in rows], "next_cursor": None}
 
 
-@routes.put("/stock-policies", permission=_MANAGE, body=PolicyIn)
+@routes.put("/stock-policies", permission=_MANAGE, body=PolicyIn, answer=PolicyOut)
 def set_policy(call: Call) -> Any:
     """Say what happens when stock is short."""
     body = call.body
     row = warehouses.set_policy(call.session, body["policy"], body["product_id"], body["warehouse"], body["channel"])
-    return warehouses.show_policy(row)
+    return PolicyOut.of(row)
 
 
 @routes.delete("/stock-policies/{policy_id:int}", permission=_MANAGE, status=204, problems=(404,))
@@ -167,26 +183,4 @@ def _show_document(call: Call, document: StockDocument) -> dict[str, Any]:
         .where(StockMovement.document_type == document.kind, StockMovement.document_id == document.id)
         .order_by(StockMovement.id)
     )
-    return {
-        "id": document.id,
-        "kind": document.kind,
-        "number": document.number,
-        "warehouse": document.warehouse_id,
-        "to_warehouse": document.to_warehouse_id,
-        "reason": document.reason,
-        "occurred_at": format_instant(document.occurred_at),
-        "recorded_at": format_instant(document.recorded_at),
-        "movements": [
-            {
-                "id": row.id,
-                "line": row.document_line,
-                "product_id": row.product_id,
-                "variant_id": row.variant_id,
-                "lot_id": row.lot_id or None,
-                "quantity": format_quantity(row.quantity),
-                "source": row.source_id,
-                "destination": row.destination_id,
-            }
-            for row in rows
-        ],
-    }
+    return StockDocumentOut.of(document, movements=[DocumentMovementOut.of(row) for row in rows])

@@ -7,6 +7,7 @@ from marshmallow import post_load
 
 from tillhook.http import (
     Amount,
+    Answer,
     Choice,
     Day,
     Flag,
@@ -20,8 +21,11 @@ from tillhook.http import (
     QuerySchema,
     Schema,
     Text,
+    out,
 )
-from tillhook.ledger.documents import StockCommand, StockLine
+from tillhook.ledger.documents import StockCommand
+from tillhook.ledger.policy import POLICIES
+from tillhook.ledger.posting.values import StockLine
 from tillhook.quantities import MAX
 
 
@@ -104,13 +108,20 @@ class PolicyIn(Schema):
     product_id = Key(allow_none=True, load_default=None)
     warehouse = Key(allow_none=True, load_default=None)
     channel = Text(min=1, max=60, allow_none=True, load_default=None)
-    policy = Choice(["block", "allow", "absorb"], required=True)
+    policy = Choice(POLICIES, required=True)
 
 
-class LevelQuery(ListQuery):
+class InventoryQuery(ListQuery):
     warehouse = Key()
     product = Key()
-    ordering = Ordering(default="id")
+    as_of = Instant()
+    known_at = Instant()
+    ordering = Ordering("product_name", "on_hand", "last_updated", default="id")
+
+
+class ProductInventoryQuery(ListQuery):
+    warehouse = Key()
+    ordering = Ordering("on_hand", "last_updated", default="id")
 
 
 class StockCheckQuery(QuerySchema):
@@ -138,20 +149,117 @@ class AlertQuery(ListQuery):
     ordering = Ordering("created_at")
 
 
-class StockCheckOut(Schema):
-    product_id = Key()
-    variant_id = Key(allow_none=True)
-    warehouse_id = Key()
-    current_stock = Text(allow_none=True)
-    available = Text(allow_none=True)
-    low_stock_threshold = Text(allow_none=True)
-    is_low_stock = Flag()
-    last_updated = Text(allow_none=True)
+class WarehouseOut(Answer):
+    id = out.Key()
+    name = out.Text()
+    code = out.Text(allow_none=True)
+    address = out.Text()
+    is_active = out.Flag()
 
 
-class WarehouseOut(Schema):
-    id = Key()
-    name = Text()
-    code = Text(allow_none=True)
-    address = Text(max=500, lines=True)
-    is_active = Flag()
+class PolicyOut(Answer):
+    """A rule of the stock policy; null means any."""
+
+    id = out.Key()
+    product_id = out.Key(allow_none=True)
+    warehouse = out.Key("warehouse_id", allow_none=True)
+    channel = out.Text(allow_none=True)
+    policy = out.Text(choices=POLICIES)
+
+
+class LevelOut(Answer):
+    """What a warehouse has of one variant and lot; ``reserved`` and ``available`` only as of now."""
+
+    product_id = out.Key()
+    product_name = out.Text()
+    variant_id = out.Key(lambda row: None if row.is_default else row.variant_id, allow_none=True)
+    variant_details = out.Text()
+    warehouse_id = out.Key("location_id")
+    warehouse_name = out.Text()
+    batch_number = out.Text(allow_none=True)
+    expiry_date = out.Date(allow_none=True)
+    on_hand = out.Qty()
+    reserved = out.Qty(optional=True)
+    available = out.Qty(optional=True)
+    last_updated = out.Moment("updated_at")
+
+
+class ProductInventoryOut(Schema):
+    """One page of a product's levels."""
+
+    product_id = out.Key()
+    items = out.Many(LevelOut)
+    next_cursor = out.Text(allow_none=True)
+
+
+class StockCheckOut(Answer):
+    """What one warehouse has of a product; quantities are null for untracked products."""
+
+    product_id = out.Key()
+    variant_id = out.Key(allow_none=True)
+    warehouse_id = out.Key()
+    current_stock = out.Qty(allow_none=True)
+    available = out.Qty(allow_none=True)
+    low_stock_threshold = out.Qty(allow_none=True)
+    is_low_stock = out.Flag()
+    last_updated = out.Moment(allow_none=True)
+
+
+class MovementOut(Answer):
+    """A quantity that went from one location to another; virtual locations have negative keys."""
+
+    id = out.Key()
+    product_id = out.Key()
+    variant_id = out.Key()
+    lot_id = out.Key(lambda row: row.lot_id or None, allow_none=True)
+    quantity = out.Qty()
+    source = out.Key("source_id")
+    destination = out.Key("destination_id")
+    occurred_at = out.Moment()
+    recorded_at = out.Moment()
+    channel = out.Text(allow_none=True)
+    document_type = out.Text()
+    document_id = out.Key()
+    document_line = out.Count()
+    effect = out.Text()
+    reverses = out.Key("reverses_id", allow_none=True)
+    unit_cost = out.Money(allow_none=True, optional=True)
+
+
+class DocumentMovementOut(Answer):
+    id = out.Key()
+    line = out.Count("document_line")
+    product_id = out.Key()
+    variant_id = out.Key()
+    lot_id = out.Key(lambda row: row.lot_id or None, allow_none=True)
+    quantity = out.Qty()
+    source = out.Key("source_id")
+    destination = out.Key("destination_id")
+
+
+class StockDocumentOut(Answer):
+    """A receipt, an adjustment or a transfer, with what it moved."""
+
+    id = out.Key()
+    kind = out.Text()
+    number = out.Text()
+    warehouse = out.Key("warehouse_id")
+    to_warehouse = out.Key("to_warehouse_id", allow_none=True)
+    reason = out.Text()
+    occurred_at = out.Moment()
+    recorded_at = out.Moment()
+    movements = out.Many(DocumentMovementOut)
+
+
+class AlertOut(Answer):
+    id = out.Key()
+    product = out.Key("product_id")
+    product_name = out.Text()
+    variant = out.Key("variant_id", allow_none=True)
+    warehouse = out.Key("warehouse_id")
+    warehouse_name = out.Text()
+    current_stock = out.Qty()
+    threshold = out.Qty()
+    status = out.Text(choices=("open", "resolved"))
+    created_at = out.Moment()
+    resolved_at = out.Moment(allow_none=True)

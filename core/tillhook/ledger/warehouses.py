@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import audit, require_warehouse, warehouse_condition
 from tillhook.errors import Conflict, NotFound, ValidationFailed
-from tillhook.ledger.alerts import refresh_alerts
 from tillhook.ledger.models import Location, StockLevel, StockPolicy, StockThreshold
 from tillhook.ledger.policy import OFFLINE_SUFFIX
+from tillhook.ledger.posting.effects import refresh_alerts
+from tillhook.ledger.schemas import PolicyOut, WarehouseOut
 from tillhook.products.models import Product
 from tillhook.products.search import get_product
 from tillhook.quantities import format_quantity
@@ -38,7 +39,7 @@ def create_warehouse(session: Session, name: str, code: str | None = None, addre
     """
     warehouse = Location(kind="warehouse", name=name, code=code, address=address)
     _flush_unique(session, warehouse)
-    audit(session, "create", "warehouse", warehouse.id, after=show_warehouse(warehouse))
+    audit(session, "create", "warehouse", warehouse.id, after=WarehouseOut.of(warehouse))
     bump_epoch(session)
     return warehouse
 
@@ -55,24 +56,13 @@ def change_warehouse(session: Session, warehouse_id: int, changes: Mapping[str, 
     require_warehouse(session, warehouse_id)
     if changes.get("is_active") is False and _has_stock(session, warehouse_id):
         raise Conflict("Goods are left in this warehouse; move them first.", code="warehouse-not-empty")
-    before = show_warehouse(warehouse)
+    before = WarehouseOut.of(warehouse)
     for name, value in changes.items():
         setattr(warehouse, name, value)
     _flush_unique(session, warehouse)
-    audit(session, "update", "warehouse", warehouse_id, before=before, after=show_warehouse(warehouse))
+    audit(session, "update", "warehouse", warehouse_id, before=before, after=WarehouseOut.of(warehouse))
     bump_epoch(session)
     return warehouse
-
-
-def show_warehouse(warehouse: Location) -> dict[str, Any]:
-    """Return the API's answer for a warehouse."""
-    return {
-        "id": warehouse.id,
-        "name": warehouse.name,
-        "code": warehouse.code,
-        "address": warehouse.address,
-        "is_active": warehouse.is_active,
-    }
 
 
 def set_threshold(session: Session, product_id: int, warehouse_id: int, threshold: Any) -> None:
@@ -124,20 +114,16 @@ def set_policy(
     channels = runtime_of(session).registry.channels
     if channel is not None and channel.removesuffix(OFFLINE_SUFFIX) not in channels:
         raise ValidationFailed.at("channel", "There is no such channel.", code="unknown-channel")
-    row = session.scalar(
-        select(StockPolicy).where(
-            StockPolicy.product_id.is_(None) if product_id is None else StockPolicy.product_id == product_id,
-            StockPolicy.warehouse_id.is_(None) if warehouse_id is None else StockPolicy.warehouse_id == warehouse_id,
-            StockPolicy.channel.is_(None) if channel is None else StockPolicy.channel == channel,
-        )
-    )
-    before = None if row is None else show_policy(row)
+    # SQLAlchemy makes IS NULL of a comparison with None.
+    rule = (StockPolicy.product_id == product_id, StockPolicy.warehouse_id == warehouse_id)
+    row = session.scalar(select(StockPolicy).where(*rule, StockPolicy.channel == channel))
+    before = None if row is None else PolicyOut.of(row)
     if row is None:
         row = StockPolicy(product_id=product_id, warehouse_id=warehouse_id, channel=channel)
         session.add(row)
     row.policy = policy
     session.flush()
-    audit(session, "update", "stock_policy", row.id, before=before, after=show_policy(row))
+    audit(session, "update", "stock_policy", row.id, before=before, after=PolicyOut.of(row))
     bump_epoch(session)
     return row
 
@@ -151,21 +137,10 @@ def delete_policy(session: Session, policy_id: int) -> None:
     row = session.get(StockPolicy, policy_id)
     if row is None:
         raise NotFound("There is no such rule.")
-    audit(session, "delete", "stock_policy", row.id, before=show_policy(row))
+    audit(session, "delete", "stock_policy", row.id, before=PolicyOut.of(row))
     session.delete(row)
     session.flush()
     bump_epoch(session)
-
-
-def show_policy(row: StockPolicy) -> dict[str, Any]:
-    """Return the API's answer for a rule."""
-    return {
-        "id": row.id,
-        "product_id": row.product_id,
-        "warehouse": row.warehouse_id,
-        "channel": row.channel,
-        "policy": row.policy,
-    }
 
 
 def _has_stock(session: Session, warehouse_id: int) -> bool:

@@ -215,6 +215,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("currency", sa.Text(), nullable=False),
+        sa.Column("currency_places", sa.Integer(), nullable=False),
         sa.Column("tax_rounding", sa.Text(), nullable=False),
         sa.Column("subtotal", sa.BigInteger(), nullable=False),
         sa.Column("tax_amount", sa.BigInteger(), nullable=False),
@@ -870,9 +871,9 @@ def upgrade() -> None:
     with op.batch_alter_table("stock_movement", schema=None) as batch_op:
         batch_op.create_index("ix_stock_movement_variant", ["variant_id", "id"], unique=False)
         batch_op.create_index(
-            "ux_stock_movement_reverses",
+            "ix_stock_movement_reverses",
             ["reverses_id"],
-            unique=True,
+            unique=False,
             postgresql_where=sa.text("reverses_id IS NOT NULL"),
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )
@@ -909,7 +910,7 @@ def _fixed_rows() -> None:
 def downgrade() -> None:
     with op.batch_alter_table("stock_movement", schema=None) as batch_op:
         batch_op.drop_index(
-            "ux_stock_movement_reverses",
+            "ix_stock_movement_reverses",
             postgresql_where=sa.text("reverses_id IS NOT NULL"),
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )

@@ -1,7 +1,7 @@
 """The sales journal: the one path by which any channel sells, returns or cancels."""
 
 from tillhook.sales.analytics import day_start
-from tillhook.sales.batch import Outcome, default_warehouse
+from tillhook.sales.answers import PaymentOut, QuoteOut, SaleItemOut, SaleOut
 from tillhook.sales.calendar import business_day
 from tillhook.sales.commands import (
     MAX_NUMBER,
@@ -14,14 +14,16 @@ from tillhook.sales.commands import (
     Tender,
     fingerprint,
 )
-from tillhook.sales.devices import missing_numbers
-from tillhook.sales.drafts import DraftLine, PostedSale, PriceRequest, SaleDraft, TaxRequest
-from tillhook.sales.journal import post_sale, post_sales
+from tillhook.sales.drafts import DraftLine, Payment, PostedSale, PriceRequest, SaleDraft, TaxRequest
+from tillhook.sales.models import Sale, SaleDevice, SaleDeviceGap, SaleException, SaleLine, SalePayment
+from tillhook.sales.offline import missing_numbers, post_sale, post_sales
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.posting import Quote, QuoteLine, default_warehouse, quote
 from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
-from tillhook.sales.returning import lock_family
-from tillhook.sales.reversals import cancel_sale, return_goods
-from tillhook.sales.routes import by_device, sale_reply
-from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, SaleOut, TenderIn
+from tillhook.sales.returns import cancel_sale, lock_family, return_goods
+from tillhook.sales.routes import sale_reply
+from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, TenderIn
+from tillhook.sales.sender import by_device, device_of
 
 __all__ = [
     "MAX_LINES",
@@ -31,16 +33,28 @@ __all__ = [
     "DraftLine",
     "ExternalId",
     "Outcome",
+    "Payment",
+    "PaymentOut",
     "PostedSale",
     "PriceRequest",
+    "Quote",
+    "QuoteLine",
+    "QuoteOut",
     "ReturnCommand",
     "ReturnItem",
+    "Sale",
     "SaleCommand",
+    "SaleDevice",
+    "SaleDeviceGap",
     "SaleDraft",
+    "SaleException",
     "SaleIn",
     "SaleItem",
     "SaleItemIn",
+    "SaleItemOut",
+    "SaleLine",
     "SaleOut",
+    "SalePayment",
     "SaleReturn",
     "TaxRequest",
     "Tender",
@@ -50,6 +64,7 @@ __all__ = [
     "cancel_sale",
     "day_start",
     "default_warehouse",
+    "device_of",
     "find_repeated",
     "fingerprint",
     "get_sale",
@@ -57,6 +72,7 @@ __all__ = [
     "missing_numbers",
     "post_sale",
     "post_sales",
+    "quote",
     "return_goods",
     "sale_reply",
     "sales_by_id",

@@ -1,18 +1,16 @@
-"""A sale on its way into the journal: what hooks see before and after posting."""
+"""A sale on its way into the journal: what hooks see before and after posting. Nothing in it can be changed."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tillhook.hooks import Channel
-from tillhook.ledger.items import Item
-from tillhook.ledger.movements import Plan
-from tillhook.sales.commands import SaleCommand, SaleItem
-from tillhook.sales.totals import DocumentTotals
-
-if TYPE_CHECKING:
-    from tillhook.sales.returning import Returned
+from tillhook.ledger import Item
+from tillhook.quantities import ZERO
+from tillhook.sales.commands import ReturnItem, SaleCommand, SaleItem
+from tillhook.sales.totals import DocumentTotals, LineTotals
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ class TaxRequest:
     at: datetime
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class DraftLine:
     """A line with its price and tax found. Prices are money per stock unit."""
 
@@ -58,18 +56,88 @@ class DraftLine:
     tax_id: int | None
     tax_rate: Decimal
     tax_inclusive: bool
-    flags: list[str] = field(default_factory=list)
+    flags: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """A tender of a draft: ``amount`` is handed over and ``change`` given back; money that goes back is negative."""
+
+    method: str
+    amount: Decimal
+    change: Decimal
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A document of which goods come back: what was sold, and what came back before.
+
+    ``sale`` and ``lines`` are rows of the tables of :class:`Sale` and :class:`SaleLine`. ``came_back`` is by line key:
+    quantity and amounts, positive. ``root_id`` is the first sale of all that hangs together with it.
+    """
+
+    sale: Any
+    root_id: int
+    lines: tuple[Any, ...]
+    came_back: Mapping[int, tuple[Decimal, LineTotals]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the shop still has of the money for a sale, all of it zero or more.
+
+    Cash is counted twice: the money itself, and the exact amounts that it was rounded from. Returns are capped by the
+    exact ones, so that every part of a sale can come back whatever its rounding. ``by_method`` has net amounts by
+    tender, in the order in which they were first used.
+    """
+
+    by_method: Mapping[str, Decimal]
+    cash_in: Decimal
+    cash_in_exact: Decimal
+    cash_back: Decimal
+    cash_back_exact: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnedLine:
+    """A part of a line that comes back; ``line`` is the row of what was sold, amounts are positive."""
+
+    line: Any
+    item: ReturnItem
+    amounts: LineTotals
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """Goods that come back of an origin, in one document; amounts positive.
+
+    ``cut`` says, for a person, what was asked for beyond what was left.
+    """
+
+    origin: Origin
+    lines: tuple[ReturnedLine, ...]
+    totals: DocumentTotals
+    kept: Kept
+    reason: str = ""
+    cut: tuple[str, ...] = ()
+
+    def flagged(self, flag: str) -> "Returned":
+        """Return it with every line marked."""
+        return replace(self, lines=tuple(replace(line, flags=(*line.flags, flag)) for line in self.lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SaleDraft:
     """A sale priced and totalled, not yet written.
 
     ``kind`` is ``sale``, or ``exchange`` for one in which goods come back too: those are in ``returned``, while
     ``lines`` and the lines of ``totals`` are what is sold. The other amounts of ``totals`` are net, and negative when
-    more comes back than goes out.
+    more comes back than goes out. ``command`` is without the body that it was read from.
     """
 
+    id: int
     command: SaleCommand
     channel: Channel
     warehouse_id: int
@@ -78,19 +146,15 @@ class SaleDraft:
     is_offline: bool
     recorded_at: datetime
     sale_date: datetime
-    lines: list[DraftLine]
+    clock_suspect: bool
+    lines: tuple[DraftLine, ...]
     totals: DocumentTotals
-    payments: list[dict[str, Any]] = field(default_factory=list)
+    returned: Returned | None = None
+    #: Empty while methods of payment are asked.
+    payments: tuple[Payment, ...] = ()
     #: What rounding to coins that exist adds to the total, or takes off it.
-    cash_rounding: Decimal = Decimal(0)
-    change_due: Decimal = Decimal(0)
-    fingerprint: str | None = None
-    body_digest: str | None = None
-    position: int = 0
-    id: int = 0
-    plan: Plan = field(default_factory=Plan)
-    clock_suspect: bool = False
-    returned: "Returned | None" = None
+    cash_rounding: Decimal = ZERO
+    change_due: Decimal = ZERO
 
     @property
     def kind(self) -> str:
@@ -102,7 +166,7 @@ class PostedSale:
     """A document of the journal as hooks see it after posting.
 
     ``kind`` is ``sale``, ``return``, ``exchange`` or ``cancellation``; quantities and amounts of what comes back are
-    negative, and so is a payment for money that goes back. ``sale`` has the keys of the API's answer.
+    negative, and so is a payment for money that goes back. ``sale`` has the keys of the API's answer, lists as tuples.
     """
 
     id: int
@@ -114,4 +178,4 @@ class PostedSale:
     total_amount: Decimal
     origin_id: int | None
     payments: tuple[tuple[str, Decimal], ...]
-    sale: dict[str, Any]
+    sale: Mapping[str, Any]

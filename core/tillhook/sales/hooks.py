@@ -8,13 +8,15 @@ from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration
+from tillhook.hooks import EventType, Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration
 from tillhook.quantities import round_half_up
 from tillhook.sales import hookspecs
+from tillhook.sales.events import EVENTS
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.models import SaleLine
+from tillhook.sales.offline import post_waiting
+from tillhook.sales.offline.routes import routes as offline_routes
 from tillhook.sales.routes import routes
-from tillhook.sales.waiting import post_waiting
 
 _SELLERS = ("supplier", "cashier")
 
@@ -26,7 +28,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return routes.all()
+    return routes.all() + offline_routes.all()
 
 
 @hookimpl
@@ -80,6 +82,11 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             check=_check_step,
         ),
     )
+
+
+@hookimpl
+def register_events() -> tuple[EventType, ...]:
+    return EVENTS
 
 
 @hookimpl

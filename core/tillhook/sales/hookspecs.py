@@ -2,7 +2,7 @@
 
 # mypy: disable-error-code="empty-body"
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +13,14 @@ from tillhook.sales.drafts import PostedSale, PriceRequest, SaleDraft, TaxReques
 
 
 @hookspec
-def validate_sale(session: Session, draft: SaleDraft) -> None:
+def validate_sale(session: Session, draft: SaleDraft, earlier: tuple[SaleDraft, ...]) -> None:
     """Veto a sale before it is written.
 
     Called: once per sale, in its transaction, prices, taxes and totals already worked out.
     Args:
-        draft: The sale as it would be posted; read only.
+        draft: The sale as it would be posted; nothing in it can be changed.
+        earlier: Sales before it in the same batch that nobody has vetoed and that are not in the database yet; what
+            is short of stock may still be refused. Those before them are there to be read.
     Raises:
         DomainError: Refuses the sale; reaches the client as problem+json.
     Since: 0.1
@@ -26,13 +28,13 @@ def validate_sale(session: Session, draft: SaleDraft) -> None:
 
 
 @hookspec
-def sales_writing(session: Session, drafts: Sequence[SaleDraft]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def sales_writing(session: Session, drafts: tuple[SaleDraft, ...]) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """Return rows of the plugin's own tables that belong to sales, to go in by the statement that writes the sales.
 
     Called: once per batch of sales, priced, settled and planned, just before they are written; no level is locked
         yet, and what is written this way costs no round trip while one is. Not for returns and cancellations.
     Args:
-        drafts: With their keys in ``id``; read only.
+        drafts: With their keys in ``id``; nothing in them can be changed.
     Returns: table and row by column name: integers in units of 1/10,000 for amounts, instants as text. All rows
         of one table have the same columns.
     Since: 0.1
@@ -40,7 +42,7 @@ def sales_writing(session: Session, drafts: Sequence[SaleDraft]) -> Iterable[tup
 
 
 @hookspec
-def sales_posted(session: Session, sales: Sequence[PostedSale]) -> None:
+def sales_posted(session: Session, sales: tuple[PostedSale, ...]) -> None:
     """Act on new sales and exchanges.
 
     Called: once per transaction that posts sales (a synced batch posts many), after their movements.

@@ -3,10 +3,11 @@
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import exists, func, or_
+from sqlalchemy import exists, or_
 from sqlalchemy.orm import Session, aliased
 
 from tillhook.access import require_warehouse
+from tillhook.db import fold, folded
 from tillhook.http import page
 from tillhook.sales.analytics import day_start
 from tillhook.sales.models import Sale, SalePayment
@@ -49,6 +50,5 @@ def list_sales(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, 
 
 
 def _matches(search: str) -> Any:
-    term = search.lower()
     columns = (Sale.sale_number, Sale.customer_name, Sale.customer_phone)
-    return or_(*(func.lower(column).contains(term, autoescape=True) for column in columns))
+    return or_(*(folded(column).contains(fold(search), autoescape=True) for column in columns))

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tillhook.db import Base, IdMixin, exact_checks, partial_index, utc_now
@@ -18,6 +18,7 @@ class Sale(IdMixin, Base):
     """One document of the journal: a sale, a return, an exchange or a cancellation.
 
     What is paid is ``total_amount + cash_rounding``. ``device_number`` is the device's own running number.
+    ``currency_places`` and ``tax_rounding`` are those by which its amounts were rounded.
     """
 
     __tablename__ = "sale"
@@ -46,6 +47,7 @@ class Sale(IdMixin, Base):
     created_at: Mapped[datetime]
     synced_at: Mapped[datetime | None]
     currency: Mapped[str]
+    currency_places: Mapped[int] = mapped_column(Integer)
     tax_rounding: Mapped[str]
     subtotal: Mapped[Decimal]
     tax_amount: Mapped[Decimal]

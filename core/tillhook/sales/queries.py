@@ -11,9 +11,9 @@ from tillhook.access import sees_all_sales, visible_warehouses
 from tillhook.db import Json
 from tillhook.errors import NotFound
 from tillhook.runtime import actor_of, snapshot_of
+from tillhook.sales.answers import Row, show_sale
 from tillhook.sales.commands import body_digest
 from tillhook.sales.models import Sale
-from tillhook.sales.rows import Row, show_sale
 
 # Plain rows instead of mapped objects: they have the shape that a new sale's rows have.
 _SALES = "SELECT * FROM sale WHERE id {among}"
@@ -92,14 +92,23 @@ def visible_sales(session: Session) -> Select[Sale]:
     return query
 
 
+def require_visible(session: Session, sale_id: int) -> None:
+    """Refuse a document that the actor may not see, as if it were not there.
+
+    Raises:
+        NotFound: 404 ``unknown-sale``.
+    """
+    if session.scalar(visible_sales(session).where(Sale.id == sale_id).with_only_columns(Sale.id)) is None:
+        raise NotFound("There is no such sale.", code="unknown-sale")
+
+
 def get_sale(session: Session, sale_id: int) -> dict[str, Any]:
     """Return one document.
 
     Raises:
         NotFound: 404: there is none, or the actor may not see it.
     """
-    if session.scalar(visible_sales(session).where(Sale.id == sale_id).with_only_columns(Sale.id)) is None:
-        raise NotFound("There is no such sale.", code="unknown-sale")
+    require_visible(session, sale_id)
     return sales_by_id(session, [sale_id])[sale_id]
 
 

@@ -1,50 +1,204 @@
-"""Rows of the journal as the database keeps them, and as the API shows them.
+"""Rows of the journal as they are written, and what a document copies of the one that it takes back.
 
-A row is a dict by column name: amounts and quantities in units of 1/10,000, instants as text of the API. The same
-functions show a sale that was just posted and one read back.
+A row is a dict by column name: amounts and quantities in units of 1/10,000, instants and days as text.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 
-from tillhook.db import as_instant, format_instant
-from tillhook.quantities import SCALE, to_units
-from tillhook.sales.drafts import SaleDraft
+from sqlalchemy.exc import IntegrityError
 
-#: By column name; a SQLAlchemy row's mapping would take a column as well.
-Row = Mapping[Any, Any]
+from tillhook.db import RetryTransaction, format_instant
+from tillhook.ledger import TakenLot
+from tillhook.quantities import to_units
+from tillhook.sales.drafts import DraftLine, Payment, Returned, SaleDraft
+
 #: What stands between a channel's prefix and the day in the numbers of a kind of document.
 NUMBER_MARKS = {"sale": "", "return": "R", "exchange": "X", "cancellation": "C"}
+#: What a document that takes a sale back has in common with it.
+SALE_COPIES = (
+    "channel",
+    "warehouse_id",
+    "customer_id",
+    "customer_name",
+    "customer_phone",
+    "customer_email",
+    "currency",
+    "tax_rounding",
+)
+#: What a line that comes back has in common with the line that was sold.
+LINE_COPIES = (
+    "product_id",
+    "variant_id",
+    "product_name",
+    "variant_details",
+    "unit_price",
+    "catalogue_price",
+    "discount_per_item",
+    "tax_id",
+    "tax_rate",
+    "tax_inclusive",
+    "batch_number",
+    "expiry_date",
+)
 
 
-def money(units: int) -> str:
-    """Return an amount with two digits after the point, more only where they are needed."""
-    sign = "-" if units < 0 else ""
-    whole, rest = divmod(abs(units), SCALE)
-    if rest % 100 == 0:
-        return f"{sign}{whole}.{rest // 100:02d}"
-    return f"{sign}{whole}.{rest:04d}".rstrip("0")
+class DocumentRows(NamedTuple):
+    """A document as it is written: its rows of ``sale``, ``sale_line`` and ``sale_payment``."""
+
+    sale: dict[str, Any]
+    lines: list[dict[str, Any]]
+    payments: list[dict[str, Any]]
 
 
-def quantity(units: int) -> str:
-    """Return a quantity without trailing zeros."""
-    sign = "-" if units < 0 else ""
-    whole, rest = divmod(abs(units), SCALE)
-    return f"{sign}{whole}.{rest:04d}".rstrip("0") if rest else f"{sign}{whole}"
+def tables_of(documents: Collection[DocumentRows]) -> dict[str, list[Any]]:
+    """Return all rows of documents by table, in the order in which they are written."""
+    return {
+        "sale": [document.sale for document in documents],
+        "sale_line": [line for document in documents for line in document.lines],
+        "sale_payment": [payment for document in documents for payment in document.payments],
+    }
 
 
-def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_rounding: str) -> dict[str, Any]:
+@contextmanager
+def again_when_taken() -> Iterator[None]:
+    """Run the transaction again when somebody posted the same external id since we looked; then it is found."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "external_id" in str(error.orig):
+            raise RetryTransaction from error
+        raise
+
+
+def document_rows(
+    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, Sequence[TakenLot]], **more: Any
+) -> DocumentRows:
+    """Return the draft's rows; ``lots`` says what lines take, by number, ``more`` further columns of ``sale``."""
+    lines = _line_rows(draft, line_ids, lots)
+    if draft.returned is not None:
+        first = len(lines)
+        back = returned_rows(draft.returned, draft.id, first)
+        # Of what was not left, keys remain.
+        rows = [{"id": key} | row for key, row in zip(line_ids[first:], back, strict=False)]
+        # The rows of one statement have their columns in one order.
+        lines += [{name: row[name] for name in lines[0]} for row in rows] if lines else rows
+    return DocumentRows(_sale_row(draft, **more), lines, payment_rows(draft.id, draft.payments))
+
+
+def returned_rows(returned: Returned, document_id: int, first_number: int) -> list[dict[str, Any]]:
+    """Return the rows of ``sale_line`` of what comes back, without keys, numbered from ``first_number`` on."""
+    return [
+        _copy(each.line, LINE_COPIES)
+        | {
+            "sale_id": document_id,
+            "line_number": number,
+            "origin_line_id": each.line.id,
+            "quantity": -to_units(each.item.quantity),
+            "discount_share": -to_units(each.amounts.discount_share),
+            "tax_amount": -to_units(each.amounts.tax_amount),
+            "total_price": -to_units(each.amounts.total_price),
+            "restock": "restock" if each.item.restock else "scrap",
+            "flags": list(each.flags) or None,
+        }
+        for number, each in enumerate(returned.lines, first_number)
+    ]
+
+
+def reversed_row(line: Any, document_id: int) -> dict[str, Any]:
+    """Return the row of ``sale_line`` by which a cancellation takes back a whole line."""
+    return _copy(line, LINE_COPIES) | {
+        "sale_id": document_id,
+        "line_number": line.line_number,
+        "origin_line_id": line.id,
+        "quantity": -to_units(line.quantity),
+        "discount_share": -to_units(line.discount_share),
+        "tax_amount": -to_units(line.tax_amount),
+        "total_price": -to_units(line.total_price),
+        "restock": None,
+        "flags": None,
+    }
+
+
+def taken_back_row(sale: Any, kind: str, **columns: Any) -> dict[str, Any]:
+    """Return the row of ``sale`` of a document that takes ``sale`` back; ``columns`` are its own."""
+    return _copy(sale, SALE_COPIES) | {
+        "kind": kind,
+        "origin_id": sale.id,
+        "external_id": None,
+        "fingerprint": None,
+        "body_digest": None,
+        "device_number": None,
+        "is_offline": False,
+        "client_timestamp": None,
+        "clock_suspect": False,
+        "synced_at": None,
+        "change_due": 0,
+        "notes": "",
+        **columns,
+    }
+
+
+def payment_rows(document_id: int, payments: Iterable[Payment]) -> list[dict[str, Any]]:
+    """Return the rows of ``sale_payment``."""
+    return [
+        {
+            "sale_id": document_id,
+            "method": payment.method,
+            "amount": to_units(payment.amount),
+            "change": to_units(payment.change),
+            "reference": payment.reference,
+        }
+        for payment in payments
+    ]
+
+
+def _copy(row: Any, columns: Iterable[str]) -> dict[str, Any]:
+    return {column: _as_written(getattr(row, column)) for column in columns}
+
+
+def _as_written(value: Any) -> Any:
+    """Return a column's value as inserts take it: amounts in units, moments and days as text."""
+    if isinstance(value, Decimal):
+        return to_units(value)
+    if isinstance(value, datetime):
+        return format_instant(value)
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _lot_of(line: DraftLine, lots: Sequence[TakenLot]) -> tuple[str | None, str | None]:
+    """Return the lots' batch numbers and their earliest expiry; what was asked for where none are known."""
+    batch, expiry = line.asked.batch_number, line.asked.expiry_date
+    if lots:
+        batch = ", ".join(lot.batch_number for lot in lots)
+        expiry = min((lot.expiry_date for lot in lots if lot.expiry_date is not None), default=None)
+    return batch, None if expiry is None else expiry.isoformat()
+
+
+def _sale_row(
+    draft: SaleDraft,
+    *,
+    number: str,
+    request_id: str,
+    currency: str,
+    currency_places: int,
+    tax_rounding: str,
+    fingerprint: str | None,
+    body_digest: str | None,
+) -> dict[str, Any]:
     """Return the draft's row of ``sale``."""
     command, totals = draft.command, draft.totals
     recorded = format_instant(draft.recorded_at)
     return {
         "id": draft.id,
         "kind": draft.kind,
-        "origin_id": draft.returned.origin.id if draft.returned else None,
+        "origin_id": draft.returned.origin.sale.id if draft.returned else None,
         "external_id": command.external_id,
-        "fingerprint": draft.fingerprint,
-        "body_digest": draft.body_digest,
+        "fingerprint": fingerprint,
+        "body_digest": body_digest,
         "sale_number": number,
         "channel": command.channel,
         "warehouse_id": draft.warehouse_id,
@@ -63,6 +217,7 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
         "created_at": recorded,
         "synced_at": recorded if draft.is_offline else None,
         "currency": currency,
+        "currency_places": currency_places,
         "tax_rounding": tax_rounding,
         "subtotal": to_units(totals.subtotal),
         "tax_amount": to_units(totals.tax_amount),
@@ -76,15 +231,14 @@ def sale_row(draft: SaleDraft, number: str, request_id: str, currency: str, tax_
     }
 
 
-def line_rows(
-    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, tuple[str, str | None]]
+def _line_rows(
+    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, Sequence[TakenLot]]
 ) -> list[dict[str, Any]]:
-    """Return the rows of ``sale_line`` of what the draft sells; ``lots`` says batch and expiry by line number."""
+    """Return the rows of ``sale_line`` of what the draft sells."""
     rows = []
     # Keys beyond the lines are for what comes back.
     for line, total, line_id in zip(draft.lines, draft.totals.lines, line_ids, strict=False):
-        asked = line.asked
-        batch, expiry = lots.get(line.number, (asked.batch_number, asked.expiry_date and asked.expiry_date.isoformat()))
+        batch, expiry = _lot_of(line, lots.get(line.number, ()))
         rows.append(
             {
                 "id": line_id,
@@ -108,128 +262,7 @@ def line_rows(
                 "batch_number": batch,
                 "expiry_date": expiry,
                 "restock": None,
-                "flags": line.flags or None,
+                "flags": list(line.flags) or None,
             }
         )
     return rows
-
-
-def payment_rows(draft: SaleDraft) -> list[dict[str, Any]]:
-    """Return the draft's rows of ``sale_payment``."""
-    return [
-        {
-            "sale_id": draft.id,
-            "method": payment["method"],
-            "amount": to_units(payment["amount"]),
-            "change": to_units(payment["change"]),
-            "reference": payment["reference"],
-        }
-        for payment in draft.payments
-    ]
-
-
-def show_sale(
-    row: Row,
-    lines: Iterable[Row],
-    payments: Iterable[Row],
-    *,
-    warehouse_name: str,
-    default_variants: frozenset[int] | set[int],
-    cancelled_reason: str | None = None,
-    returned: Mapping[int, int] | None = None,
-) -> dict[str, Any]:
-    """Return the answer of the API for one document.
-
-    Args:
-        default_variants: Variants that the API does not show, because they stand for the product itself.
-        cancelled_reason: ``None`` for a sale that stands.
-        returned: Returned units by line key.
-    """
-    tenders = list(payments)
-    return {
-        "id": row["id"],
-        "kind": row["kind"],
-        "origin": row["origin_id"],
-        "external_id": row["external_id"],
-        "sale_number": row["sale_number"],
-        "channel": row["channel"],
-        "seller": row["seller_id"],
-        "seller_name": row["seller_name"],
-        "warehouse": row["warehouse_id"],
-        "warehouse_name": warehouse_name,
-        "customer_id": row["customer_id"],
-        "customer_name": row["customer_name"],
-        "customer_phone": row["customer_phone"],
-        "customer_email": row["customer_email"],
-        "currency": row["currency"],
-        "subtotal": money(row["subtotal"]),
-        "tax_amount": money(row["tax_amount"]),
-        "discount_amount": money(row["discount_amount"]),
-        "total_amount": money(row["total_amount"]),
-        "cash_rounding": money(row["cash_rounding"]),
-        "amount_due": money(row["total_amount"] + row["cash_rounding"]),
-        "payment_method": _method(tenders),
-        "payment_reference": tenders[0]["reference"] if len(tenders) == 1 else "",
-        "payments": [
-            {
-                "method": tender["method"],
-                "amount": money(tender["amount"]),
-                "change": money(tender["change"]),
-                "reference": tender["reference"],
-            }
-            for tender in tenders
-        ],
-        "change_due": money(row["change_due"]),
-        "source_device": row["source_device"],
-        "device_number": row["device_number"],
-        "is_offline": bool(row["is_offline"]),
-        "clock_suspect": bool(row["clock_suspect"]),
-        "client_timestamp": _instant(row["client_timestamp"]),
-        "sale_date": _instant(row["sale_date"]),
-        "created_at": _instant(row["created_at"]),
-        "synced_at": _instant(row["synced_at"]),
-        "notes": row["notes"],
-        "reason": row["reason"],
-        "is_cancelled": cancelled_reason is not None,
-        "cancelled_reason": cancelled_reason,
-        "items": [_show_line(line, default_variants, returned or {}) for line in lines],
-    }
-
-
-def _show_line(line: Row, default_variants: frozenset[int] | set[int], returned: Mapping[int, int]) -> dict[str, Any]:
-    variant_id = line["variant_id"]
-    expiry = line["expiry_date"]
-    return {
-        "id": line["id"],
-        "product": line["product_id"],
-        "product_name": line["product_name"],
-        "variant": None if variant_id in default_variants else variant_id,
-        "variant_details": line["variant_details"],
-        "quantity": quantity(line["quantity"]),
-        "unit_price": money(line["unit_price"]),
-        "discount_per_item": money(line["discount_per_item"]),
-        "discount_share": money(line["discount_share"]),
-        "tax_rate": quantity(line["tax_rate"]),
-        "tax_inclusive": bool(line["tax_inclusive"]),
-        "tax_amount": money(line["tax_amount"]),
-        "total_price": money(line["total_price"]),
-        "batch_number": line["batch_number"],
-        "expiry_date": expiry.isoformat() if isinstance(expiry, date) else expiry,
-        "returned_quantity": quantity(returned.get(line["id"], 0)),
-        "origin_line": line["origin_line_id"],
-        "restock": None if line["restock"] is None else line["restock"] == "restock",
-        "flags": line["flags"] or [],
-    }
-
-
-def _method(tenders: Sequence[Row]) -> str | None:
-    methods = {tender["method"] for tender in tenders}
-    if not methods:
-        return None
-    return methods.pop() if len(methods) == 1 else "split"
-
-
-def _instant(value: datetime | str | None) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return format_instant(as_instant(value))

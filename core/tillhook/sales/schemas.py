@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validates_schema
-from marshmallow.validate import OneOf
+from marshmallow import ValidationError, post_load, validates_schema
 
 from tillhook.catalogue.schemas import InlineProductIn
 from tillhook.http import (
@@ -252,86 +251,3 @@ class AnalyticsQuery(QuerySchema):
     start_date = Day()
     end_date = Day()
     period = Choice(["daily", "weekly", "monthly"], load_default="daily")
-
-
-class SaleItemOut(Schema):
-    """A line; ``variant`` is null for a product that is sold without naming one."""
-
-    id = fields.Integer()
-    product = fields.Integer()
-    product_name = fields.String()
-    variant = fields.Integer(allow_none=True)
-    variant_details = fields.String()
-    quantity = fields.String()
-    unit_price = fields.String()
-    discount_per_item = fields.String()
-    discount_share = fields.String()
-    tax_rate = fields.String()
-    tax_inclusive = fields.Boolean()
-    tax_amount = fields.String()
-    total_price = fields.String()
-    batch_number = fields.String(allow_none=True)
-    expiry_date = fields.String(allow_none=True)
-    returned_quantity = fields.String()
-    origin_line = fields.Integer(allow_none=True)
-    restock = fields.Boolean(allow_none=True)
-    flags = fields.List(fields.String())
-
-
-class PaymentOut(Schema):
-    """A tender; ``amount`` is what was handed over, ``change`` what was given back."""
-
-    method = fields.String()
-    amount = fields.String()
-    change = fields.String()
-    reference = fields.String()
-
-
-class SaleOut(Schema):
-    """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back."""
-
-    id = fields.Integer()
-    kind = fields.String(validate=OneOf(["sale", "return", "exchange", "cancellation"]))
-    origin = fields.Integer(allow_none=True)
-    external_id = fields.String(allow_none=True)
-    sale_number = fields.String()
-    channel = fields.String()
-    seller = fields.Integer(allow_none=True)
-    seller_name = fields.String()
-    warehouse = fields.Integer()
-    warehouse_name = fields.String()
-    customer_id = fields.Integer(allow_none=True)
-    customer_name = fields.String()
-    customer_phone = fields.String()
-    customer_email = fields.String()
-    currency = fields.String()
-    subtotal = fields.String()
-    tax_amount = fields.String()
-    discount_amount = fields.String()
-    total_amount = fields.String()
-    cash_rounding = fields.String()
-    amount_due = fields.String()
-    payment_method = fields.String(allow_none=True)
-    payment_reference = fields.String()
-    payments = fields.List(fields.Nested(PaymentOut))
-    change_due = fields.String()
-    source_device = fields.String()
-    device_number = fields.Integer(allow_none=True)
-    is_offline = fields.Boolean()
-    clock_suspect = fields.Boolean()
-    client_timestamp = fields.String(allow_none=True)
-    sale_date = fields.String()
-    created_at = fields.String()
-    synced_at = fields.String(allow_none=True)
-    notes = fields.String()
-    reason = fields.String()
-    is_cancelled = fields.Boolean()
-    cancelled_reason = fields.String(allow_none=True)
-    items = fields.List(fields.Nested(SaleItemOut))
-
-
-class SalesOut(Schema):
-    """A page of documents of the journal."""
-
-    items = fields.List(fields.Nested(SaleOut))
-    next_cursor = fields.String(allow_none=True)

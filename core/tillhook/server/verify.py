@@ -14,6 +14,7 @@ def verify(runtime: Runtime) -> Iterator[tuple[str, list[Difference]]]:
     All see one and the same state of the database, while others go on writing.
     """
     with runtime.database.connect() as connection:
+        connection.execution_options(runtime=runtime)
         if runtime.database.is_postgresql:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
             connection.execute(text("SET LOCAL statement_timeout = 0"))

@@ -19,7 +19,7 @@ from tillhook.http import page
 from tillhook.ledger import load_items
 from tillhook.parties import Party
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales import SaleCommand, by_device, default_warehouse
+from tillhook.sales import SaleCommand, default_warehouse, device_of
 from tillhook_pos.documents import till_name
 from tillhook_pos.models import ParkedSale
 
@@ -42,7 +42,7 @@ def park(session: Session, *, label: str, warehouse: int | None, source_device: 
     actor = actor_of(session)
     place = _place(session, warehouse, body.warehouse)
     _require_known(session, body, place)
-    device = by_device(actor, SaleCommand(items=(), source_device=source_device)).source_device
+    device = device_of(actor, source_device)
     parked = ParkedSale(
         label=label,
         warehouse_id=place,
@@ -131,13 +131,10 @@ def _place(session: Session, warehouse: int | None, of_body: int | None) -> int:
 
 def _require_known(session: Session, command: SaleCommand, place: int) -> None:
     """Refuse what can never be sold, while the customer is still there to say what was meant."""
-    variants = {item.variant_id for item in command.items if item.variant_id is not None}
-    products = {item.product_id for item in command.items if item.product_id is not None and item.variant_id is None}
-    items = load_items(session.connection(), place, variant_ids=variants, product_ids=products)
-    known: set[tuple[int, int | None]] = {(item.product_id, item.variant_id) for item in items}
-    known |= {(item.product_id, None) for item in items}
+    asked = [(place, item.product_id, item.variant_id) for item in command.items if item.product_id is not None]
+    items = load_items(session, asked)
     for number, item in enumerate(command.items):
-        if item.product_id is not None and (item.product_id, item.variant_id) not in known:
+        if item.product_id is not None and items.find(place, item.product_id, item.variant_id) is None:
             field = "variant_id" if item.variant_id is not None else "product_id"
             raise ValidationFailed.at(
                 f"body.items.{number}.{field}", "There is no such product.", code="unknown-product"

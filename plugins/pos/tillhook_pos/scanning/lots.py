@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
-from tillhook.ledger import StockBook, policy_for
-from tillhook.quantities import format_quantity, from_units
+from tillhook.ledger import lots_at, policy_for
+from tillhook.quantities import format_quantity, from_units, to_units
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales import business_day
 from tillhook_pos.documents import CHANNEL
@@ -49,11 +49,9 @@ def lots_here(session: Session, shelf: Shelf, found: Iterable[Found]) -> dict[in
     variants = {each.item.variant_id for each in found if each.item.tracking == "lot"}
     if not variants:
         return {}
-    book = StockBook(session)
-    book.add_lots(sorted(variants), shelf.warehouse_id)
     return {
-        variant_id: [Lot(lot.batch_number, lot.expiry_date, lot.available) for lot in lots]
-        for variant_id, lots in book.lots.items()
+        variant_id: [Lot(lot.batch_number, lot.expiry_date, to_units(lot.available)) for lot in lots]
+        for variant_id, lots in lots_at(session, variants, shelf.warehouse_id).items()
     }
 
 

@@ -61,12 +61,8 @@ class Shelf:
         """Ask for codes that have not been asked for yet: three statements at most, however many they are."""
         new = {code for code in codes if code not in self._known}
         scanned = find_codes(self._session.connection(), new)
-        variants = {each.variant_id for each in scanned.values()}
-        items = {
-            item.variant_id: item
-            for item in load_items(self._session.connection(), self.warehouse_id, variant_ids=variants)
-            if _may_sell(item, self._seller_id)
-        }
+        asked = {(self.warehouse_id, each.product_id, each.variant_id) for each in scanned.values()}
+        items = {item.variant_id: item for item in load_items(self._session, asked) if _may_sell(item, self._seller_id)}
         self._known |= dict.fromkeys(new)
         self._known |= {
             code: (each, items[each.variant_id]) for code, each in scanned.items() if each.variant_id in items

@@ -1,0 +1,42 @@
+"""Advisory locks of PostgreSQL: what is locked that is no row. On SQLite the writer's lock is all there is.
+
+Their place in the lock order is in docs/architecture.md.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from sqlalchemy import Integer, cast, column, func, select
+from sqlalchemy.orm import Session
+
+from tillhook.db.records import records
+
+
+class AdvisoryLock(IntEnum):
+    """Every number in use, so that no two purposes share one."""
+
+    EVENT_SEQUENCE = 7_411_001
+    STOCK_ALERTS = 7_411_002
+    IMPORT = 7_411_003
+    JOB = 7_411_004
+    #: A document whose movements are being undone.
+    DOCUMENT = 7_411_006
+    MIGRATION = 0x7411_1007
+
+
+def advisory_lock(session: Session, lock: AdvisoryLock, parts: Iterable[int] | None = None) -> None:
+    """Wait for a lock, which lasts until the transaction ends.
+
+    Args:
+        parts: Keys of which each is a lock of its own; they are taken in one order by everybody. Two keys may
+            share a lock, for PostgreSQL tells only 2^31 of them apart.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return
+    if parts is None:
+        session.execute(select(func.pg_advisory_xact_lock(int(lock)))).all()
+        return
+    keys = records(session, ((key,) for key in sorted({part % 2**31 for part in parts})), "part")
+    session.execute(
+        select(func.pg_advisory_xact_lock(int(lock), cast(column("part"), Integer))).select_from(keys)
+    ).all()

@@ -1,0 +1,259 @@
+"""What follows from a change of stock: low-stock alerts, events, and the hook ``movements_posted``.
+
+A product is low at a warehouse when its on hand there, over variants and lots, is strictly below the threshold:
+the warehouse's own, else the product's, else the setting's. At most one alert per product and warehouse is open.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import ColumnElement, bindparam, func, select, text, update
+from sqlalchemy.orm import Session
+
+from tillhook.db import Exact, among, format_instant, records, utc_now
+from tillhook.events import record_many
+from tillhook.ledger.models import StockAlert, StockLevel, StockThreshold
+from tillhook.ledger.posting.items import Item
+from tillhook.ledger.posting.locks import lock_products
+from tillhook.ledger.posting.values import LevelAfter, LevelKey, Movement
+from tillhook.products.models import Product, Variant
+from tillhook.quantities import ZERO, format_money, format_quantity, from_units
+from tillhook.runtime import actor_of, runtime_of, snapshot_of
+
+Event = tuple[str, dict[str, Any], int | None]
+Events = list[Event]
+#: A product at a warehouse.
+Place = tuple[int, int]
+_OPEN = text(
+    "INSERT INTO stock_alert (product_id, variant_id, warehouse_id, current_stock, threshold, status, created_at)"
+    " VALUES (:product, :variant, :warehouse, :stock, :threshold, 'open', :now)"
+    " ON CONFLICT (product_id, warehouse_id) WHERE status = 'open' DO NOTHING RETURNING id"
+).bindparams(bindparam("stock", type_=Exact), bindparam("threshold", type_=Exact))
+
+
+@dataclass(frozen=True, slots=True)
+class ProductStock:
+    """One product at one warehouse after a change of ``change`` to on hand; ``available`` is over all warehouses."""
+
+    product_id: int
+    warehouse_id: int
+    name: str
+    category_id: int | None
+    price: Decimal
+    threshold: Decimal
+    on_hand: Decimal
+    available: Decimal
+    variant_id: int | None = None
+    change: Decimal = ZERO
+
+
+def stock_changed(
+    session: Session,
+    movements: Sequence[Movement],
+    levels: Mapping[LevelKey, LevelAfter],
+    items: Iterable[Item] = (),
+    events: Iterable[Event] = (),
+) -> None:
+    """Open and resolve alerts, record the events and call ``movements_posted``.
+
+    Args:
+        levels: Every level that changed, as it is now.
+        items: Items as they were read before the posting, which saves reading them again.
+        events: Those of the documents, recorded by the same statement.
+    """
+    known: dict[LevelKey, Item] = {}
+    if len({key.location_id for key in levels}) == 1:
+        # What is elsewhere may change meanwhile: then the total is read under a lock, or the last event would be wrong.
+        known = {
+            LevelKey(item.variant_id, item.warehouse_id, 0): item
+            for item in items
+            if item.is_single_level and not item.elsewhere
+        }
+    changes = [_from_item(session, known[key], after) for key, after in levels.items() if key in known]
+    others = {key: after for key, after in levels.items() if key not in known}
+    if others:
+        products = {movement.variant_id: movement.product_id for movement in movements}
+        changes += _after(session, others, products)
+    told: Events = [*events, *(_inventory_event(session, change) for change in changes)]
+    for change in changes:
+        told += _review(session, change)
+    if told:
+        record_many(session, told)
+    hooks = runtime_of(session).hooks
+    if movements and hooks.implemented("movements_posted"):
+        hooks.hook.movements_posted(session=session, movements=tuple(movements))
+
+
+def availability_changed(session: Session, keys: Iterable[LevelKey]) -> None:
+    """Record the event that says what is available of the products of these levels, after a reservation."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return
+    variants = {key.variant_id for key in wanted}
+    found = session.execute(select(Variant.id, Variant.product_id).where(among(Variant.id, sorted(variants))))
+    products = {row.id: row.product_id for row in found}
+    stocks = _read(session, {(products[key.variant_id], key.location_id) for key in wanted})
+    record_many(session, [_inventory_event(session, stock) for stock in stocks])
+
+
+def refresh_alerts(session: Session, product_ids: Iterable[int]) -> None:
+    """Open or resolve the products' alerts wherever they are stocked, after a threshold changed."""
+    session.flush()
+    levels = session.execute(
+        select(Variant.product_id, StockLevel.location_id, func.max(Variant.id))
+        .join(Variant, Variant.id == StockLevel.variant_id)
+        .where(among(Variant.product_id, list(product_ids)))
+        .group_by(Variant.product_id, StockLevel.location_id)
+    )
+    variants: dict[Place, int] = {(row[0], row[1]): row[2] for row in levels}
+    events: Events = []
+    for stock in _read(session, set(variants)):
+        # Nothing moved: have it looked at as if it came from the other side.
+        crossed = stock.on_hand - stock.threshold + 1 if stock.on_hand >= stock.threshold else ZERO
+        variant_id = variants[stock.product_id, stock.warehouse_id]
+        events += _review(session, replace(stock, change=crossed, variant_id=variant_id))
+    if events:
+        record_many(session, events)
+
+
+def resolve_alerts(session: Session, product_ids: Iterable[int]) -> None:
+    """Close the open alerts of products that are no longer tracked: they have no stock to be low of."""
+    _resolve(session, among(StockAlert.product_id, list(product_ids)))
+
+
+def _inventory_event(session: Session, stock: ProductStock) -> Event:
+    return "product:inventory-updated", {"product": _summary(session, stock, stock.available)}, stock.warehouse_id
+
+
+def _summary(session: Session, stock: ProductStock, inventory: Decimal) -> dict[str, Any]:
+    category_id = stock.category_id
+    return {
+        "_id": stock.product_id,
+        "name": stock.name,
+        "inventory": format_quantity(inventory),
+        "category": snapshot_of(session).categories.get(category_id) if category_id else None,
+        "price": format_money(stock.price),
+    }
+
+
+def _from_item(session: Session, item: Item, after: LevelAfter) -> ProductStock:
+    return ProductStock(
+        item.product_id,
+        item.warehouse_id,
+        item.product_name,
+        item.category_id,
+        from_units(item.price),
+        _threshold(session, _exact(item.warehouse_threshold), _exact(item.threshold)),
+        from_units(after.on_hand),
+        from_units(after.on_hand - after.reserved),
+        item.variant_id,
+        from_units(after.change),
+    )
+
+
+def _threshold(session: Session, of_warehouse: Decimal | None, of_product: Decimal | None) -> Decimal:
+    for threshold in (of_warehouse, of_product):
+        if threshold is not None:
+            return threshold
+    return Decimal(snapshot_of(session).setting("low_stock_threshold"))
+
+
+def _exact(units: int | None) -> Decimal | None:
+    return None if units is None else from_units(units)
+
+
+def _after(session: Session, levels: Mapping[LevelKey, LevelAfter], products: Mapping[int, int]) -> list[ProductStock]:
+    """Return the products of the levels, each with the sum of what changed."""
+    changes: dict[Place, tuple[int, int]] = {}
+    for key in sorted(levels):
+        place = products[key.variant_id], key.location_id
+        changes[place] = key.variant_id, changes.get(place, (0, 0))[1] + levels[key].change
+    return [
+        replace(stock, variant_id=variant_id, change=from_units(units))
+        for stock in _read(session, set(changes))
+        for variant_id, units in [changes[stock.product_id, stock.warehouse_id]]
+    ]
+
+
+def _read(session: Session, places: set[Place]) -> list[ProductStock]:
+    """Return products at warehouses, in order, their totals read while other postings of them wait."""
+    if not places:
+        return []
+    lock_products(session, {product_id for product_id, _ in places})
+    k = records(session, sorted(places), "p", "w")
+    of_product = (
+        select(func.sum(StockLevel.on_hand))
+        .join(Variant, Variant.id == StockLevel.variant_id)
+        .where(Variant.product_id == Product.id)
+        .correlate(Product, k)
+    )
+    here = of_product.where(StockLevel.location_id == k.c.w)
+    rows = session.execute(
+        select(
+            Product.id,
+            k.c.w,
+            Product.name,
+            Product.category_id,
+            Product.price,
+            Product.low_stock_threshold,
+            StockThreshold.threshold,
+            here.scalar_subquery(),
+            of_product.scalar_subquery(),
+            of_product.with_only_columns(func.sum(StockLevel.reserved)).scalar_subquery(),
+        )
+        .join(k, k.c.p == Product.id)
+        .outerjoin(StockThreshold, (StockThreshold.product_id == Product.id) & (StockThreshold.warehouse_id == k.c.w))
+        .order_by(Product.id, k.c.w)
+    )
+    return [
+        ProductStock(
+            product_id,
+            place,
+            name,
+            category_id,
+            price,
+            _threshold(session, own, threshold),
+            on_hand or ZERO,
+            (everywhere or ZERO) - (reserved or ZERO),
+        )
+        for product_id, place, name, category_id, price, threshold, own, on_hand, everywhere, reserved in rows
+    ]
+
+
+def _review(session: Session, stock: ProductStock) -> Events:
+    """Open the product's alert when it is low, resolve it when it is no longer; return the events."""
+    if stock.on_hand < stock.threshold:
+        return _open(session, stock)
+    if stock.on_hand - stock.change < stock.threshold:
+        _resolve(session, StockAlert.product_id == stock.product_id, StockAlert.warehouse_id == stock.warehouse_id)
+    return []
+
+
+def _open(session: Session, stock: ProductStock) -> Events:
+    opened = session.execute(
+        _OPEN,
+        {
+            "product": stock.product_id,
+            "variant": stock.variant_id,
+            "warehouse": stock.warehouse_id,
+            "stock": stock.on_hand,
+            "threshold": stock.threshold,
+            "now": format_instant(utc_now()),
+        },
+    ).first()
+    if opened is None:
+        return []
+    summary = _summary(session, stock, stock.on_hand)
+    del summary["price"]
+    return [("inventory:low-stock-alert", {"products": [summary]}, stock.warehouse_id)]
+
+
+def _resolve(session: Session, *conditions: ColumnElement[bool]) -> None:
+    session.execute(
+        update(StockAlert)
+        .where(*conditions, StockAlert.status == "open")
+        .values(status="resolved", resolved_at=utc_now(), resolved_by=actor_of(session).user_id)
+        .execution_options(synchronize_session=False)
+    )

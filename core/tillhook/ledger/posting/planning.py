@@ -1,0 +1,270 @@
+"""From the lines of a document to movements: policy, lots, and what is missing."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from sqlalchemy.orm import Session
+
+from tillhook.errors import ValidationFailed
+from tillhook.ledger.models import ADJUSTMENT, NO_LOT
+from tillhook.ledger.posting.items import Item
+from tillhook.ledger.posting.locks import Level
+from tillhook.ledger.posting.lots import (
+    LotLevel,
+    LotRequest,
+    Parts,
+    asked_of_plugins,
+    ensure_lot,
+    first_expired_first,
+    lots_at,
+)
+from tillhook.ledger.posting.promises import Promise, lock_available
+from tillhook.ledger.posting.values import (
+    InsufficientStock,
+    Issue,
+    Issued,
+    IssueLine,
+    LevelKey,
+    Movement,
+    ShortLine,
+    TakenLot,
+)
+from tillhook.quantities import from_units, to_units
+
+
+class NeedsLock(Exception):
+    """What was read without a lock does not suffice; read again with locks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A line with what it takes to plan it: the item, and what to do when there is not enough."""
+
+    line: IssueLine
+    item: Item
+    policy: str
+
+    def of(self, units: int) -> "Wanted":
+        """Return the line with another quantity."""
+        return replace(self, line=replace(self.line, quantity=from_units(units)))
+
+
+@dataclass(slots=True)
+class Book:
+    """Levels as the documents of one posting will leave them, document after document, in units of 1/10,000.
+
+    ``lots`` are by variant and warehouse. ``left`` says of movements that are undone what is not undone yet.
+    Without ``is_locked`` all of it is only what was read a moment ago.
+    """
+
+    levels: dict[LevelKey, Level] = field(default_factory=dict)
+    lots: dict[tuple[int, int], tuple[LotLevel, ...]] = field(default_factory=dict)
+    left: dict[int, int] = field(default_factory=dict)
+    is_locked: bool = False
+
+
+@dataclass(slots=True)
+class Draft:
+    """One document's plan in the making; the book is changed by :func:`enter` alone, when all of it is sound.
+
+    ``suffix`` ends the names of the effects of a restatement. ``at_least`` is what must have been available when it
+    posts; ``undone`` is what it undoes, by movement.
+    """
+
+    session: Session
+    book: Book
+    issue: Issue
+    suffix: str = ""
+    promised: Sequence[Promise] = ()
+    movements: list[Movement] = field(default_factory=list)
+    change: dict[LevelKey, int] = field(default_factory=dict)
+    at_least: dict[LevelKey, int] = field(default_factory=dict)
+    undone: dict[int, int] = field(default_factory=dict)
+    lots: dict[int, tuple[TakenLot, ...]] = field(default_factory=dict)
+    short: list[ShortLine] = field(default_factory=list)
+
+    def issued(self) -> Issued:
+        return Issued(self.issue.document, tuple(self.movements), self.lots)
+
+
+def open_book(session: Session, wanted: Iterable[tuple[int, Wanted]], *, locked: bool) -> Book:
+    """Return a book of what the lines need to know, each with its warehouse."""
+    book, lots = Book(is_locked=locked), dict[int, set[int]]()
+    for place, each in wanted:
+        if each.item.tracking == "lot":
+            lots.setdefault(place, set()).add(each.item.variant_id)
+        else:
+            book.levels[LevelKey(each.item.variant_id, place, NO_LOT)] = Level(each.item.on_hand, each.item.reserved)
+    for place, variants in sorted(lots.items()):
+        for variant_id, known in lots_at(session, variants, place).items():
+            book.lots[variant_id, place] = known
+            for lot in known:
+                book.levels[LevelKey(variant_id, place, lot.lot_id)] = Level(to_units(lot.available))
+    if locked:
+        book.levels |= lock_available(session, book.levels)
+    return book
+
+
+def plan_lines(draft: Draft, lines: Iterable[Wanted]) -> None:
+    """Add the movements that take the lines out of the warehouse.
+
+    Raises:
+        InsufficientStock: 409, naming every short line.
+        ValidationFailed: 422: a line names a lot that has expired, or is not there.
+        NeedsLock: The plan depends on levels that were read without a lock.
+    """
+    for _, key, units in draft.promised:
+        draft.change[key] = draft.change.get(key, 0) + units
+    for wanted in lines:
+        if wanted.item.tracking == "lot":
+            _take(draft, wanted, _pick(draft, wanted))
+        else:
+            _take(draft, wanted, [(NO_LOT, to_units(wanted.line.quantity))])
+    for _, key, units in draft.promised:
+        draft.change[key] -= units
+    if draft.short:
+        raise InsufficientStock(draft.short, draft.issue.field)
+
+
+def enter(draft: Draft) -> None:
+    """Change the book as the draft's movements will change the levels."""
+    for key, units in draft.change.items():
+        draft.book.levels.setdefault(key, Level()).on_hand += units
+    for _, key, units in draft.promised:
+        draft.book.levels.setdefault(key, Level()).reserved -= units
+    for movement_id, units in draft.undone.items():
+        draft.book.left[movement_id] -= units
+
+
+def add_movement(draft: Draft, movement: Movement) -> None:
+    """Add a movement to the draft, and to the levels that it changes."""
+    draft.movements.append(movement)
+    units = to_units(movement.quantity)
+    for place, sign in ((movement.source_id, -1), (movement.destination_id, 1)):
+        if place > 0:
+            key = LevelKey(movement.variant_id, place, movement.lot_id)
+            draft.change[key] = draft.change.get(key, 0) + sign * units
+
+
+def _take(draft: Draft, wanted: Wanted, parts: Parts) -> None:
+    """Take the parts out of the warehouse, as the line's policy says."""
+    line, place = wanted.line, draft.issue.warehouse_id
+    short = _shortfall(draft, wanted, parts)
+    if short and wanted.policy != "allow":
+        if not draft.book.is_locked and _may_be_stale(draft, wanted, parts):
+            raise NeedsLock
+        if wanted.policy == "block":
+            available = sum(units for _, units in parts) - sum(short.values())
+            draft.short.append(_short_line(wanted, available))
+            return
+        for lot_id, units in short.items():
+            _move(draft, wanted, lot_id, units, "absorb", ADJUSTMENT, place)
+    for lot_id, units in parts:
+        if wanted.policy != "allow" or (lot_id and lot_id not in short):
+            key = _key(draft, wanted, lot_id)
+            draft.at_least[key] = draft.at_least.get(key, 0) + units
+        _move(draft, wanted, lot_id, units, "issue", place, draft.issue.destination_id)
+    if wanted.item.tracking == "lot":
+        draft.lots[line.line] = (*draft.lots.get(line.line, ()), *_names(draft, wanted, parts))
+
+
+def _pick(draft: Draft, wanted: Wanted) -> Parts:
+    """Return the lots that serve a lot-tracked line; what no lot can serve comes last, of no lot."""
+    line, issue = wanted.line, draft.issue
+    if line.batch_number:
+        return [(_named_lot(draft, wanted), to_units(line.quantity))]
+    known = draft.book.lots.get((wanted.item.variant_id, issue.warehouse_id), ())
+    lots = tuple(replace(lot, available=from_units(_left(draft, _key(draft, wanted, lot.lot_id)))) for lot in known)
+    parts = asked_of_plugins(draft.session, LotRequest(line, issue.warehouse_id, issue.channel, lots))
+    if parts is None:
+        wants = to_units(line.quantity)
+        parts = first_expired_first(lots, wants, issue.day, picks_expired=issue.picks_expired)
+    rest = to_units(line.quantity) - sum(units for _, units in parts)
+    # Sold short: the remainder is on record without a lot, for nobody knows which.
+    return [*parts, (NO_LOT, rest)] if rest else parts
+
+
+def _named_lot(draft: Draft, wanted: Wanted) -> int:
+    line, place = wanted.line, (wanted.item.variant_id, draft.issue.warehouse_id)
+    assert line.batch_number
+    where = f"{draft.issue.field}.{line.line}.batch_number"
+    for lot in draft.book.lots.get(place, ()):
+        if lot.batch_number == line.batch_number:
+            if lot.is_expired(draft.issue.day) and not draft.issue.may_sell_expired:
+                raise ValidationFailed.at(where, "This lot has expired.", code="lot-expired")
+            return lot.lot_id
+    if wanted.policy == "block":
+        raise ValidationFailed.at(where, "There is no such lot of this product.", code="unknown-lot")
+    made = ensure_lot(draft.session, wanted.item.variant_id, line.batch_number, line.expiry_date)
+    draft.book.lots[place] = (*draft.book.lots.get(place, ()), made)
+    return made.lot_id
+
+
+def _names(draft: Draft, wanted: Wanted, parts: Parts) -> list[TakenLot]:
+    known = {lot.lot_id: lot for lot in draft.book.lots.get((wanted.item.variant_id, draft.issue.warehouse_id), ())}
+    return [
+        TakenLot(lot_id, known[lot_id].batch_number, known[lot_id].expiry_date, from_units(units))
+        for lot_id, units in parts
+        if lot_id
+    ]
+
+
+def _key(draft: Draft, wanted: Wanted, lot_id: int) -> LevelKey:
+    return LevelKey(wanted.item.variant_id, draft.issue.warehouse_id, lot_id)
+
+
+def _left(draft: Draft, key: LevelKey) -> int:
+    level = draft.book.levels.get(key) or Level()
+    return level.available + draft.change.get(key, 0)
+
+
+def _shortfall(draft: Draft, wanted: Wanted, parts: Parts) -> dict[int, int]:
+    """Return the missing units by lot."""
+    missing = {}
+    for lot_id, units in parts:
+        gap = units - max(_left(draft, _key(draft, wanted, lot_id)), 0)
+        if gap > 0:
+            missing[lot_id] = gap
+    return missing
+
+
+def _may_be_stale(draft: Draft, wanted: Wanted, parts: Parts) -> bool:
+    """Whether a lock could change the answer: an adjustment to size, or reservations that may have expired."""
+    if wanted.policy == "absorb":
+        return True
+    keys = [_key(draft, wanted, lot_id) for lot_id, _ in parts]
+    return any(key in draft.book.levels and draft.book.levels[key].reserved for key in keys)
+
+
+def _short_line(wanted: Wanted, available: int) -> ShortLine:
+    item = wanted.item
+    return ShortLine(
+        wanted.line.line,
+        item.product_id,
+        item.variant_id,
+        item.product_name,
+        wanted.line.quantity,
+        from_units(available),
+    )
+
+
+def _move(
+    draft: Draft, wanted: Wanted, lot_id: int, units: int, effect: str, source_id: int, destination_id: int
+) -> None:
+    issue, cost = draft.issue, wanted.item.cost_price
+    movement = Movement(
+        product_id=wanted.item.product_id,
+        variant_id=wanted.item.variant_id,
+        lot_id=lot_id,
+        quantity=from_units(units),
+        source_id=source_id,
+        destination_id=destination_id,
+        document_type=issue.document.type,
+        document_id=issue.document.id,
+        document_line=wanted.line.line,
+        effect=effect + draft.suffix,
+        occurred_at=issue.occurred_at,
+        unit_cost=None if cost is None else from_units(cost),
+        channel=issue.channel,
+    )
+    add_movement(draft, movement)

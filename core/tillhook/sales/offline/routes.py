@@ -1,0 +1,91 @@
+"""Routes of what devices send in batches, of exceptions and of devices' numbers."""
+
+from typing import Any
+
+from tillhook.http import Call, Routes, page_of
+from tillhook.sales.exceptions import get_exception, list_exceptions
+from tillhook.sales.offline.deciding import accept, discard
+from tillhook.sales.offline.devices import list_devices, write_off
+from tillhook.sales.offline.schemas import (
+    AcceptedOut,
+    AcceptIn,
+    DeviceOut,
+    DeviceQuery,
+    DiscardIn,
+    ExceptionQuery,
+    SaleExceptionOut,
+    SyncOut,
+    WriteOffIn,
+)
+from tillhook.sales.offline.sync import sync
+from tillhook.sales.schemas import SyncIn
+
+#: 5,000 sales of a few lines.
+_SYNC_BYTES = 16 * 1024 * 1024
+
+routes = Routes("/sales")
+
+
+@routes.post("/sync", permission="sales:sale:sync", body=SyncIn, answer=SyncOut, idempotent=False, max_body=_SYNC_BYTES)
+def sync_sales(call: Call) -> dict[str, Any]:
+    """Post sales that happened offline, each on its own; the answers come in the order sent."""
+    return sync(call.session, call.body["sales"])
+
+
+@routes.get("/exceptions", permission="sales:exception:read", query=ExceptionQuery, answer=page_of(SaleExceptionOut))
+def exceptions(call: Call) -> dict[str, Any]:
+    """List refused sales."""
+    found, cursor = list_exceptions(call.session, call.query)
+    return {"items": [SaleExceptionOut.of(each) for each in found], "next_cursor": cursor}
+
+
+@routes.get(
+    "/exceptions/{exception_id:int}", permission="sales:exception:read", answer=SaleExceptionOut, problems=(404,)
+)
+def one_exception(call: Call, exception_id: int) -> dict[str, Any]:
+    """Show a refused sale, with all that was sent."""
+    return SaleExceptionOut.of(get_exception(call.session, exception_id))
+
+
+@routes.post(
+    "/exceptions/{exception_id:int}/accept",
+    permission="sales:exception:resolve",
+    body=AcceptIn,
+    answer=AcceptedOut,
+    problems=(404, 409),
+)
+def accept_exception(call: Call, exception_id: int) -> dict[str, Any]:
+    """Post a refused sale after all, with changes where it needs them."""
+    exception, sale = accept(call.session, exception_id, call.body)
+    return AcceptedOut.of(exception, sale=sale)
+
+
+@routes.post(
+    "/exceptions/{exception_id:int}/discard",
+    permission="sales:exception:resolve",
+    body=DiscardIn,
+    answer=SaleExceptionOut,
+    problems=(404, 409),
+)
+def discard_exception(call: Call, exception_id: int) -> dict[str, Any]:
+    """Settle a refused sale without posting it."""
+    return SaleExceptionOut.of(discard(call.session, exception_id, call.body["reason"]))
+
+
+@routes.get("/devices", permission="sales:device:read", query=DeviceQuery, answer=page_of(DeviceOut))
+def devices(call: Call) -> dict[str, Any]:
+    """List devices that count their sales, with the numbers that are missing."""
+    items, cursor = list_devices(call.session, call.query)
+    return {"items": items, "next_cursor": cursor}
+
+
+@routes.post(
+    "/devices/{device_id:int}/write-off",
+    permission="sales:device:write_off",
+    body=WriteOffIn,
+    answer=DeviceOut,
+    problems=(404, 409),
+)
+def write_numbers_off(call: Call, device_id: int) -> dict[str, Any]:
+    """Stop waiting for missing numbers of a device."""
+    return write_off(call.session, device_id, call.body["first"], call.body["last"], call.body["reason"])

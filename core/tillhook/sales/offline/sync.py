@@ -1,0 +1,128 @@
+"""A batch that a device sends: what is new, what it sent before, what cannot be read, and what is still missing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from marshmallow import ValidationError
+from sqlalchemy.orm import Session
+
+from tillhook.actor import Actor
+from tillhook.errors import DomainError
+from tillhook.http import validation_failed
+from tillhook.runtime import actor_of
+from tillhook.sales.commands import NO_DEVICE, SaleCommand
+from tillhook.sales.exceptions import decisions
+from tillhook.sales.offline.devices import missing_numbers
+from tillhook.sales.offline.posting import post_each, settle_refused
+from tillhook.sales.offline.schemas import ReusedOut, SyncResultOut
+from tillhook.sales.outcomes import Outcome
+from tillhook.sales.queries import find_repeated, sales_by_id
+from tillhook.sales.schemas import SaleIn
+from tillhook.sales.sender import as_sent_by, by_device
+
+_SALE_IN = SaleIn()
+
+
+def sync(session: Session, bodies: Sequence[Any]) -> dict[str, Any]:
+    """Post sales that happened offline, each on its own: none stops another.
+
+    Args:
+        bodies: As they came, of any shape.
+
+    Returns:
+        What ``SyncOut`` says: a result per body in the order sent, the devices' missing numbers, and the numbers that
+        were used twice.
+    """
+    repeated = find_repeated(session, bodies)
+    commands, problems = _read(actor_of(session), bodies, repeated)
+    readable = [position for position in commands if position not in problems]
+    posted = post_each(session, [commands[position] for position in readable], is_offline=True)
+    outcomes = _refused(session, commands, problems) | dict(zip(readable, posted, strict=True))
+    settled = settle_refused(session, list(commands.values()), [outcomes[position] for position in commands])
+    outcomes = {position: Outcome("duplicate", sale=sale) for position, sale in repeated.items()}
+    outcomes |= zip(commands, settled, strict=True)
+    devices = {sale["source_device"] for sale in repeated.values()}
+    devices |= {command.source_device for command in commands.values()}
+    return {
+        "results": [_result(body, outcomes[position]) for position, body in enumerate(bodies)],
+        "missing": missing_numbers(session, devices, own_only=True),
+        "reused": [
+            _reused(command, outcomes[position])
+            for position, command in commands.items()
+            if outcomes[position].same_number_as
+        ],
+    }
+
+
+def _read(
+    actor: Actor, bodies: Sequence[Any], repeated: Mapping[int, Any]
+) -> tuple[dict[int, SaleCommand], dict[int, DomainError]]:
+    """Return the commands of what is not repeated, and what is wrong with those that cannot be read, by position."""
+    commands: dict[int, SaleCommand] = {}
+    problems: dict[int, DomainError] = {}
+    for position, body in enumerate(bodies):
+        if position in repeated:
+            continue
+        try:
+            commands[position] = by_device(actor, _SALE_IN.load(body))
+        except ValidationError as error:
+            problems[position] = validation_failed(error)
+        except DomainError as error:
+            problems[position] = error
+        if position in problems:
+            commands[position] = _as_sent(actor, body)
+    return commands, problems
+
+
+def _as_sent(actor: Actor, body: Any) -> SaleCommand:
+    """Return what can be read of a body that cannot be read: whose it is, and which number it has."""
+    payload = body if isinstance(body, dict) else {"value": body}
+    command = SaleCommand(
+        items=(),
+        external_id=_readable(payload, "external_id"),
+        channel="",
+        source_device=_readable(payload, "source_device") or NO_DEVICE,
+        device_number=_readable(payload, "device_number"),
+        payload=payload,
+    )
+    return as_sent_by(actor.device or NO_DEVICE, command)
+
+
+def _readable(payload: Mapping[str, Any], name: str) -> Any:
+    value = payload.get(name)
+    try:
+        return None if value is None else _SALE_IN.fields[name].deserialize(value)
+    except ValidationError:
+        return None
+
+
+def _refused(
+    session: Session, commands: Mapping[int, SaleCommand], problems: Mapping[int, DomainError]
+) -> dict[int, Outcome]:
+    """Return what becomes of what cannot be read: a person may have decided about it before."""
+    decided = decisions(session, {position: commands[position] for position in problems})
+    shown = sales_by_id(session, [decision for decision in decided.values() if isinstance(decision, int)])
+    outcomes = {}
+    for position, problem in problems.items():
+        decision = decided.get(position, problem)
+        outcomes[position] = (
+            Outcome("duplicate", sale=shown[decision])
+            if isinstance(decision, int)
+            else Outcome("rejected", error=decision)
+        )
+    return outcomes
+
+
+def _result(body: Any, outcome: Outcome) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if outcome.sale is not None:
+        given["sale"] = outcome.sale
+    if outcome.error is not None:
+        given["error"] = outcome.error.problem()
+    external_id = body.get("external_id") if isinstance(body, dict) else None
+    return SyncResultOut.of(None, external_id=external_id, status=outcome.status, **given)
+
+
+def _reused(command: SaleCommand, outcome: Outcome) -> dict[str, Any]:
+    assert outcome.sale is not None
+    return ReusedOut.of(command, sale_id=outcome.sale["id"], same_as=outcome.same_number_as)

@@ -1,0 +1,98 @@
+"""What the sales of a run want: the items of their lines, as they are in the catalogue and on the shelf."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+
+from tillhook.catalogue import create_inline_product, inline_item
+from tillhook.errors import ValidationFailed
+from tillhook.hooks import frozen
+from tillhook.ledger import Item, Items, load_items
+from tillhook.products.search import is_hidden
+from tillhook.sales.commands import SaleCommand, SaleItem
+from tillhook.sales.posting.entries import Entry, Run
+
+
+def load_goods(run: Run, entries: Iterable[Entry]) -> Items:
+    """Read what the sales need of the catalogue and the levels, in one statement."""
+    return load_items(
+        run.session,
+        (
+            (entry.command.warehouse, item.product_id, item.variant_id)
+            for entry in entries
+            if entry.is_open and entry.command.warehouse is not None
+            for item in entry.command.items
+            if item.product_id is not None
+        ),
+    )
+
+
+def lines_of(run: Run, command: SaleCommand, goods: Items) -> list[tuple[SaleItem, Item]]:
+    """Return each line as asked for, with what it sells; products that lines bring along are made.
+
+    Raises:
+        ValidationFailed: 422: something that is not there, not for sale, or not sold in such parts.
+    """
+    made = _made(run, command)
+    return [
+        (made[number][0], made[number][1]) if number in made else (asked, _item(run, command, goods, number))
+        for number, asked in enumerate(command.items)
+    ]
+
+
+def _made(run: Run, command: SaleCommand) -> dict[int, tuple[SaleItem, Item]]:
+    """Return the lines that bring their product along, by number."""
+    lines: dict[int, SaleItem] = {}
+    items: dict[int, Item] = {}
+    for number, asked in enumerate(command.items):
+        data = asked.product_data
+        if data is not None:
+            field = f"items.{number}.product_data"
+            lines[number] = replace(asked, product_data=frozen(data))
+            if run.is_quote:
+                items[number] = inline_item(run.session, data, run.actor, field)
+            else:
+                product = create_inline_product(run.session, data, run.actor, field)
+                lines[number] = replace(lines[number], product_id=product.id)
+    if lines and not run.is_quote:
+        run.session.flush()
+        assert command.warehouse is not None
+        keys = {number: line.product_id for number, line in lines.items() if line.product_id is not None}
+        loaded = load_items(run.session, ((command.warehouse, key, None) for key in keys.values()))
+        items = {number: loaded.by_key[command.warehouse, key, None] for number, key in keys.items()}
+    return {number: (line, items[number]) for number, line in lines.items()}
+
+
+def _item(run: Run, command: SaleCommand, goods: Items, number: int) -> Item:
+    asked = command.items[number]
+    item = goods.find(command.warehouse or 0, asked.product_id or 0, asked.variant_id)
+    if item is None or is_hidden(run.actor, item.status, item.owner_id):
+        if asked.variant_id is not None:
+            raise ValidationFailed.at(
+                f"items.{number}.variant_id", "There is no such variant of this product.", code="unknown-variant"
+            )
+        raise ValidationFailed.at(
+            f"items.{number}.product_id", "There is no such product, or it is sold by variant.", code="unknown-product"
+        )
+    if asked.variant_id is None and item.has_variants:
+        raise ValidationFailed.at(f"items.{number}.variant_id", "This product is sold by variant; name one.")
+    if not run.is_offline:
+        _check_sellable(run, item, number)
+        _check_precision(run, item, asked.quantity, number)
+    return item
+
+
+def _check_sellable(run: Run, item: Item, number: int) -> None:
+    own = item.owner_id is not None and item.owner_id == run.actor.user_id
+    if not item.is_active or not (item.status == "published" or (item.status == "pending" and own)):
+        raise ValidationFailed.at(
+            f"items.{number}.product_id", f"{item.product_name} is not for sale.", code="not-for-sale"
+        )
+
+
+def _check_precision(run: Run, item: Item, quantity: Decimal, number: int) -> None:
+    if item.unit_id is None or item.tracking == "none":
+        return
+    places = run.snapshot.units[item.unit_id].precision
+    if quantity != round(quantity, places):
+        raise ValidationFailed.at(f"items.{number}.quantity", f"At most {places} digits after the point in this unit.")

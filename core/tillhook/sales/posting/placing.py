@@ -1,0 +1,103 @@
+"""Before a sale is priced: by which channel and from which warehouse it comes, to whom, and of what goods return."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tillhook.access import require_warehouse
+from tillhook.actor import Actor
+from tillhook.errors import ValidationFailed
+from tillhook.hooks import Channel
+from tillhook.parties import Party
+from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.sales.posting.entries import Entry, Run, each
+from tillhook.sales.returns import origin_of
+
+
+def place(run: Run, entries: list[Entry]) -> list[Entry]:
+    """Return the entries with channel, warehouse and customer found, and with what goods come back of."""
+    entries = each(entries, lambda entry: _with_origin(run, entry))
+    customers = _customers(run.session, (entry.command.customer_id for entry in entries if entry.is_open))
+    return each(entries, lambda entry: _placed(run, entry, customers))
+
+
+def channel_of(session: Session, name: str) -> Channel:
+    """Return a channel by its name; 422 for an unknown one."""
+    known: Mapping[str, Channel] = runtime_of(session).registry.channels
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none, enable a module that brings one"
+        raise ValidationFailed.at("channel", f"Unknown; known are {names}.", code="unknown-channel")
+    return known[name]
+
+
+def default_warehouse(session: Session, actor: Actor) -> int:
+    """Return the warehouse of a document that names none: the seller's only one, else the setting's."""
+    snapshot = snapshot_of(session)
+    visible = [
+        key
+        for key, warehouse in snapshot.warehouses.items()
+        if warehouse.is_active and (actor.warehouse_ids is None or key in actor.warehouse_ids)
+    ]
+    default = snapshot.setting("default_warehouse")
+    if default in visible:
+        return int(default)
+    if len(visible) == 1:
+        return visible[0]
+    raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
+
+
+def _with_origin(run: Run, entry: Entry) -> Entry:
+    """Return the entry with the sale of which goods come back, and what it takes over from that."""
+    command = entry.command
+    if command.returns is None:
+        return entry
+    run.actor.require("sales:sale:return")
+    origin = origin_of(run.session, command.returns, is_offline=run.is_offline, lock=not run.is_quote)
+    sale = origin.sale
+    if command.warehouse is None:
+        command = replace(command, warehouse=sale.warehouse_id)
+    if command.customer_id is None and not command.customer_name:
+        command = replace(
+            command,
+            customer_id=sale.customer_id,
+            customer_name=sale.customer_name,
+            customer_phone=command.customer_phone or sale.customer_phone,
+            customer_email=command.customer_email or sale.customer_email,
+        )
+    return replace(entry, origin=origin, command=command)
+
+
+def _placed(run: Run, entry: Entry, customers: Mapping[int, Any]) -> Entry:
+    command = entry.command
+    run.actor.require(channel_of(run.session, command.channel).permission)
+    warehouse_id = command.warehouse
+    if warehouse_id is None:
+        warehouse_id = default_warehouse(run.session, run.actor)
+    require_warehouse(run.actor, warehouse_id, field="warehouse")
+    warehouse = run.snapshot.warehouses.get(warehouse_id)
+    if warehouse is None or not warehouse.is_active:
+        raise ValidationFailed.at("warehouse", "There is no such active warehouse.", code="unknown-warehouse")
+    found: dict[str, Any] = {}
+    if command.customer_id is not None:
+        customer = customers.get(command.customer_id)
+        if customer is None:
+            raise ValidationFailed.at("customer_id", "There is no such customer.", code="unknown-customer")
+        found = {
+            "customer_name": command.customer_name or customer.name or "",
+            "customer_phone": command.customer_phone or customer.phone or "",
+            "customer_email": command.customer_email or customer.email or "",
+        }
+    # Hooks see the command, but not the body: that could be changed.
+    return replace(entry, command=replace(command, warehouse=warehouse_id, payload={}, asked=None, **found))
+
+
+def _customers(session: Session, keys: Iterable[int | None]) -> dict[int, Any]:
+    """Read the customers of all sales at once."""
+    wanted = sorted({key for key in keys if key is not None})
+    if not wanted:
+        return {}
+    rows = session.execute(select(Party.id, Party.name, Party.phone, Party.email).where(Party.id.in_(wanted)))
+    return {row.id: row for row in rows}

@@ -1,0 +1,102 @@
+"""Second stage: what each sale comes to, and how it is paid. Nothing is written, but for products made at the till."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tillhook.errors import Conflict, ValidationFailed
+from tillhook.ledger import Items
+from tillhook.sales.calendar import happened_at
+from tillhook.sales.drafts import DraftLine, Origin, Returned, SaleDraft
+from tillhook.sales.posting.entries import Entry, Run, each
+from tillhook.sales.posting.goods import lines_of, load_goods
+from tillhook.sales.posting.placing import channel_of, place
+from tillhook.sales.posting.pricing import check_discount, price_line
+from tillhook.sales.posting.tenders import settle
+from tillhook.sales.returns import net_totals, take_back
+from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
+
+
+def prepare(run: Run, entries: list[Entry]) -> list[Entry]:
+    """Return the open entries with their drafts: priced, totalled, settled, and vetoed by nobody."""
+    entries = place(run, entries)
+    goods = load_goods(run, entries)
+    earlier: list[SaleDraft] = []
+
+    def step(entry: Entry) -> Entry:
+        draft = settle(run, _drafted(run, entry, goods), entry.sent)
+        if not run.is_quote and run.hooks.implemented("validate_sale"):
+            run.hooks.hook.validate_sale(session=run.session, draft=draft, earlier=tuple(earlier))
+        earlier.append(draft)
+        return replace(entry, draft=draft)
+
+    return each(entries, step)
+
+
+def _drafted(run: Run, entry: Entry, goods: Items) -> SaleDraft:
+    """Return the sale priced and totalled, its payments still to come."""
+    command = entry.command
+    sale_date, suspect = happened_at(command.client_timestamp, run.recorded_at)
+    assert command.warehouse is not None
+    lines = tuple(
+        price_line(run, command, number, asked, item, sale_date)
+        for number, (asked, item) in enumerate(lines_of(run, command, goods))
+    )
+    totals, returned = _totals(run, entry, lines), None
+    if entry.origin is not None:
+        returned = _returned(run, entry, entry.origin)
+        totals = net_totals(totals, returned.totals)
+    draft = SaleDraft(
+        id=entry.sale_id,
+        command=command,
+        channel=channel_of(run.session, command.channel),
+        warehouse_id=command.warehouse,
+        seller_id=run.actor.user_id,
+        seller_name=run.actor.name,
+        is_offline=run.is_offline,
+        recorded_at=run.recorded_at,
+        sale_date=sale_date,
+        clock_suspect=suspect,
+        lines=lines,
+        totals=totals,
+        returned=returned,
+    )
+    check_discount(run, draft)
+    return draft
+
+
+def _totals(run: Run, entry: Entry, lines: Sequence[DraftLine]) -> DocumentTotals:
+    inputs = [
+        LineInput(line.quantity, line.unit_price, line.discount_per_item, line.tax_rate, line.tax_inclusive)
+        for line in lines
+    ]
+    try:
+        return compute(
+            inputs,
+            discount=entry.command.discount_amount,
+            places=run.snapshot.setting("currency_places"),
+            rounding=run.snapshot.setting("tax_rounding"),
+        )
+    except DiscountError as error:
+        raise ValidationFailed.at("discount_amount", str(error)) from error
+    except ValueError as error:
+        raise ValidationFailed.at("items", str(error)) from error
+
+
+def _returned(run: Run, entry: Entry, origin: Origin) -> Returned:
+    """Return what comes back; goods that were paid for in another currency are not set off against others."""
+    returns = entry.command.returns
+    assert returns is not None
+    paid, present = origin.sale.currency, run.snapshot.setting("currency")
+    if entry.command.items and paid != present:
+        raise Conflict(
+            f"The goods were paid for in {paid}; return them first, and sell the others in {present}.",
+            code="other-currency",
+        )
+    return take_back(
+        run.session,
+        origin,
+        returns.lines,
+        where="returns.lines",
+        reason=returns.reason,
+        is_offline=run.is_offline,
+    )

@@ -1,0 +1,87 @@
+"""The sales' way through the ledger's door."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from tillhook.errors import DomainError
+from tillhook.ledger import Document, Events, Issue, Issued, IssueLine, Items, ShortLine, issue_many
+from tillhook.ledger import shortages as shortages_of
+from tillhook.sales.calendar import business_day
+from tillhook.sales.drafts import SaleDraft
+from tillhook.sales.posting.entries import Entry, Run
+from tillhook.sales.returns import restock_lines
+
+#: Rows by table, of sales that can be posted.
+Alongside = Callable[[Sequence[tuple[Entry, Issued]]], Mapping[str, Sequence[Mapping[str, Any]]]]
+
+
+def issue_all(run: Run, entries: list[Entry], alongside: Alongside, events: Events) -> list[Entry]:
+    """Return the entries after their goods have moved; those that are short are refused.
+
+    Raises:
+        RetryTransaction: A concurrent sale came between; run the transaction again.
+    """
+    waiting = {entry.sale_id: entry for entry in entries if entry.is_open}
+    if not waiting:
+        return entries
+
+    def rows(issued: Sequence[Issued]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        pairs = [(waiting[each.document.id], each) for each in issued]
+        # One order of external ids for everybody, so that two batches with the same sales don't deadlock.
+        return alongside(sorted(pairs, key=lambda pair: pair[0].sent.external_id or ""))
+
+    drafts = [entry.drafted for entry in waiting.values()]
+    results = issue_many(
+        run.session,
+        [_issue(run, draft) for draft in drafts],
+        items=_items(drafts),
+        alongside=rows,
+        events=events,
+    )
+    refused = {
+        sale_id: result for sale_id, result in zip(waiting, results, strict=True) if isinstance(result, DomainError)
+    }
+    return [entry.refused(refused[entry.sale_id]) if entry.sale_id in refused else entry for entry in entries]
+
+
+def shortages(run: Run, draft: SaleDraft) -> tuple[ShortLine, ...]:
+    """Return the lines for which the sale would be refused for want of stock."""
+    return shortages_of(run.session, _issue(run, draft), items=_items([draft]))
+
+
+def _issue(run: Run, draft: SaleDraft) -> Issue:
+    channel, returned = draft.channel, draft.returned
+    return Issue(
+        document=Document(draft.kind, draft.id),
+        warehouse_id=draft.warehouse_id,
+        occurred_at=draft.sale_date,
+        channel=channel.name,
+        default_policy=channel.offline_policy if draft.is_offline else channel.stock_policy,
+        is_offline=draft.is_offline,
+        may_sell_expired=draft.is_offline or run.actor.can("stock:lot:sell_expired"),
+        picks_expired=draft.is_offline,
+        today=business_day(run.snapshot, draft.sale_date),
+        fulfils=draft.command.reservation and Document(*draft.command.reservation),
+        lines=[
+            IssueLine(
+                line=line.number,
+                product_id=line.item.product_id,
+                variant_id=line.item.variant_id,
+                quantity=line.quantity,
+                batch_number=line.asked.batch_number,
+                expiry_date=line.asked.expiry_date,
+            )
+            for line in draft.lines
+        ],
+        returns=() if returned is None else restock_lines(returned, len(draft.lines)),
+    )
+
+
+def _items(drafts: Iterable[SaleDraft]) -> Items:
+    return Items(
+        {
+            (draft.warehouse_id, line.item.product_id, line.item.variant_id): line.item
+            for draft in drafts
+            for line in draft.lines
+        }
+    )

@@ -1,0 +1,84 @@
+"""Third and fourth stage: the goods are planned, then the documents, the goods' movements and the events written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tillhook.catalogue import remember_price
+from tillhook.ledger import Issued
+from tillhook.numbering import sale_number
+from tillhook.sales.calendar import business_day
+from tillhook.sales.drafts import SaleDraft
+from tillhook.sales.events import sale_event
+from tillhook.sales.posting.entries import Entry, Run
+from tillhook.sales.posting.stock import issue_all
+from tillhook.sales.rows import NUMBER_MARKS, DocumentRows, again_when_taken, document_rows, tables_of
+
+Tables = dict[str, list[Mapping[str, Any]]]
+
+
+def write(run: Run, entries: list[Entry]) -> list[Entry]:
+    """Return the entries with the rows that were written; those whose goods are short are refused.
+
+    Raises:
+        RetryTransaction: A concurrent sale came between; run the transaction again.
+    """
+    written: dict[int, DocumentRows] = {}
+
+    def alongside(planned: Sequence[tuple[Entry, Issued]]) -> Tables:
+        for entry, issued in planned:
+            written[entry.sale_id] = _rows(run, entry, issued)
+        tables = tables_of(written.values())
+        return tables | _rows_of_plugins(run, [entry.drafted for entry, _ in planned])
+
+    with again_when_taken():
+        entries = issue_all(run, entries, alongside, lambda: map(sale_event, written.values()))
+    entries = [replace(entry, rows=written[entry.sale_id]) if entry.is_open else entry for entry in entries]
+    _remember_prices(run, entries)
+    return entries
+
+
+def _rows(run: Run, entry: Entry, issued: Issued) -> DocumentRows:
+    draft = entry.drafted
+    day = business_day(run.snapshot, run.recorded_at)
+    return document_rows(
+        draft,
+        entry.line_ids,
+        issued.lots,
+        number=sale_number(draft.channel.number_prefix + NUMBER_MARKS[draft.kind], day, draft.id),
+        request_id=run.session.info.get("request_id", ""),
+        currency=currency_of(run, draft),
+        currency_places=run.snapshot.setting("currency_places"),
+        tax_rounding=run.snapshot.setting("tax_rounding"),
+        fingerprint=entry.fingerprint,
+        body_digest=entry.body_digest(run.actor.user_id),
+    )
+
+
+def currency_of(run: Run, draft: SaleDraft) -> str:
+    """Return the currency of a document: what only comes back is paid back in the one that it was paid in."""
+    present: str = run.snapshot.setting("currency")
+    return draft.returned.origin.sale.currency if draft.returned is not None and not draft.lines else present
+
+
+def _rows_of_plugins(run: Run, drafts: Sequence[SaleDraft]) -> Tables:
+    if not run.hooks.implemented("sales_writing"):
+        return {}
+    tables: Tables = {}
+    selling = [draft for draft in drafts if draft.kind != "return"]
+    for answer in run.hooks.hook.sales_writing(session=run.session, drafts=tuple(selling)):
+        for table, row in answer:
+            tables.setdefault(table, []).append(row)
+    return tables
+
+
+def _remember_prices(run: Run, entries: Sequence[Entry]) -> None:
+    prices = {
+        line.item.product_id: line.unit_price
+        for entry in entries
+        if entry.is_open
+        for line in entry.drafted.lines
+        if line.item.price_mode == "open" and line.unit_price != line.catalogue_price
+    }
+    if prices:
+        remember_price(run.session, prices)

@@ -1,0 +1,22 @@
+"""Taking back what was sold: returns of some goods, cancellations of a whole sale, and the way of the money.
+
+Below the pipeline, which takes goods back in exchanges and in returns that come in a sale's own body.
+"""
+
+from tillhook.sales.returns.refunds import cash_step, check_refund_methods, pay_back
+from tillhook.sales.returns.returning import lock_families, lock_family, net_totals, origin_of, restock_lines, take_back
+from tillhook.sales.returns.reversals import cancel_sale, return_goods
+
+__all__ = [
+    "cancel_sale",
+    "cash_step",
+    "check_refund_methods",
+    "lock_families",
+    "lock_family",
+    "net_totals",
+    "origin_of",
+    "pay_back",
+    "restock_lines",
+    "return_goods",
+    "take_back",
+]

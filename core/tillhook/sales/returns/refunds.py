@@ -1,0 +1,249 @@
+"""Paying money back: by the tenders that it came in, never more than came in by each.
+
+What belongs together is the money of a sale and of all that was taken back of it, exchanges too: what a customer paid
+for the first goods pays for those that they were exchanged for.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from types import MappingProxyType
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tillhook.errors import ValidationFailed
+from tillhook.hooks import PaymentMethod
+from tillhook.quantities import ZERO, format_money, round_half_up
+from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.sales.commands import Tender
+from tillhook.sales.drafts import Kept, Payment
+from tillhook.sales.models import Sale, SalePayment
+from tillhook.sales.totals import round_to_step
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """How money goes back: its payments, negative. ``rounding`` is what the rounding of cash takes off it, positive.
+
+    ``is_moved`` says that a tender could not take all that was asked of it, and others took the rest.
+    """
+
+    payments: tuple[Payment, ...] = ()
+    rounding: Decimal = ZERO
+    is_moved: bool = False
+
+
+def kept_money(session: Session, root_id: int) -> Kept:
+    """Return what is left of the money of a sale; the caller holds the lock on its row."""
+    methods = runtime_of(session).registry.payment_methods
+    by_method: dict[str, Decimal] = {}
+    # Cash that came in and that went back, each as money and exact.
+    taken, given = [ZERO, ZERO], [ZERO, ZERO]
+    seen: set[int] = set()
+    family = select(Sale.id).where(Sale.id == root_id).cte("family", recursive=True)
+    family = family.union_all(select(Sale.id).join(family, Sale.origin_id == family.c.id))
+    rows = session.execute(
+        select(
+            Sale.id, Sale.total_amount, Sale.cash_rounding, SalePayment.method, SalePayment.amount, SalePayment.change
+        )
+        .join(family, family.c.id == Sale.id)
+        .outerjoin(SalePayment, SalePayment.sale_id == Sale.id)
+        .order_by(Sale.id, SalePayment.id)
+    )
+    for sale_id, total, rounding, method, amount, change in rows:
+        net = ZERO if method is None else amount - change
+        if method is not None:
+            by_method[method] = by_method.get(method, ZERO) + net
+        cash = exact = net if _is_cash(methods, method) else ZERO
+        if sale_id not in seen:
+            # A document's rounding is its cash's, even where it rounded all of that away.
+            seen.add(sale_id)
+            exact -= rounding
+        if total < 0:
+            given = [given[0] - cash, given[1] - exact]
+        else:
+            taken = [taken[0] + cash, taken[1] + exact]
+    return Kept(MappingProxyType(by_method), *taken, *given)
+
+
+def _cash_for(kept: Kept, exact: Decimal, step: Decimal) -> Decimal:
+    """Return the money for ``exact`` of cash: all returns so far are rounded together, less what they gave."""
+    until = kept.cash_back_exact + exact
+    if until >= kept.cash_in_exact:
+        money = kept.cash_in
+    else:
+        money = min(round_to_step(until, step) if step else until, kept.cash_in)
+    return max(money - kept.cash_back, ZERO)
+
+
+def pay_back(
+    session: Session,
+    kept: Kept,
+    amount: Decimal,
+    refund: str | None,
+    refunds: Sequence[Tender],
+    *,
+    is_offline: bool = False,
+) -> Refund:
+    """Return by which tenders ``amount``, exact and positive, goes back.
+
+    Nothing said, by those that it came in, in their order. By a method that takes refunds, such as a voucher,
+    anything may go back. Cash is rounded as cash is.
+
+    Args:
+        is_offline: The money has gone back already. What was said is taken as far as it can be, and the rest goes
+            by the other tenders.
+
+    Raises:
+        ValidationFailed: 422: an unknown method; ``refund-more-than-paid``; or tenders that do not come to the amount.
+    """
+    check_refund_methods(session, refund, refunds)
+    splitter = _Splitter(session, kept, amount)
+    if is_offline:
+        return splitter.as_happened(refunds or ([Tender(method=refund)] if refund else []))
+    if refunds:
+        return splitter.as_split(refunds)
+    if refund:
+        splitter.take(refund, amount, "refund")
+    splitter.take_in_order()
+    return splitter.finish()
+
+
+class _Splitter:
+    """One amount on its way back: how much of it, exact, each method takes."""
+
+    def __init__(self, session: Session, kept: Kept, amount: Decimal) -> None:
+        self._methods = runtime_of(session).registry.payment_methods
+        self._step = cash_step(session)
+        self._places = snapshot_of(session).setting("currency_places")
+        self._kept, self._amount, self._left = kept, amount, amount
+        self._shares: dict[str, Decimal] = {}
+        self._references: dict[str, str] = {}
+
+    def take(self, method: str, amount: Decimal, where: str) -> None:
+        """Let a method take ``amount``, or refuse it."""
+        if amount > self._cap(method):
+            raise ValidationFailed.at(
+                where,
+                f"At most {format_money(self._cap(method), self._places)} can go back by {method},"
+                " for no more was paid by it.",
+                code="refund-more-than-paid",
+            )
+        self._add(method, amount)
+
+    def take_in_order(self) -> None:
+        """Let the tenders that the money came in take the rest, each up to what is left of it."""
+        for method in self._kept.by_method:
+            self._add(method, min(self._paid(method), self._left))
+
+    def as_split(self, refunds: Sequence[Tender]) -> Refund:
+        """Take exactly what was asked for; cash as it is rounded."""
+        cash = [number for number, tender in enumerate(refunds) if _is_cash(self._methods, tender.method)]
+        for number, tender in enumerate(refunds):
+            amount = tender.amount or ZERO
+            if number not in cash:
+                if amount > self._left:
+                    self._refuse()
+                self.take(tender.method, amount, f"refunds.{number}.amount")
+                self._references[tender.method] = tender.reference
+        if cash:
+            self.take(refunds[cash[0]].method, self._left, f"refunds.{cash[0]}.amount")
+        done = self.finish()
+        said = sum((refunds[number].amount or ZERO for number in cash), ZERO)
+        if self._left or said != self._cash_of(done):
+            self._refuse()
+        return done
+
+    def as_happened(self, wanted: Iterable[Tender]) -> Refund:
+        """Take what was asked for as far as it can be, the rest by the other tenders."""
+        wanted = list(wanted)
+        for tender in wanted:
+            most = self._left if tender.amount is None else min(tender.amount, self._left)
+            self._add(tender.method, min(most, self._cap(tender.method)))
+            self._references[tender.method] = tender.reference
+        if self._left < self._step:
+            # Not a part that went another way, but what the device's own rounding left.
+            for tender in wanted:
+                if _is_cash(self._methods, tender.method):
+                    self._add(tender.method, min(self._left, self._cap(tender.method)))
+        is_moved = bool(wanted) and self._left > 0
+        self.take_in_order()
+        done = self.finish()
+        return Refund(done.payments, done.rounding, is_moved)
+
+    def finish(self) -> Refund:
+        """Round the cash and return what each method pays."""
+        payments, cash = [], ZERO
+        for method, share in self._shares.items():
+            if _is_cash(self._methods, method):
+                cash += share
+        money = rest = _cash_for(self._kept, cash, self._step) if cash else ZERO
+        cash_methods = [method for method in self._shares if _is_cash(self._methods, method)]
+        for method, share in self._shares.items():
+            if method in cash_methods:
+                # Of several currencies' drawers the last one takes what is left.
+                share = rest if method == cash_methods[-1] else min(rest, self._kept.by_method.get(method, ZERO))
+                rest -= share
+            if share:
+                payments.append(Payment(method, -share, ZERO, self._references.get(method, "")))
+        return Refund(tuple(payments), cash - money)
+
+    def _cap(self, method: str) -> Decimal:
+        """Return what may still go back by a method that somebody asks for."""
+        return self._left if self._methods[method].takes_refunds else self._paid(method)
+
+    def _paid(self, method: str) -> Decimal:
+        """Return what was paid by a method and has not gone back."""
+        if _is_cash(self._methods, method):
+            taken = sum((share for each, share in self._shares.items() if _is_cash(self._methods, each)), ZERO)
+            left = max(self._kept.cash_in_exact - self._kept.cash_back_exact, ZERO)
+            return left - taken if method in self._kept.by_method else ZERO
+        return max(self._kept.by_method.get(method, ZERO) - self._shares.get(method, ZERO), ZERO)
+
+    def _add(self, method: str, amount: Decimal) -> None:
+        if amount > 0:
+            self._shares[method] = self._shares.get(method, ZERO) + amount
+            self._left -= amount
+
+    def _cash_of(self, refund: Refund) -> Decimal:
+        return -sum((each.amount for each in refund.payments if _is_cash(self._methods, each.method)), ZERO)
+
+    def _refuse(self) -> None:
+        raise ValidationFailed.at(
+            "refunds",
+            f"{format_money(self._amount, self._places)} goes back, and the tenders must come to that"
+            f"{', cash rounded' if self._step else ''}.",
+            code="refund-not-the-amount",
+        )
+
+
+def cash_step(session: Session) -> Decimal:
+    """Return the step to which cash is rounded, 0 for none; one that the currency cannot pay is none."""
+    snapshot = snapshot_of(session)
+    step: Decimal = snapshot.setting("sales.cash_rounding")
+    return step if step == round_half_up(step, snapshot.setting("currency_places")) else ZERO
+
+
+def check_refund_methods(session: Session, refund: str | None, refunds: Sequence[Tender]) -> None:
+    """Refuse methods that nobody declared, and amounts finer than the currency.
+
+    Raises:
+        ValidationFailed: 422, the field named.
+    """
+    methods = runtime_of(session).registry.payment_methods
+    places = snapshot_of(session).setting("currency_places")
+    for where, name in [("refund", refund), *((f"refunds.{n}.method", each.method) for n, each in enumerate(refunds))]:
+        if name is not None and name not in methods:
+            known = ", ".join(sorted(methods))
+            raise ValidationFailed.at(where, f"Unknown; known are {known}.", code="unknown-payment-method")
+    for number, tender in enumerate(refunds):
+        if tender.amount is not None and tender.amount != round_half_up(tender.amount, places):
+            raise ValidationFailed.at(
+                f"refunds.{number}.amount", f"At most {places} digits after the point in this currency."
+            )
+
+
+def _is_cash(methods: Mapping[str, PaymentMethod], name: str | None) -> bool:
+    # The method of an old payment may have gone with its module.
+    return name is not None and name in methods and methods[name].gives_change
