@@ -28,8 +28,8 @@ def _words(text: str) -> list[str]:
 SALE = _words(
     "id kind external_id fingerprint sale_number channel warehouse_id seller_id seller_name customer_name"
     " customer_phone customer_email source_device is_offline client_timestamp clock_suspect sale_date created_at"
-    " synced_at currency currency_places tax_rounding subtotal tax_amount discount_amount total_amount cash_rounding change_due"
-    " reason notes request_id"
+    " synced_at currency currency_places tax_rounding subtotal tax_amount discount_amount total_amount cash_rounding"
+    " change_due reason notes request_id"
 )
 LINE = _words(
     "sale_id line_number product_id variant_id product_name variant_details quantity unit_price catalogue_price"

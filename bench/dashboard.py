@@ -274,7 +274,8 @@ _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE
 _SALE = f"""
 INSERT INTO sale (id, kind, sale_number, channel, warehouse_id, seller_id, seller_name, customer_name, customer_phone,
   customer_email, source_device, is_offline, clock_suspect, sale_date, created_at, currency, currency_places,
-  tax_rounding, subtotal, tax_amount, discount_amount, total_amount, cash_rounding, change_due, reason, notes, request_id)
+  tax_rounding, subtotal, tax_amount, discount_amount, total_amount, cash_rounding, change_due, reason, notes,
+  request_id)
 {_NUMBERS} SELECT i, 'sale', 'OS' || CAST(10000000 + i AS TEXT), 'pos', i % {SELLERS} % {WAREHOUSES} + 1,
   CASE i % {SELLERS} WHEN 0 THEN :cashier ELSE 1000 + i % {SELLERS} END, 'Seller', '', '', '', 'till', FALSE, FALSE,
   {{moment}}, {{moment}}, 'EUR', 2, 'line', 300000, 0, 0, 300000, 0, 0, '', '', '' FROM n

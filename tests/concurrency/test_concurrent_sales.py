@@ -5,7 +5,6 @@ import itertools
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import pytest
 
 from tillhook.runtime import Runtime
-from tillhook.testing import Factory, RunningServer
+from tillhook.testing import Factory, RunningServer, clean, many_at_once
 
 pytestmark = pytest.mark.xdist_group("concurrency")
 
@@ -23,27 +22,9 @@ def sale_of(*products: Any, warehouse: int, **fields: Any) -> dict[str, Any]:
     return {"channel": "counter", "warehouse": warehouse, "payment_method": "cash", "items": items, **fields}
 
 
-def at_once(clients: int, call: Callable[[int], Any]) -> list[Any]:
-    """Return what ``call(n)`` returned in each of the threads, which all start at one moment."""
-    start = threading.Barrier(clients)
-
-    def run(number: int) -> Any:
-        start.wait()
-        return call(number)
-
-    with ThreadPoolExecutor(clients) as pool:
-        return list(pool.map(run, range(clients)))
-
-
 def count(runtime: Runtime, table: str, condition: str = "1 = 1") -> int:
     with runtime.database.connect() as connection:
         return int(connection.exec_driver_sql(f"SELECT COUNT(*) FROM {table} WHERE {condition}").scalar_one())
-
-
-def verify(runtime: Runtime) -> list[Any]:
-    """Return what ``tillhook verify`` would find."""
-    with runtime.database.connect() as connection:
-        return [found for each in runtime.registry.invariants.values() for found in each.check(connection)]
 
 
 def test_one_external_id_from_100_threads_is_one_sale(server: RunningServer, make: Factory, runtime: Runtime) -> None:
@@ -51,27 +32,27 @@ def test_one_external_id_from_100_threads_is_one_sale(server: RunningServer, mak
     before = count(runtime, "stock_movement")
     body = sale_of(*products, warehouse=make.main, external_id=str(uuid.uuid4()))
 
-    answers = at_once(100, lambda _: server.post("/api/sales", body))
+    answers = many_at_once(100, lambda _: server.post("/api/sales", body))
 
     assert Counter(status for status, _ in answers) == {201: 1, 200: 99}
     assert len({sale["id"] for _, sale in answers}) == 1
     assert count(runtime, "sale") == 1
     assert count(runtime, "stock_movement") == before + 2
     assert [make.stock(product) for product in products] == [999, 999]
-    assert verify(runtime) == []
+    assert clean(runtime)
 
 
 def test_the_last_10_units_are_sold_to_10_of_64_clients(server: RunningServer, make: Factory, runtime: Runtime) -> None:
     plenty, scarce = make.product(stock=1000), make.product(stock=10)
 
-    answers = at_once(64, lambda _: server.post("/api/sales", sale_of(plenty, scarce, warehouse=make.main)))
+    answers = many_at_once(64, lambda _: server.post("/api/sales", sale_of(plenty, scarce, warehouse=make.main)))
 
     assert Counter(status for status, _ in answers) == {201: 10, 409: 54}
     for problem in (body for status, body in answers if status == 409):
         assert problem["code"] == "insufficient-stock"
         assert [line["product_id"] for line in problem["short_lines"]] == [scarce["id"]]
     assert (make.stock(scarce), make.stock(plenty)) == (0, 990)
-    assert verify(runtime) == []
+    assert clean(runtime)
 
 
 def test_opposite_orders_of_lines_never_deadlock(server: RunningServer, make: Factory, runtime: Runtime) -> None:
@@ -89,12 +70,12 @@ def test_opposite_orders_of_lines_never_deadlock(server: RunningServer, make: Fa
         finally:
             connection.close()
 
-    statuses = Counter(itertools.chain.from_iterable(at_once(32, sell)))
+    statuses = Counter(itertools.chain.from_iterable(many_at_once(32, sell)))
 
     assert statuses == {201: 32 * rounds}
     assert make.stock(left) == make.stock(right) == 10_000 - 32 * rounds
     assert "deadlock" not in server.logs().lower()
-    assert verify(runtime) == []
+    assert clean(runtime)
 
 
 KILLS = 20
@@ -144,4 +125,4 @@ def test_no_acknowledged_sale_is_lost_when_workers_are_killed(
     assert count(runtime, "stock_movement", "document_type = 'sale'") == 2 * len(posted)
     sold = sum((Decimal(1_000_000) - make.stock(product) for product in products), Decimal(0))
     assert sold == 2 * len(posted)
-    assert verify(runtime) == []
+    assert clean(runtime)

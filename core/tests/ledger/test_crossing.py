@@ -1,6 +1,5 @@
 """Postings that cross each other: what each of them says afterwards is still true."""
 
-import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -9,22 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from tillhook.ledger.posting import verbs
-from tillhook.server.verify import verify
-
-
-def at_once(*calls):
-    start = threading.Barrier(len(calls))
-
-    def run(call):
-        start.wait()
-        return call()
-
-    with ThreadPoolExecutor(len(calls)) as pool:
-        return list(pool.map(run, calls))
-
-
-def clean(runtime):
-    return [found for _, found in verify(runtime) if found] == []
+from tillhook.testing import at_once, clean
 
 
 def last_inventory(client, product):

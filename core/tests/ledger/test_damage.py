@@ -2,9 +2,7 @@
 
 import pytest
 
-from tillhook.server.verify import verify
-
-TABLES = ("sale", "sale_line", "sale_payment", "stock_movement", "stock_document")
+from tillhook.testing import damage, differences
 
 
 @pytest.fixture
@@ -20,23 +18,8 @@ def books(client, make):
     return product
 
 
-def damage(runtime, *statements):
-    """Rewrite history as somebody could who owns the database."""
-    with runtime.unit_of_work() as session:
-        connection = session.connection()
-        if runtime.database.is_postgresql:
-            for table in TABLES:
-                connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        else:
-            names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars().all()
-            for name in names:
-                connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-
-
 def found(runtime):
-    return {difference.invariant for _, differences in verify(runtime) for difference in differences}
+    return {difference.invariant for difference in differences(runtime)}
 
 
 SALE_1 = "(SELECT MIN(id) FROM sale WHERE kind = 'sale')"

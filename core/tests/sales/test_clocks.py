@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tillhook.server.verify import verify
+from tillhook.testing import clean
 
 WRONG = [
     ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000000Z"),
@@ -50,7 +50,7 @@ def test_wrong_clocks_are_kept_and_flagged(client, make, runtime, route):
     assert analytics["total_quantity_sold"] == str(len(WRONG)) and len(analytics["period_breakdown"]) == 1
     assert make.stock(product) == 99 - len(WRONG)
     assert client.get("/api/sales/exceptions").json["items"] == []
-    assert [found for _, found in verify(runtime) if found] == []
+    assert clean(runtime)
 
 
 @pytest.mark.parametrize("stamp", ["0000-01-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T00:00:00", "soon", 5])

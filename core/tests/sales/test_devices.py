@@ -1,12 +1,13 @@
 """Devices' running numbers: what is missing, in whatever order they come."""
 
 import itertools
-import threading
 import uuid
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tillhook.testing import many_at_once
 
 _names = itertools.count(1)
 
@@ -244,18 +245,7 @@ def test_devices_are_shown_to_those_who_see_their_sales(client, make, sale, prod
 
 
 def test_two_syncs_of_one_device_at_once_lose_no_number(client, sale):
-    start = threading.Barrier(4)
-
-    def run(numbers):
-        start.wait()
-        for number in numbers:
-            sync(client, sale(number))
-
-    threads = [threading.Thread(target=run, args=(range(first, 25, 4),)) for first in range(1, 5)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    many_at_once(4, lambda first: [sync(client, sale(number)) for number in range(first + 1, 25, 4)])
     answer = sync(client, sale(26))
     assert missing(answer) == (26, [[25, 25]])
     assert client.get("/api/audit", params={"action": "reuse"}).json["items"] == []

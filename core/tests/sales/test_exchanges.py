@@ -1,31 +1,11 @@
 """Exchanges, and returns in a sale's own body: one document, one settlement, nothing back twice."""
 
-import threading
 import uuid
 from decimal import Decimal
 
 import pytest
 
-from tillhook.server.verify import verify
-
-
-def clean(runtime):
-    return [found for _, found in verify(runtime) if found] == []
-
-
-def at_once(*calls):
-    start, answers = threading.Barrier(len(calls)), [None] * len(calls)
-
-    def run(number):
-        start.wait()
-        answers[number] = calls[number]()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+from tillhook.testing import at_once, clean
 
 
 @pytest.fixture

@@ -3,22 +3,14 @@
 import uuid
 from dataclasses import FrozenInstanceError, replace
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import func, select
 
-from tillhook import hookimpl
 from tillhook.errors import Conflict
-from tillhook.hooks import HookError, HookManager, PaymentMethod
+from tillhook.hooks import HookError, PaymentMethod
 from tillhook.sales import SaleCommand, SaleItem, SalePayment, post_sale
-from tillhook.server.building import AREAS
-
-
-def plug(runtime, **hooks):
-    plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
-    extra = SimpleNamespace(**{name: hookimpl(function) for name, function in hooks.items()})
-    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
+from tillhook.testing import plug
 
 
 def post(runtime, make, product, **fields):

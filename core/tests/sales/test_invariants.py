@@ -7,28 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tillhook.server.verify import verify
-
-TABLES = ("sale", "sale_line", "sale_payment")
+from tillhook.testing import clean, damage, differences
 
 
 def found(runtime):
-    return {difference.invariant for _, differences in verify(runtime) for difference in differences}
-
-
-def damage(runtime, *statements):
-    """Rewrite history as somebody could who owns the database."""
-    with runtime.unit_of_work() as session:
-        connection = session.connection()
-        if runtime.database.is_postgresql:
-            for table in TABLES:
-                connection.exec_driver_sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-        else:
-            names = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'trigger'").scalars().all()
-            for name in names:
-                connection.exec_driver_sql(f"DROP TRIGGER {name}")
-        for statement in statements:
-            connection.exec_driver_sql(statement)
+    return {difference.invariant for difference in differences(runtime)}
 
 
 @pytest.fixture
@@ -208,4 +191,4 @@ def test_nothing_that_the_journal_posts_is_named(runtime, client, make, products
             assert answer.json["errors"][0]["field"] == "discount_amount", answer.text
         else:
             _follow(client, make, products, document, answer.json)
-    assert [different for _, differences in verify(runtime) for different in differences] == []
+    assert clean(runtime)

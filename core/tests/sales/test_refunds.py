@@ -5,11 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from tillhook.server.verify import verify
-
-
-def clean(runtime):
-    return [found for _, found in verify(runtime) if found] == []
+from tillhook.testing import clean
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Refused sales: accepted with changes or discarded, once, and known when their device sends them again."""
 
-import threading
 import uuid
 
 import pytest
 
-from tillhook.server.verify import verify
+from tillhook.testing import at_once, clean
 
 
 @pytest.fixture
@@ -56,10 +55,6 @@ def discard(client, exception, as_="admin"):
 
 def show(client, exception, as_="admin"):
     return client.get(f"/api/sales/exceptions/{exception['id']}", as_=as_)
-
-
-def clean(runtime):
-    return [found for _, found in verify(runtime) if found] == []
 
 
 def test_another_customer_makes_it_a_sale_of_its_seller(client, make, runtime, sale, product):
@@ -197,20 +192,9 @@ def test_it_is_settled_once(client, sale):
 def test_of_many_at_once_one_settles_it(client, make, runtime, sale, product):
     body = sale(customer_id=999999)
     exception = refuse(client, body)
-    start, accepted, sent = threading.Barrier(6), [], []
-
-    def run(function, answers):
-        start.wait()
-        answers.append(function())
-
-    calls = [(lambda: accept(client, exception, customer_id=None).status_code, accepted)] * 4
-    calls += [(lambda: send(client, body)["status"], sent)] * 2
-    threads = [threading.Thread(target=run, args=call) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(accepted) == [200, 409, 409, 409] and set(sent) <= {"rejected", "duplicate"}
+    accepts = [lambda: accept(client, exception, customer_id=None).status_code] * 4
+    *accepted, one, other = at_once(*accepts, *[lambda: send(client, body)["status"]] * 2)
+    assert sorted(accepted) == [200, 409, 409, 409] and {one, other} <= {"rejected", "duplicate"}
     assert make.stock(product) == 48 and clean(runtime)
     assert len(client.get("/api/sales").json["items"]) == 1
     assert show(client, exception).json["status"] == "accepted"

@@ -1,33 +1,12 @@
 """Returns and cancellations: at once, repeated, of every kind of product."""
 
-import threading
 import uuid
 from decimal import Decimal
 
 import pytest
 
 from tillhook.ledger.posting import verbs
-from tillhook.server.verify import verify
-
-
-def clean(runtime):
-    return [found for _, found in verify(runtime) if found] == []
-
-
-def at_once(*calls):
-    """Return what the calls returned, all started at one moment."""
-    start, answers = threading.Barrier(len(calls)), [None] * len(calls)
-
-    def run(number):
-        start.wait()
-        answers[number] = calls[number]()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
+from tillhook.testing import at_once, clean
 
 
 def take_back(client, sale, quantity="1", line=0, **fields):

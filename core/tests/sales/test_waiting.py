@@ -5,11 +5,7 @@ import uuid
 import pytest
 
 from tillhook.sales.offline.waiting import post_waiting
-from tillhook.server.verify import verify
-
-
-def clean(runtime):
-    return [found for _, found in verify(runtime) if found] == []
+from tillhook.testing import clean
 
 
 @pytest.fixture

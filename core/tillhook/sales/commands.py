@@ -109,7 +109,7 @@ class SaleCommand:
     notes: str = ""
     #: A document whose reservation this sale uses up, (type, id).
     reservation: tuple[str, int] | None = None
-    #: The body as it came, kept when the sale is refused.
+    #: The body as it came, stored when the sale is refused.
     payload: dict[str, Any] = field(default_factory=dict)
     #: What a module was asked for, where it made the payload of that, from scanned codes for instance: a repeat is
     #: known by it even when the same would make another payload by now.
@@ -147,7 +147,7 @@ class ReturnCommand:
     #: Where the goods and the money change hands, whichever device made the sale.
     source_device: str = NO_DEVICE
     client_timestamp: datetime | None = None
-    #: The body as it came, kept when the return is refused.
+    #: The body as it came, stored when the return is refused.
     payload: dict[str, Any] = field(default_factory=dict)
 
 

@@ -125,10 +125,10 @@ class SalePayment(IdMixin, Base):
 
 
 class SaleException(IdMixin, Base):
-    """A document that was refused and is kept, payload and all, for a person to look at.
+    """A document that was refused, payload and all, for a person to look at.
 
-    ``status`` is ``open``; ``waiting`` for a return that came before its sale, whose ``external_id`` is in
-    ``origin_external_id``; ``accepted``, the document that came of it being ``sale_id``; or ``discarded``.
+    ``tillhook.sales.exceptions`` has the table of what ``status`` may be. A return that waits names its sale by
+    ``origin_external_id``; ``sale_id`` is the document that came of an accepted one.
     """
 
     __tablename__ = "sale_exception"

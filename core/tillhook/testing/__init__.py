@@ -15,6 +15,12 @@ __all__ = [
     "PostgresServer",
     "RunningServer",
     "Tokens",
+    "at_once",
+    "clean",
+    "damage",
+    "differences",
+    "many_at_once",
+    "plug",
     "write_plugin",
 ]
 
@@ -28,6 +34,12 @@ _HOMES = {
     "PostgresServer": "postgres",
     "RunningServer": "server",
     "Tokens": "people",
+    "at_once": "concurrency",
+    "clean": "checking",
+    "damage": "checking",
+    "differences": "checking",
+    "many_at_once": "concurrency",
+    "plug": "plugging",
     "write_plugin": "plugins",
 }
 

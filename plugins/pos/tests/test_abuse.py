@@ -1,12 +1,11 @@
 """The counter as a dishonest cashier, an attacker and an accountant would try it."""
 
-import threading
 import uuid
 
 import pytest
 
 from tillhook.db import format_instant, utc_now
-from tillhook.server.verify import verify
+from tillhook.testing import at_once, clean, differences
 from tillhook_pos.views.totals import rebuild_totals
 
 TILL = "pos-01"
@@ -39,28 +38,9 @@ def sold(make, product, till=TILL, **fields):
     return make.sale([(product, 1)], channel="pos", source_device=till, **fields)
 
 
-def clean(runtime):
-    return [found for _, found in verify(runtime) if found] == []
-
-
 def execute(runtime, statement):
     with runtime.unit_of_work() as session:
         session.connection().exec_driver_sql(statement)
-
-
-def at_once(*calls):
-    start, answers = threading.Barrier(len(calls)), [None] * len(calls)
-
-    def run(number):
-        start.wait()
-        answers[number] = calls[number]()
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return answers
 
 
 # --- other people's drawers --------------------------------------------------------------------------------
@@ -237,11 +217,11 @@ def test_verify_finds_a_z_report_that_was_rewritten(client, make, runtime, chang
         parameters = (compact.replace(*change),)
         mark = "CAST(%s AS json)" if runtime.database.is_postgresql else "?"
         connection.exec_driver_sql(f"UPDATE pos_session SET z_report = {mark}", parameters)
-    assert not clean(runtime)
+    assert differences(runtime)
 
 
 def test_verify_finds_a_sale_of_the_counter_that_no_till_has(make, runtime, bread):
     sold(make, bread)
     assert clean(runtime)
     execute(runtime, "DELETE FROM pos_document")
-    assert not clean(runtime)
+    assert differences(runtime)

@@ -1,7 +1,9 @@
 """Sales put aside: resumed once, at whichever till, and nothing moves meanwhile."""
 
-import threading
 import uuid
+from functools import partial
+
+from tillhook.testing import at_once
 
 
 def park(client, make, items, as_="cashier", label="Anna", **fields):
@@ -80,18 +82,8 @@ def test_two_tills_at_once_do_not_both_get_it(client, make, tokens):
     tokens.token("cashier")
     for _ in range(3):
         parked = park(client, make, [(product, 1)]).json["id"]
-        ready, statuses = threading.Barrier(4), []
-
-        def resume(parked=parked, ready=ready, statuses=statuses):
-            ready.wait()
-            statuses.append(client.post(f"/api/pos/parked/{parked}/resume", as_="cashier").status_code)
-
-        threads = [threading.Thread(target=resume) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(statuses) == [200, 409, 409, 409]
+        resume = partial(client.post, f"/api/pos/parked/{parked}/resume", as_="cashier")
+        assert sorted(answer.status_code for answer in at_once(*[resume] * 4)) == [200, 409, 409, 409]
 
 
 def test_nobody_comes_back(client, make):

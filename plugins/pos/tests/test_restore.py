@@ -1,11 +1,10 @@
 """Sales restored from their receipts, once, and goods taken back by the receipt."""
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
 
+from tillhook.testing import at_once
 from tillhook_pos.tills.codes import receipt_code, receipt_reference
 from tillhook_pos.tills.contents import Content
 from tillhook_pos.tills.signing import sign
@@ -260,19 +259,11 @@ def test_inline_products_and_returns_are_restored_too(client, make, device):
 
 def test_of_receipts_and_sync_at_once_each_sale_is_there_once(client, make, device):
     codes = [device.sell() for _ in range(6)]
-    start = Barrier(3)
 
     def by_receipts(order):
-        start.wait()
         return [result["status"] for result in restore_all(client, order)]
 
-    def by_sync(_):
-        start.wait()
-        return device.sync()
-
-    with ThreadPoolExecutor(3) as pool:
-        runs = [pool.submit(by_receipts, codes), pool.submit(by_receipts, codes[::-1]), pool.submit(by_sync, None)]
-        outcomes = [run.result() for run in runs]
+    outcomes = at_once(lambda: by_receipts(codes), lambda: by_receipts(codes[::-1]), device.sync)
     assert sum(statuses.count("created") for statuses in outcomes) == 6
     assert sum(statuses.count("duplicate") for statuses in outcomes) == 12
     assert make.stock(device.product) == 94
@@ -499,12 +490,7 @@ def test_one_way_to_name_the_sale(client, said, field):
 
 
 def test_of_several_who_take_the_last_ones_back_at_once_nobody_gets_too_much(client, make, product, code):
-    start = Barrier(6)
-
-    def run(_):
-        start.wait()
-        return take_back(client, receipt=code, lines=[{"code": EAN13, "quantity": 1}]).status_code
-
-    with ThreadPoolExecutor(6) as pool:
-        assert sorted(pool.map(run, range(6))) == [201, 201, 201, 201, 201, 422]
+    lines = [{"code": EAN13, "quantity": 1}]
+    statuses = at_once(*[lambda: take_back(client, receipt=code, lines=lines).status_code] * 6)
+    assert sorted(statuses) == [201, 201, 201, 201, 201, 422]
     assert make.stock(product) == 100

@@ -2,10 +2,11 @@
 
 import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import pytest
+
+from tillhook.testing import differences, many_at_once
 
 pytestmark = pytest.mark.xdist_group("concurrency")
 
@@ -14,25 +15,8 @@ SELLERS = 6
 KINDS = ("sales", "returns", "exchanges", "cancellations")
 
 
-def at_once(number, call):
-    """Return what ``call(n)`` returned in each of the threads, which all start at one moment."""
-    start = threading.Barrier(number)
-
-    def run(each):
-        start.wait()
-        return call(each)
-
-    with ThreadPoolExecutor(number) as pool:
-        return list(pool.map(run, range(number)))
-
-
-def differences(runtime):
-    with runtime.database.connect() as connection:
-        return [found for each in runtime.registry.invariants.values() for found in each.check(connection)]
-
-
 def test_a_till_is_opened_once(server, runtime):
-    answers = at_once(12, lambda number: server.post("/api/pos/sessions", {"till": TILL, "warehouse": 1}))
+    answers = many_at_once(12, lambda number: server.post("/api/pos/sessions", {"till": TILL, "warehouse": 1}))
     assert Counter(status for status, _ in answers) == {201: 1, 409: 11}
     opened = next(answer["id"] for status, answer in answers if status == 201)
     assert {answer["session"] for status, answer in answers if status == 409} == {opened}
@@ -41,7 +25,7 @@ def test_a_till_is_opened_once(server, runtime):
 def test_a_session_is_closed_once(server):
     _, session = server.post("/api/pos/sessions", {"till": TILL, "warehouse": 1})
     path = f"/api/pos/sessions/{session['id']}/close"
-    answers = at_once(12, lambda number: server.post(path, {"counted_cash": number}))
+    answers = many_at_once(12, lambda number: server.post(path, {"counted_cash": number}))
     assert Counter(status for status, _ in answers) == {200: 1, 409: 11}
     assert {answer["z_number"] for _, answer in answers} == {1}
 
@@ -90,7 +74,7 @@ def test_every_sale_is_in_one_z_report_however_it_is_timed(server, make, client,
                 done.set()
 
     closed = []
-    results = at_once(SELLERS + 2, work)
+    results = many_at_once(SELLERS + 2, work)
     # What came after the last closing is in the next report.
     last = []
     for name in ("pos-0", "pos-1"):
@@ -121,7 +105,7 @@ def test_a_persons_two_sessions_share_browser_sales_without_doubling(server, mak
         sessions = [server.post("/api/pos/sessions", {"till": name, "warehouse": 1})[1] for name in ("a", "b")]
         assert {server.post("/api/sales", body)[0] for _ in range(6)} == {201}
         paths = [f"/api/pos/sessions/{session['id']}" for session in sessions]
-        assert at_once(2, lambda each: server.post(paths[each] + "/close", {"counted_cash": 0})[0]) == [200, 200]  # noqa: B023
+        assert many_at_once(2, lambda each: server.post(paths[each] + "/close", {"counted_cash": 0})[0]) == [200, 200]  # noqa: B023
         reports = [server.get(path + "/report")[1] for path in paths]
         assert sum(each["sales"]["count"] + each["late"]["count"] for each in reports) == 6
     assert differences(runtime) == []

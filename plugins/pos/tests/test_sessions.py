@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tillhook.db import format_instant, utc_now
+from tillhook.testing import differences
 
 TILL = "pos-01"
 
@@ -102,11 +103,6 @@ def verified(runtime):
     """After the test, verify finds nothing wrong."""
     yield
     assert differences(runtime) == []
-
-
-def differences(runtime):
-    with runtime.database.connect() as connection:
-        return [found for each in runtime.registry.invariants.values() for found in each.check(connection)]
 
 
 def claims(runtime):

@@ -1,11 +1,10 @@
 """Tills as devices: their keys, what these may do, and what nobody may see twice."""
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 
 import pytest
 
+from tillhook.testing import at_once
 from tillhook_pos.models import Till
 
 
@@ -223,26 +222,12 @@ def test_only_who_may_manages_tills(client, make, runtime, till):
 
 
 def test_of_several_who_register_one_name_at_once_one_does(client, make):
-    start = Barrier(4)
-
-    def run(_):
-        start.wait()
-        return register(client, make).status_code
-
-    with ThreadPoolExecutor(4) as pool:
-        assert sorted(pool.map(run, range(4))) == [201, 409, 409, 409]
+    assert sorted(at_once(*[lambda: register(client, make).status_code] * 4)) == [201, 409, 409, 409]
     assert len([key for key in client.get("/api/api-keys").json["items"] if key["device"] == "till-1"]) == 1
 
 
 def test_of_several_who_rotate_one_key_at_once_the_last_one_stays(client, till):
-    start = Barrier(3)
-
-    def run(_):
-        start.wait()
-        return client.post(f"/api/pos/tills/{till['id']}/rotate-key").json
-
-    with ThreadPoolExecutor(3) as pool:
-        rotated = list(pool.map(run, range(3)))
+    rotated = at_once(*[lambda: client.post(f"/api/pos/tills/{till['id']}/rotate-key").json] * 3)
     assert sorted(each["code_version"] for each in rotated) == [2, 3, 4]
     good = [each["code_version"] for each in rotated if client.get("/api/auth/me", **by_key(each)).status_code == 200]
     assert good == [4]
