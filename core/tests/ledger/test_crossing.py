@@ -3,11 +3,10 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 
-from tillhook.ledger.posting import verbs
+from tillhook.ledger import StockCommand, StockLine, post_adjustment
 from tillhook.testing import at_once, clean
 
 
@@ -22,17 +21,9 @@ def last_inventory(client, product):
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
-def test_the_last_event_is_true_when_two_warehouses_sell_at_once(client, make, monkeypatch):
+def test_the_last_event_is_true_when_two_warehouses_sell_at_once(client, make, come_between):
     product = make.product(stock={make.main: 10, make.other: 10})
-    write, waiting = verbs.write_movements, [1]
-
-    def late(*arguments, **options):
-        if waiting:
-            waiting.pop()
-            make.sale([(product, 3)], warehouse=make.other)
-        return write(*arguments, **options)
-
-    monkeypatch.setattr(verbs, "write_movements", late)
+    come_between(lambda: make.sale([(product, 3)], warehouse=make.other))
     make.sale([(product, 2)])
     assert last_inventory(client, product) == "15"
 
@@ -126,25 +117,17 @@ def test_two_batches_with_the_same_sales_in_other_orders(client, make, runtime):
     assert [make.stock(product) for product in products] == [80] * 3 and clean(runtime)
 
 
-def test_a_hook_that_moves_goods_of_its_own(client, make, runtime, monkeypatch):
+def test_a_hook_that_moves_goods_of_its_own(make, runtime, hooked):
     """A deposit bottle goes out with every crate; levels are then locked out of order, which nobody notices."""
-    from tillhook import hookimpl
-    from tillhook.hooks import HookManager
-    from tillhook.server.building import AREAS
-
     bottle, crate = make.product(stock=100), make.product(stock=100)
 
     def sales_posted(session, sales):
-        from tillhook.ledger import StockCommand, StockLine, post_adjustment
-
         for sale in sales:
             if sale.sale["items"][0]["product"] == crate["id"]:
                 line = StockLine(product_id=bottle["id"], quantity=Decimal(-1))
                 post_adjustment(session, StockCommand(warehouse=make.main, lines=(line,), reason="deposit"))
 
-    plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
-    extra = SimpleNamespace(sales_posted=hookimpl(sales_posted))
-    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
+    hooked(sales_posted=sales_posted)
     calls = [lambda: make.sale([(crate, 1)]), lambda: make.sale([(bottle, 1), (crate, 1)])] * 4
     at_once(*calls)
     assert make.stock(crate) == 92 and make.stock(bottle) == 92 and clean(runtime)

@@ -226,7 +226,7 @@ def test_transfers_and_adjustments_of_anybody(make, door, runtime):
     line = StockLine(product_id=product["id"], quantity=Decimal(2))
     with runtime.unit_of_work() as session:
         move = Document("t.move", 1)
-        ledger.transfer(session, move, make.main, make.other, (line,), occurred_at=utc_now())
+        ledger.transfer(session, move, make.main, (line,), to_warehouse_id=make.other, occurred_at=utc_now())
         less = StockLine(product_id=product["id"], quantity=Decimal(-1))
         ledger.adjust(session, Document("t.loss", 1), make.main, (less,), occurred_at=utc_now())
     assert (make.stock(product), make.stock(product, make.other)) == (2, 2)

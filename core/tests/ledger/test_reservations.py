@@ -1,13 +1,18 @@
 """Reserving stock: what e-commerce will call."""
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
+from tillhook import ledger
 from tillhook.db import utc_now
 from tillhook.ledger import Document, InsufficientStock, ReserveLine, release, reserve
+from tillhook.ledger.posting import promises
+from tillhook.ledger.reservations import sweep_expired
 from tillhook.sales import SaleCommand, SaleItem, post_sale
+from tillhook.server.verify import verify
 
 
 def hold(runtime, make, product, quantity, document=1, seconds=600):
@@ -78,3 +83,60 @@ def test_lots_are_reserved_first_expired_first(client, make, runtime):
     levels = client.get("/api/inventory", params={"product": product["id"]}).json["items"]
     assert {row["batch_number"]: row["reserved"] for row in levels} == {"SOON": "2", "LATE": "1"}
     assert make.sale([(product, 1)])["items"][0]["batch_number"] == "LATE"
+
+
+def told(client, product):
+    """Return what the events said was available of the product, one after the other."""
+    events = client.get("/api/events", params={"limit": "1000"}).json["items"]
+    products = [each["payload"]["product"] for each in events if each["name"] == "product:inventory-updated"]
+    return [each["inventory"] for each in products if each["_id"] == product["id"]]
+
+
+def test_promising_and_releasing_are_told(client, make, runtime):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 4)
+    hold(runtime, make, product, 1, document=2, seconds=-1)
+    with runtime.unit_of_work() as session:
+        release(session, Document("order", 1))
+        assert sweep_expired(session) == 1
+        release(session, Document("order", 1))
+    assert told(client, product) == ["5", "1", "0", "4", "5"]
+
+
+def test_a_sale_tells_once_that_its_reservation_is_gone(client, make, runtime, door):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 4)
+    door.issue((product, 4), fulfils=Document("order", 1))
+    assert told(client, product) == ["5", "1", "1"]
+    with runtime.unit_of_work() as session:
+        assert release(session, Document("order", 1)) == 0
+
+
+def test_a_document_that_is_refused_keeps_its_reservation(client, make, runtime, door):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 4)
+    with runtime.unit_of_work() as session:
+        issues = [door.document([(product, quantity)], Document("t.invoice", quantity)) for quantity in (6, 2)]
+        issues[0] = replace(issues[0], fulfils=Document("order", 1))
+        refused = ledger.issue_many(session, issues)
+    assert [each.short[0].available for each in refused] == [5, 1]
+    assert stock(client, make, product) == ("5", "1")
+
+
+@pytest.mark.parametrize("tidied_by", ["worker", "sale"])
+def test_a_bounded_number_of_expired_reservations_is_released_at_a_time(make, runtime, monkeypatch, door, tidied_by):
+    monkeypatch.setattr(promises, "CHUNK", 3)
+    product = make.product(stock=5)
+    with runtime.unit_of_work() as session:
+        lines = [ReserveLine(product["id"], None, Decimal("0.7"))] * 7
+        reserve(session, Document("order", 1), make.main, lines, expires_at=utc_now() - timedelta(seconds=1))
+    if tidied_by == "sale":
+        # None of them counts, released or not.
+        door.issue((product, 5))
+    else:
+        with runtime.unit_of_work() as session:
+            assert sweep_expired(session) == 3
+    with runtime.database.connect() as connection:
+        assert connection.exec_driver_sql("SELECT COUNT(*) FROM reservation WHERE released_at IS NULL").scalar() == 4
+        assert connection.exec_driver_sql("SELECT SUM(reserved) FROM stock_level").scalar() == 28_000
+    assert [found for _, found in verify(runtime) if found] == []

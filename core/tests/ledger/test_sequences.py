@@ -1,4 +1,4 @@
-"""Any sequence of documents, whatever the policy: the levels are what was moved, and undoing all leaves what came in."""
+"""Any sequence of documents, whatever the policy: levels are what was moved, and undoing all leaves what came in."""
 
 import itertools
 from datetime import date

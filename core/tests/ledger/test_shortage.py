@@ -8,7 +8,6 @@ import pytest
 
 from tillhook.db import utc_now
 from tillhook.ledger import Document, ReserveLine, extend, reserve
-from tillhook.ledger.posting import verbs
 from tillhook.ledger.reservations import sweep_expired
 from tillhook.testing import clean
 
@@ -32,25 +31,12 @@ def by_lot(client, product):
     return {row["batch_number"]: row["on_hand"] for row in levels}
 
 
-def come_between(monkeypatch, action):
-    """Have somebody do ``action`` after the next sale was planned and before it is written."""
-    write = verbs.write_movements
-    waiting = [action]
-
-    def late(*arguments, **options):
-        if waiting:
-            waiting.pop()()
-        return write(*arguments, **options)
-
-    monkeypatch.setattr(verbs, "write_movements", late)
-
-
 @pytest.mark.parametrize("engine_name", ["postgresql"])
 @pytest.mark.parametrize(("value", "status"), [("absorb", 201), ("block", 409)])
-def test_stock_that_goes_between_plan_and_posting(client, make, monkeypatch, value, status):
+def test_stock_that_goes_between_plan_and_posting(client, make, come_between, value, status):
     product = make.product(stock=5)
     policy(client, value, product_id=product["id"])
-    come_between(monkeypatch, lambda: make.sale([(product, 4)]))
+    come_between(lambda: make.sale([(product, 4)]))
     items = [{"product_id": product["id"], "quantity": "5"}]
     answer = client.post("/api/sales", {"channel": "counter", "warehouse": make.main, "items": items})
     assert answer.status_code == status
@@ -59,11 +45,11 @@ def test_stock_that_goes_between_plan_and_posting(client, make, monkeypatch, val
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
 @pytest.mark.parametrize("value", ["allow", "absorb", "block"])
-def test_a_lot_that_goes_between_plan_and_posting(client, make, monkeypatch, value):
+def test_a_lot_that_goes_between_plan_and_posting(client, make, come_between, value):
     product = make.product(tracking="lot")
     lots(make, product, ("A", 2, "2149-01-01"), ("B", 5, "2150-01-01"))
     policy(client, value, product_id=product["id"])
-    come_between(monkeypatch, lambda: make.sale([(product, 2)]))
+    come_between(lambda: make.sale([(product, 2)]))
     assert make.sale([(product, 2)])["items"][0]["batch_number"] == "B"
     assert by_lot(client, product) == {"A": "0", "B": "3"}
 

@@ -5,7 +5,6 @@ from decimal import Decimal
 
 import pytest
 
-from tillhook.ledger.posting import verbs
 from tillhook.testing import at_once, clean
 
 
@@ -80,18 +79,10 @@ def test_a_return_at_another_time_is_another_return(client, make):
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
-def test_two_returns_of_two_sales_race_for_one_external_id(client, make, monkeypatch, runtime):
+def test_two_returns_of_two_sales_race_for_one_external_id(client, make, come_between, runtime):
     product = make.product(stock=10)
     sales, external_id = [make.sale([(product, 2)]) for _ in range(2)], str(uuid.uuid4())
-    write, waiting = verbs.write_movements, [1]
-
-    def late(*arguments, **options):
-        if waiting:
-            waiting.pop()
-            assert take_back(client, sales[1], external_id=external_id).status_code == 201
-        return write(*arguments, **options)
-
-    monkeypatch.setattr(verbs, "write_movements", late)
+    come_between(lambda: take_back(client, sales[1], external_id=external_id))
     answer = take_back(client, sales[0], external_id=external_id)
     assert answer.status_code == 409 and answer.json["code"] == "external-id-reused"
     assert make.stock(product) == 7 and clean(runtime)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import IO, Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
@@ -22,12 +22,10 @@ from tillhook.catalogue.import_stock import check_stock, receive_stock
 from tillhook.catalogue.rules import check, why_not_editable
 from tillhook.catalogue.tables import Table, read_table
 from tillhook.catalogue.writing import Progress, Written, tell, write
-from tillhook.db import among
+from tillhook.db import AdvisoryLock, advisory_lock, among
 from tillhook.products import Category, Product, Variant, kind_of
 from tillhook.runtime import actor_of
 
-#: An advisory lock's key: two imports at a time would each find no opening stock.
-_IMPORT_LOCK = 7_411_003
 _GTIN_LENGTHS = (8, 12, 13)
 #: What belongs on the row of a product, not on those of its variants.
 _NOT_OF_VARIANTS = (*REFERENCES, "list_price", "description", "tracking", "price_mode", "low_stock_threshold")
@@ -77,8 +75,8 @@ def import_products(
         ImportFailed: 422 ``import-failed``, unless ``dry_run``: names every bad row.
     """
     session.flush()
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _IMPORT_LOCK})
+    # Two imports at a time would each find no opening stock.
+    advisory_lock(session, AdvisoryLock.IMPORT)
     result = ImportResult(dry_run=dry_run)
     table = read_table(stream, is_known)
     result.encoding = table.encoding

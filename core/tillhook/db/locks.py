@@ -18,7 +18,6 @@ class AdvisoryLock(IntEnum):
     EVENT_SEQUENCE = 7_411_001
     STOCK_ALERTS = 7_411_002
     IMPORT = 7_411_003
-    JOB = 7_411_004
     #: A document whose movements are being undone.
     DOCUMENT = 7_411_006
     MIGRATION = 0x7411_1007

@@ -23,14 +23,12 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from tillhook.db.base import Base
+from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.render import complete, render_type
 from tillhook.db.session import Database
 
 if TYPE_CHECKING:
     from tillhook.hooks import MigrationSource
-
-#: Any number that no other program takes a lock on.
-_LOCK = 0x7411_1007
 
 
 @dataclass(frozen=True)
@@ -132,7 +130,7 @@ def _exclusive(database: Database) -> Iterator[Session]:
                 # Waiting for another one that migrates may take as long as it takes.
                 session.connection().exec_driver_sql("SET LOCAL statement_timeout = 0")
                 session.connection().exec_driver_sql("SET LOCAL lock_timeout = 0")
-                session.connection().exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+                advisory_lock(session, AdvisoryLock.MIGRATION)
                 session.connection().exec_driver_sql("SET LOCAL lock_timeout = '10s'")
                 yield session
         else:

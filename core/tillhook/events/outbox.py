@@ -13,13 +13,10 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from tillhook.db import as_instant, format_instant, insert_rows, utc_now
+from tillhook.db import AdvisoryLock, advisory_lock, as_instant, format_instant, insert_rows, utc_now
 from tillhook.events.models import ConsumerCursor, OutboxEvent
 from tillhook.hooks import Consumer, Event
 from tillhook.runtime import runtime_of
-
-#: An advisory lock's key, any constant that nothing else uses.
-_SEQUENCE_LOCK = 7_411_001
 
 
 def record(session: Session, name: str, payload: dict[str, Any], warehouse_id: int | None = None) -> None:
@@ -45,8 +42,7 @@ def record_many(session: Session, events: Iterable[tuple[str, dict[str, Any], in
 def sequence_events(session: Session) -> None:
     """Number every committed event that has no ``seq`` yet; needs a transaction that writes."""
     session.flush()
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEQUENCE_LOCK})
+    advisory_lock(session, AdvisoryLock.EVENT_SEQUENCE)
     session.execute(
         text(
             "UPDATE outbox SET seq = n.seq FROM (SELECT id, row_number() OVER (ORDER BY id)"

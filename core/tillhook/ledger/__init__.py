@@ -26,7 +26,9 @@ from tillhook.ledger.models import (
     StockThreshold,
 )
 from tillhook.ledger.policy import POLICIES, PolicyRequest, policy_for
+from tillhook.ledger.posting.correcting import moved_by, restate, reverse
 from tillhook.ledger.posting.effects import refresh_alerts, resolve_alerts
+from tillhook.ledger.posting.issuing import issue, issue_many, restock, shortages
 from tillhook.ledger.posting.items import Item, ItemKey, Items, load_items
 from tillhook.ledger.posting.lots import LotLevel, LotRequest, lots_at
 from tillhook.ledger.posting.stock import adjust, receive, transfer
@@ -46,7 +48,6 @@ from tillhook.ledger.posting.values import (
     StockLine,
     TakenLot,
 )
-from tillhook.ledger.posting.verbs import issue, issue_many, moved_by, restate, restock, reverse, shortages
 from tillhook.ledger.queries import available_by_product, has_moved, stock_check
 from tillhook.ledger.reservations import ReserveLine, extend, release, reserve
 from tillhook.ledger.warehouses import create_warehouse

@@ -3,6 +3,7 @@
 Each is written in the actor's name, at the actor's warehouses, and moves stock through the ledger's door.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -45,9 +46,7 @@ def post_receipt(session: Session, command: StockCommand) -> StockDocument:
         ValidationFailed: 422, naming the field of the line.
         PermissionDenied: 403: not a warehouse of the actor.
     """
-    document, items = _open(session, "receipt", command)
-    receive(session, _name(document), command.warehouse, command.lines, occurred_at=document.occurred_at, items=items)
-    return document
+    return _post(session, "receipt", command, receive)
 
 
 def post_adjustment(session: Session, command: StockCommand) -> StockDocument:
@@ -57,9 +56,7 @@ def post_adjustment(session: Session, command: StockCommand) -> StockDocument:
         InsufficientStock: 409: a line takes away more than is available.
         ValidationFailed, PermissionDenied: As for :func:`post_receipt`.
     """
-    document, items = _open(session, "adjustment", command)
-    adjust(session, _name(document), command.warehouse, command.lines, occurred_at=document.occurred_at, items=items)
-    return document
+    return _post(session, "adjustment", command, adjust)
 
 
 def post_transfer(session: Session, command: StockCommand) -> StockDocument:
@@ -69,15 +66,12 @@ def post_transfer(session: Session, command: StockCommand) -> StockDocument:
         InsufficientStock: 409: a line wants more than is available.
         ValidationFailed, PermissionDenied: As for :func:`post_receipt`.
     """
-    to, at = command.to_warehouse, "to_warehouse"
+    to = command.to_warehouse
     assert to is not None
     if to == command.warehouse:
-        raise ValidationFailed.at(at, "The same as from_warehouse.")
-    _check_warehouse(session, to, at)
-    document, items = _open(session, "transfer", command)
-    name, occurred_at = _name(document), document.occurred_at
-    transfer(session, name, command.warehouse, to, command.lines, occurred_at=occurred_at, items=items)
-    return document
+        raise ValidationFailed.at("to_warehouse", "The same as from_warehouse.")
+    _check_warehouse(session, to, "to_warehouse")
+    return _post(session, "transfer", command, transfer, to_warehouse_id=to)
 
 
 def set_inventory(
@@ -114,18 +108,16 @@ def set_inventory(
         return None
     line = StockLine(product_id=product_id, variant_id=variant_id, quantity=quantity - on_hand)
     command = StockCommand(warehouse=warehouse_id, lines=(line,), reason="Inventory set")
-    document, items = _open(session, "inventory", command)
-    adjust(
-        session,
-        _name(document),
-        warehouse_id,
-        command.lines,
-        occurred_at=document.occurred_at,
-        effect="inventory",
-        # A count is a fact: it may go below what is reserved.
-        policy="allow",
-        items=items,
-    )
+    # A count is a fact: it may go below what is reserved.
+    return _post(session, "inventory", command, adjust, effect="inventory", policy="allow")
+
+
+def _post(
+    session: Session, kind: str, command: StockCommand, verb: Callable[..., object], **options: object
+) -> StockDocument:
+    document, items = _open(session, kind, command)
+    name, occurred_at = Document(kind, document.id), document.occurred_at
+    verb(session, name, command.warehouse, command.lines, occurred_at=occurred_at, items=items, **options)
     return document
 
 
@@ -160,10 +152,6 @@ def _open(session: Session, kind: str, command: StockCommand) -> tuple[StockDocu
     session.add(document)
     session.flush()
     return document, items
-
-
-def _name(document: StockDocument) -> Document:
-    return Document(document.kind, document.id)
 
 
 def _found(session: Session, warehouse_id: int, lines: tuple[StockLine, ...]) -> Items:

@@ -1,7 +1,7 @@
 """What documents have moved, and how much of each movement is not undone yet."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
@@ -79,22 +79,7 @@ def undone_by(session: Session, document: Document) -> set[Document]:
 
 def as_movement(row: StockMovement) -> Movement:
     """Return a row of the ledger as a value."""
-    return Movement(
-        product_id=row.product_id,
-        variant_id=row.variant_id,
-        lot_id=row.lot_id,
-        quantity=row.quantity,
-        source_id=row.source_id,
-        destination_id=row.destination_id,
-        document_type=row.document_type,
-        document_id=row.document_id,
-        document_line=row.document_line,
-        effect=row.effect,
-        occurred_at=row.occurred_at,
-        unit_cost=row.unit_cost,
-        channel=row.channel,
-        reverses_id=row.reverses_id,
-    )
+    return Movement(**{field.name: getattr(row, field.name) for field in fields(Movement)})
 
 
 def _with_what_is_left(rows: Sequence[StockMovement]) -> tuple[Past, ...]:

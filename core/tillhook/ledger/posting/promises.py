@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import Exact, among, records, utc_now
 from tillhook.ledger.models import Reservation, StockLevel
+from tillhook.ledger.posting.effects import availability_changed
 from tillhook.ledger.posting.locks import Level, lock_levels
 from tillhook.ledger.posting.values import Document, LevelKey
 from tillhook.quantities import to_units
@@ -36,6 +37,7 @@ def lock_available(session: Session, keys: Iterable[LevelKey]) -> dict[LevelKey,
     here = (_LEVEL[0] == table.c.v) & (_LEVEL[1] == table.c.p) & (_LEVEL[2] == table.c.t)
     expired = _read(session, _expired(utc_now()).join(table, here).order_by(Reservation.id))
     released = release_rows(session, [key for key, _, _ in expired[:CHUNK]], "expired", expired_only=True)
+    availability_changed(session, (key for _, key, _ in released))
     for _, key, units in [*released, *expired[CHUNK:]]:
         levels[key].reserved -= units
     return levels

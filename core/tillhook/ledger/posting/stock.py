@@ -12,7 +12,7 @@ from tillhook.ledger.posting.items import Item, Items, load_items
 from tillhook.ledger.posting.lots import lot_of_inbound
 from tillhook.ledger.posting.planning import Draft, Wanted, open_book, plan_lines
 from tillhook.ledger.posting.values import Alongside, Document, Issue, Issued, IssueLine, Movement, StockLine
-from tillhook.ledger.posting.verbs import write
+from tillhook.ledger.posting.writing import post
 from tillhook.quantities import from_units
 
 
@@ -83,9 +83,9 @@ def transfer(
     session: Session,
     document: Document,
     warehouse_id: int,
-    to_warehouse_id: int,
     lines: Sequence[StockLine],
     *,
+    to_warehouse_id: int,
     occurred_at: datetime,
     items: Items | None = None,
     alongside: Alongside | None = None,
@@ -193,5 +193,5 @@ def _written(
     alongside: Alongside | None,
 ) -> tuple[Movement, ...]:
     issued = Issued(document, tuple(movements), {})
-    write(session, issued, items=items, alongside=alongside)
+    post(session, issued, items=items, alongside=alongside)
     return issued.movements

@@ -1,7 +1,7 @@
 """What the door is told and what it answers, as values. Quantities are in the product's stock unit."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -209,15 +209,7 @@ class InsufficientStock(Conflict):
                 for line in short
             ],
             short_lines=[
-                {
-                    "line": line.line,
-                    "product_id": line.product_id,
-                    "variant_id": line.variant_id,
-                    "product_name": line.product_name,
-                    "requested": _n(line.requested),
-                    "available": _n(line.available),
-                }
-                for line in short
+                asdict(line) | {"requested": _n(line.requested), "available": _n(line.available)} for line in short
             ],
         )
 

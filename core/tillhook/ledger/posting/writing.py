@@ -5,7 +5,7 @@ order. The statement that changes a level also says what it became; a level that
 relied on undoes the transaction, which is then run again with locks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import RetryTransaction, WriteBatch, fetch, format_instant, utc_now
 from tillhook.errors import ValidationFailed
-from tillhook.ledger.posting.values import LevelAfter, LevelKey, Movement
+from tillhook.ledger.posting.effects import stock_changed
+from tillhook.ledger.posting.items import Item
+from tillhook.ledger.posting.values import Alongside, Events, Issued, LevelAfter, LevelKey, Movement
 from tillhook.quantities import to_units
 from tillhook.runtime import runtime_of
 
@@ -33,6 +35,24 @@ ON CONFLICT (variant_id, location_id, lot_id)
 DO UPDATE SET on_hand = on_hand + excluded.on_hand, updated_at = excluded.updated_at
 RETURNING on_hand, reserved
 """
+
+
+def post(
+    session: Session,
+    *issued: Issued,
+    at_least: Mapping[LevelKey, int] | None = None,
+    items: Iterable[Item] = (),
+    alongside: Alongside | None = None,
+    events: Events | None = None,
+) -> None:
+    """Write planned movements with the rows that go alongside, and tell whoever wants to know."""
+    batch = WriteBatch(session.connection())
+    if alongside is not None:
+        for table, rows in alongside(issued).items():
+            batch.insert(table, rows)
+    movements = [movement for each in issued for movement in each.movements]
+    levels = write_movements(session, movements, at_least=at_least, batch=batch)
+    stock_changed(session, movements, levels, items, events() if events else ())
 
 
 def write_movements(

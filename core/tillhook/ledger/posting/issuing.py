@@ -1,24 +1,19 @@
-"""The verbs: each reads, locks, plans, writes, and tells whoever wants to know, in the caller's transaction."""
+"""Documents that take goods out, or back: planned on one book, as many as there are, and posted together."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy.orm import Session
 
-from tillhook.db import WriteBatch
 from tillhook.errors import DomainError, ValidationFailed
 from tillhook.ledger.policy import policy_for
-from tillhook.ledger.posting.effects import stock_changed
-from tillhook.ledger.posting.history import History, net, read_history, undone_by
-from tillhook.ledger.posting.items import Item, ItemKey, Items, load_items
+from tillhook.ledger.posting.history import History, read_history
+from tillhook.ledger.posting.items import ItemKey, Items, load_items
 from tillhook.ledger.posting.locks import lock_documents
 from tillhook.ledger.posting.planning import Draft, NeedsLock, Wanted, enter, open_book, plan_lines
 from tillhook.ledger.posting.promises import promises_to, release_rows
-from tillhook.ledger.posting.undoing import give_back, plan_returns, reversal
+from tillhook.ledger.posting.undoing import plan_returns
 from tillhook.ledger.posting.values import (
     Alongside,
-    AlreadyReversed,
-    Document,
     Events,
     InsufficientStock,
     Issue,
@@ -29,8 +24,7 @@ from tillhook.ledger.posting.values import (
     Restock,
     ShortLine,
 )
-from tillhook.ledger.posting.writing import write_movements
-from tillhook.quantities import to_units
+from tillhook.ledger.posting.writing import post
 
 
 def issue(
@@ -83,11 +77,11 @@ def issue_many(
         DomainError: A plugin vetoed the movements.
     """
     if items is None:
-        items = load_items(session, (key for each in issues for key in _keys(each)))
+        items = load_items(session, (key for each in issues for key in keys_of(each)))
     lock_documents(session, (line.origin for each in issues for line in each.returns))
     origins = {line.origin for each in issues for line in each.returns}
     history = read_history(session, origins) if origins else History(())
-    wanted = [_wanted(session, each, items) for each in issues]
+    wanted = [wanted_of(session, each, items) for each in issues]
     try:
         locked = _needs_lock(session, issues, wanted)
         results = _plan_all(session, issues, wanted, history, locked=locked)
@@ -95,7 +89,7 @@ def issue_many(
         results = _plan_all(session, issues, wanted, history, locked=True)
     drafts = [result for result in results if isinstance(result, Draft)]
     if drafts:
-        _post(session, drafts, items, alongside, events)
+        post_drafts(session, drafts, items, alongside, events)
     return [result.issued() if isinstance(result, Draft) else result for result in results]
 
 
@@ -120,69 +114,10 @@ def restock(
     return issue(session, back, alongside=alongside, events=events).movements
 
 
-def reverse(
-    session: Session,
-    document: Document,
-    by: Document,
-    occurred_at: datetime,
-    *,
-    alongside: Alongside | None = None,
-    events: Events | None = None,
-) -> tuple[Movement, ...]:
-    """Undo exactly what is left of what a document moved, its absorbing adjustments too, whatever is in stock.
-
-    Args:
-        by: The document that reverses it, which the movements are booked on.
-
-    Raises:
-        AlreadyReversed: 409 ``already-reversed``.
-    """
-    history = _locked_history(session, document)
-    movements = tuple(reversal(history, document, by, occurred_at))
-    write(session, Issued(by, movements, {}), alongside=alongside, events=events)
-    return movements
-
-
-def restate(
-    session: Session, issue: Issue, *, alongside: Alongside | None = None, events: Events | None = None
-) -> Issued:
-    """Let a document's lines be these: move the difference only, by the stock policy.
-
-    What is no longer taken comes back into the lots it was taken from. What the document had absorbed is undone
-    first, so that the result is as if the lower quantity had been issued at first. A document that has
-    moved nothing yet is issued.
-
-    Returns:
-        The difference; ``lots`` are of what is taken more.
-
-    Raises:
-        InsufficientStock: 409, naming every short line; ``requested`` is what it wants more.
-        AlreadyReversed: 409 ``already-reversed``.
-        Conflict: 409 ``goods-came-back``: more of a line has come back than would be left.
-        ValidationFailed: 422: as for :func:`issue`.
-    """
-    if issue.returns:
-        raise ValueError("a document that takes goods back is reversed, and not restated")
-    history = _locked_history(session, issue.document)
-    items = load_items(session, _keys(issue))
-    wanted = _wanted(session, issue, items)
-    if isinstance(wanted, DomainError):
-        raise wanted
-    book = open_book(session, ((issue.warehouse_id, each) for each in wanted), locked=True)
-    draft = Draft(session, book, issue, suffix=_next_suffix(history, issue.document))
-    found = ((line, items.find(issue.warehouse_id, line.product_id, line.variant_id)) for line in issue.lines)
-    # What is no longer tracked keeps what it moved when it was.
-    held = give_back(draft, history, [(line, i.variant_id, to_units(line.quantity)) for line, i in found if i])
-    more = [(each, to_units(each.line.quantity) - held[each.line.line]) for each in wanted]
-    plan_lines(draft, [each.of(units) for each, units in more if units])
-    _post(session, [draft], items, alongside, events)
-    return draft.issued()
-
-
 def shortages(session: Session, issue: Issue, *, items: Items | None = None) -> tuple[ShortLine, ...]:
     """Return the lines for which a document would be refused, by what is in stock now; takes no lock, moves nothing."""
-    items = load_items(session, _keys(issue)) if items is None else items
-    wanted = _wanted(session, issue, items)
+    items = load_items(session, keys_of(issue)) if items is None else items
+    wanted = wanted_of(session, issue, items)
     if isinstance(wanted, DomainError):
         raise wanted
     blocked = [each for each in wanted if each.policy == "block"]
@@ -196,34 +131,12 @@ def shortages(session: Session, issue: Issue, *, items: Items | None = None) -> 
     return ()
 
 
-def moved_by(session: Session, document: Document) -> tuple[Movement, ...]:
-    """Return what a document has moved, less what was undone of it since; takes no lock."""
-    return tuple(net(past) for past in read_history(session, [document]).of(document) if past.left)
-
-
-def write(
-    session: Session,
-    *issued: Issued,
-    at_least: Mapping[LevelKey, int] | None = None,
-    items: Iterable[Item] = (),
-    alongside: Alongside | None = None,
-    events: Events | None = None,
-) -> None:
-    """Write planned movements with the rows that go alongside, and tell whoever wants to know."""
-    batch = WriteBatch(session.connection())
-    if alongside is not None:
-        for table, rows in alongside(issued).items():
-            batch.insert(table, rows)
-    movements = [movement for each in issued for movement in each.movements]
-    levels = write_movements(session, movements, at_least=at_least, batch=batch)
-    stock_changed(session, movements, levels, items, events() if events else ())
-
-
-def _keys(issue: Issue) -> Iterator[ItemKey]:
+def keys_of(issue: Issue) -> Iterator[ItemKey]:
+    """Yield the keys of the document's items."""
     return ((issue.warehouse_id, line.product_id, line.variant_id) for line in issue.lines)
 
 
-def _wanted(session: Session, issue: Issue, items: Items) -> list[Wanted] | DomainError:
+def wanted_of(session: Session, issue: Issue, items: Items) -> list[Wanted] | DomainError:
     """Return the document's tracked lines, each with its item and policy, or why it is refused."""
     wanted = []
     for line in issue.lines:
@@ -288,13 +201,14 @@ def _plan_all(
     return results
 
 
-def _post(
+def post_drafts(
     session: Session,
     drafts: Sequence[Draft],
     items: Items,
     alongside: Alongside | None,
     events: Events | None,
 ) -> None:
+    """Write what drafts plan, and what goes alongside."""
     at_least: dict[LevelKey, int] = {}
     for draft in drafts:
         release_rows(session, [key for key, _, _ in draft.promised], "fulfilled")
@@ -302,25 +216,4 @@ def _post(
             for key, units in draft.at_least.items():
                 at_least[key] = at_least.get(key, 0) + units
     issued = [draft.issued() for draft in drafts]
-    write(session, *issued, at_least=at_least, items=items, alongside=alongside, events=events)
-
-
-def _locked_history(session: Session, document: Document) -> History:
-    """Return what a document moved, nobody else undoing any of it meanwhile.
-
-    Raises:
-        AlreadyReversed: 409.
-    """
-    lock_documents(session, undone_by(session, document))
-    history = read_history(session, [document])
-    if history.is_reversed(document):
-        raise AlreadyReversed("What this document moved was reversed before.")
-    return history
-
-
-def _next_suffix(history: History, document: Document) -> str:
-    """Return how the effects of the next restatement end: ``.2`` for the first, nothing when nothing has moved."""
-    endings = [past.movement.effect.rpartition(".")[2] for past in history.rows if past.movement.document == document]
-    if not endings:
-        return ""
-    return f".{max((int(each) for each in endings if each.isdigit()), default=1) + 1}"
+    post(session, *issued, at_least=at_least, items=items, alongside=alongside, events=events)
