@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tillhook.sales.invariants import documents, lines
 from tillhook.testing import clean, damage, differences
 
 
@@ -83,6 +84,14 @@ EXCHANGE = "(SELECT id FROM sale WHERE kind = 'exchange')"
         ({"lines as sold"}, [f"UPDATE sale_line SET quantity = -quantity WHERE sale_id = {BACK}"]),
         ({"lines as sold"}, [f"UPDATE sale_line SET tax_amount = 0 WHERE sale_id = {CANCELLATION}"]),
         ({"lines as sold"}, [f"UPDATE sale_line SET origin_line_id = NULL WHERE sale_id = {BACK}"]),
+        (
+            {"lines as sold"},
+            [f"UPDATE sale_line SET quantity = -quantity, origin_line_id = id WHERE sale_id = {PLAIN}"],
+        ),
+        (
+            {"lines as sold"},
+            [f"UPDATE sale_line SET quantity = -quantity, origin_line_id = NULL WHERE sale_id = {BACK}"],
+        ),
         ({"tenders"}, [f"UPDATE sale_payment SET method = 'card' WHERE sale_id = {PLAIN}"]),
         (
             {"tenders"},
@@ -94,6 +103,8 @@ EXCHANGE = "(SELECT id FROM sale WHERE kind = 'exchange')"
             {"tenders"},
             [f"UPDATE sale_payment SET change = change - 100, amount = amount - 100 WHERE sale_id = {SHARED}"],
         ),
+        ({"tenders"}, [f"UPDATE sale_payment SET amount = -amount WHERE sale_id = {SHARED}"]),
+        ({"tenders"}, [f"UPDATE sale_payment SET change = amount + 100 WHERE sale_id = {PLAIN}"]),
         # Paid by card, given back in cash; all sums as they were.
         ({"refunds"}, [f"UPDATE sale_payment SET method = 'cash' WHERE sale_id = {BACK}"]),
         ({"refunds"}, [f"UPDATE sale_payment SET method = 'voucher' WHERE sale_id = {CANCELLATION}"]),
@@ -180,15 +191,38 @@ def _follow(client, make, products, document, sale):
 @given(
     rounding=st.sampled_from(["line", "document"]),
     step=st.sampled_from(["0", "0.05"]),
-    documents=st.lists(DOCUMENT, min_size=1, max_size=5),
+    posted=st.lists(DOCUMENT, min_size=1, max_size=5),
 )
-def test_nothing_that_the_journal_posts_is_named(runtime, client, make, products, rounding, step, documents):
+def test_nothing_that_the_journal_posts_is_named(runtime, client, make, products, rounding, step, posted):
     changes = {"tax_rounding": rounding, "sales.cash_rounding": step}
     assert client.patch("/api/settings", changes).status_code == 200
-    for document in documents:
+    for document in posted:
         answer = _post(client, make, products, document)
         if answer.status_code != 201:
             assert answer.json["errors"][0]["field"] == "discount_amount", answer.text
         else:
             _follow(client, make, products, document, answer.json)
     assert clean(runtime)
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    rounding=st.sampled_from(["line", "document"]),
+    document=DOCUMENT,
+    column=st.sampled_from(["total_price", "discount_share", "tax_amount"]),
+    cents=st.integers(-3, 3).filter(bool),
+)
+def test_any_other_amount_is_named(runtime, client, make, products, rounding, document, column, cents):
+    assert client.patch("/api/settings", {"tax_rounding": rounding}).status_code == 200
+    answer = _post(client, make, products, document)
+    if answer.status_code != 201:
+        return
+    damage(runtime)
+    line = answer.json["items"][-1]["id"]
+    with runtime.unit_of_work() as session:
+        connection = session.connection()
+        change = f"UPDATE sale_line SET {column} = {column} + {cents * 100} WHERE id = {line}"
+        connection.exec_driver_sql(change)
+        named = [each.subject for each in (*documents.totals(connection), *lines.sold_lines(connection))]
+        session.rollback()
+    assert named and all(subject.startswith(f"sale {answer.json['sale_number']}") for subject in named)
