@@ -35,7 +35,8 @@ class Runtime:
         self.plugins = plugins
         self.broken = broken
         self.hooks = HookManager(areas, [(plugin.name, plugin.hooks) for plugin in plugins])
-        self.registry = Registry(self.hooks, settings)
+        words = {plugin.name: plugin.manifest.event_words for plugin in plugins}
+        self.registry = Registry(self.hooks, settings, words)
         self.migrations: tuple[MigrationSource, ...] = (CORE, *migration_sources(plugins, self.hooks))
         self.snapshots = SnapshotCache(self.registry)
 
