@@ -3,6 +3,7 @@
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
 from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
+from tillhook.db.triggers import allow_changes, append_only
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "RetryTransaction",
     "TimestampMixin",
     "WriteBatch",
+    "allow_changes",
+    "append_only",
     "as_instant",
     "exact_checks",
     "fetch",
