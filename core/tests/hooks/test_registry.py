@@ -141,6 +141,24 @@ def test_a_channel_has_no_colon():
         registry(pos=plugin(channels=[channel], permissions=[SELL]))
 
 
+def test_sales_that_name_no_channel_are_of_the_one_that_says_so_or_of_the_only_one():
+    def declaring(**defaults):
+        channels = [
+            Channel(name=name, title="", number_prefix=name, permission=SELL.name, is_default=is_default)
+            for name, is_default in defaults.items()
+        ]
+        return {"pos": plugin(channels=channels, permissions=[SELL])}
+
+    def default(**defaults):
+        channel = registry(**declaring(**defaults)).default_channel
+        return channel and channel.name
+
+    assert default(shop=False, till=True) == "till"
+    assert default(shop=False) == "shop"
+    assert default(shop=False, till=False) is None and default() is None
+    assert refusal(**declaring(shop=True, till=True)) == "channels shop and till both want sales that name no channel"
+
+
 def test_the_owner_of_a_declaration_is_known():
     assert registry(pos=plugin(permissions=[SELL])).owner_of("permission", SELL.name) == "pos"
 

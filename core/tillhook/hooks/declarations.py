@@ -157,6 +157,7 @@ class Channel:
         stock_policy: What a sale does that wants more than is available.
         offline_policy: The same for a sale that has already happened and is synced later.
         permission: What somebody needs to post here.
+        is_default: Sales that name no channel are of this one; at most one channel says so.
     """
 
     name: str
@@ -165,6 +166,7 @@ class Channel:
     stock_policy: StockPolicy = "block"
     offline_policy: StockPolicy = "allow"
     permission: str = "sales:sale:post"
+    is_default: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,6 +75,12 @@ class Registry:
         """Return the plugin that declared a thing; ``tillhook`` is the core."""
         return self._owners[kind, name]
 
+    @property
+    def default_channel(self) -> Channel | None:
+        """The channel of sales that name none: the one that says so, else the only one there is."""
+        channels = list(self.channels.values())
+        return next((each for each in channels if each.is_default), channels[0] if len(channels) == 1 else None)
+
     def _named(self, kind: str, type_: type[Declaration], hook: str | None = None) -> dict[str, Declaration]:
         hook = hook or f"register_{kind}s"
         found: dict[str, Declaration] = {}
@@ -141,7 +147,13 @@ class Registry:
 
     def _check_channels(self) -> None:
         seen: dict[str, str] = {}
+        default = ""
         for name, channel in self.channels.items():
+            if channel.is_default:
+                if default:
+                    owner = self.owner_of("channel", name)
+                    raise PluginError(owner, f"channels {default} and {name} both want sales that name no channel")
+                default = name
             if ":" in name:
                 owner = self.owner_of("channel", name)
                 raise PluginError(owner, f"plugin {owner}: channel {name} must have no colon in its name")
