@@ -29,6 +29,20 @@ def test_the_core_imports_no_plugin(distributions):
     assert found == []
 
 
+def test_the_core_names_no_plugin(distributions, plugin):
+    core = next(each for each in distributions if not each.plugin)
+    found = []
+    for path in sources(core.package):
+        source = path.read_text(encoding="utf-8")
+        found += [f"{path}: {name}" for name in (plugin.name, plugin.package.name) if name in source]
+        found += [
+            f"{path}:{node.lineno}: {node.value}"
+            for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.Constant) and node.value == plugin.plugin
+        ]
+    assert found == []
+
+
 def test_folder_distribution_package_and_entry_point_are_named_alike(plugin):
     assert plugin.name == f"tillhook-{plugin.plugin}"
     assert plugin.folder.name == plugin.plugin
