@@ -8,7 +8,7 @@ from tillhook import hookimpl
 from tillhook.access.demo import create_demo_users
 from tillhook.access.passwords import MEMORY_KIB, ROUNDS
 from tillhook.access.roles import ROLES
-from tillhook.access.routes import ROUTES
+from tillhook.access.routes import routes
 from tillhook.access.sessions import forget_old_sessions
 from tillhook.access.throttle import forget_old_attempts
 from tillhook.access.users import REGISTRATION
@@ -48,7 +48,7 @@ SETTINGS = (
 
 @hookimpl
 def register_routes(settings: Settings) -> Iterable[Route]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl

@@ -2,7 +2,8 @@
 
 from tillhook.catalogue.answers import product_answer, product_answers
 from tillhook.catalogue.commands import NewProduct, NewVariant
-from tillhook.catalogue.importing import ImportFailed, ImportResult, import_products
+from tillhook.catalogue.import_result import ImportFailed, ImportResult
+from tillhook.catalogue.importing import import_products
 from tillhook.catalogue.inline import create_inline_product, remember_price
 from tillhook.catalogue.products import create_product, update_product
 

@@ -7,7 +7,8 @@ archived one may be archived, and an archived one restored.
 from sqlalchemy.orm import Session
 
 from tillhook.catalogue.answers import audit_answer
-from tillhook.catalogue.products import editable, saved
+from tillhook.catalogue.products import editable
+from tillhook.catalogue.writing import saved
 from tillhook.errors import Conflict
 from tillhook.products.models import Product
 from tillhook.products.search import get_product

@@ -6,7 +6,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from tillhook.catalogue.importing import ImportFailed, ImportResult, import_products
+from tillhook.catalogue.import_result import ImportFailed, ImportResult
+from tillhook.catalogue.importing import import_products
 
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime

@@ -8,7 +8,7 @@ from tillhook import hookimpl
 from tillhook.catalogue import hookspecs
 from tillhook.catalogue.cli import products
 from tillhook.catalogue.demo import DEMO_DATA
-from tillhook.catalogue.routes import ROUTES
+from tillhook.catalogue.routes import routes
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, EventType, Permission, Route
 from tillhook.products import hides
@@ -23,7 +23,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl

@@ -10,11 +10,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
-from tillhook.catalogue import setup
-from tillhook.catalogue.products import flush, require_free_sku, saved
+from tillhook.catalogue.drafts import REFERENCES, ProductDraft, VariantDraft
+from tillhook.catalogue.products import make
 from tillhook.catalogue.schemas import InlineProductIn
 from tillhook.errors import ValidationFailed
-from tillhook.products.models import Product, Variant
+from tillhook.products.models import Product
 from tillhook.quantities import ZERO
 
 
@@ -38,26 +38,17 @@ def create_inline_product(
         fields = InlineProductIn().load(product_data)
     except ValidationError as error:
         raise _below(error, field) from error
-    sku = fields["sku"] or f"INLINE-{secrets.token_hex(5).upper()}"
-    require_free_sku(session, sku, f"{field}.sku")
-    product = Product(
-        name=fields["name"],
-        sku=sku,
-        description=fields["description"],
-        category_id=setup.resolve_category(session, fields["category"], f"{field}.category"),
-        unit_id=setup.resolve_unit(session, fields["unit"], f"{field}.unit"),
-        tax_id=setup.resolve_tax(session, fields["tax"], f"{field}.tax"),
-        price=ZERO,
-        tracking="none",
-        price_mode="open",
-        status="pending",
-        owner_id=actor.user_id,
+    values = {name: fields[name] for name in ("name", "description")}
+    values |= {"sku": fields["sku"] or f"INLINE-{secrets.token_hex(5).upper()}", "price": ZERO, "tracking": "none"}
+    values |= {"price_mode": "open", "status": "pending", "owner_id": actor.user_id, "has_variants": False}
+    draft = ProductDraft(
+        sku=values["sku"],
+        values=values | {"tax_id": None},
+        references={name: fields[name] for name in REFERENCES if fields[name] is not None},
+        variants=[VariantDraft(values={}, is_default=True)],
+        where=f"{field}.",
     )
-    session.add(product)
-    flush(session)
-    session.add(Variant(product_id=product.id, is_default=True))
-    saved(session, product, None)
-    return product
+    return make(session, draft)
 
 
 def remember_price(session: Session, prices: Mapping[int, Decimal]) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from tillhook import ledger
 from tillhook.access import visible_warehouses, warehouse_condition
 from tillhook.catalogue.answers import audit_answer
-from tillhook.catalogue.products import has_stock, resolve_alerts, saved
+from tillhook.catalogue.rules import stocked
+from tillhook.catalogue.writing import saved
 from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
 from tillhook.http import page
 from tillhook.ledger.models import Location, StockLevel
@@ -137,7 +138,7 @@ def _stop_tracking(session: Session, product: Product) -> None:
         )
     for variant_id, location_id in levels:
         ledger.set_inventory(session, product.id, ZERO, location_id, variant_id=variant_id)
-    if has_stock(session, product.id):
+    if stocked(session, [product.id]):
         raise Conflict(f"Some of product {product.id} is reserved.", code="stock-reserved")
     product.tracking = "none"
-    resolve_alerts(session, product.id)
+    ledger.resolve_alerts(session, [product.id])

@@ -1,38 +1,23 @@
 """Making, changing and archiving products."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook import events, ledger
+from tillhook import ledger
 from tillhook.access import audit
-from tillhook.actor import Actor
-from tillhook.catalogue import setup
-from tillhook.catalogue.answers import audit_answer, event_payload
-from tillhook.catalogue.commands import NewProduct, NewVariant
-from tillhook.db import RetryTransaction, utc_now
-from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
-from tillhook.ledger.models import StockAlert
-from tillhook.products.barcodes import add_barcode, require_free
-from tillhook.products.models import Barcode, Product, Variant
-from tillhook.products.search import get_product, refresh_search
+from tillhook.catalogue.answers import audit_answer
+from tillhook.catalogue.commands import NewProduct
+from tillhook.catalogue.drafts import PLAIN, REFERENCES, ProductDraft, VariantDraft, drafted
+from tillhook.catalogue.rules import check, why_not_editable
+from tillhook.catalogue.writing import Written, saved, tell, write
+from tillhook.errors import ValidationFailed
+from tillhook.products import Barcode, Product, Variant, get_product
 from tillhook.runtime import actor_of, runtime_of
-
-#: Fields of a product that are set as they come.
-_PLAIN = (
-    "name",
-    "description",
-    "price",
-    "list_price",
-    "cost_price",
-    "attributes",
-    "price_mode",
-    "low_stock_threshold",
-)
 
 
 def create_product(session: Session, command: NewProduct) -> Product:
@@ -47,22 +32,20 @@ def create_product(session: Session, command: NewProduct) -> Product:
     actor = actor_of(session)
     if command.variants and command.all_barcodes:
         raise ValidationFailed.at("barcode", "Give each variant its own barcode.")
-    require_free_sku(session, command.sku)
-    product = Product(
-        sku=command.sku,
-        category_id=setup.resolve_category(session, command.category),
-        unit_id=setup.resolve_unit(session, command.unit),
-        tax_id=setup.default_tax(session) if command.tax is None else setup.resolve_tax(session, command.tax),
-        tracking=command.tracking,
-        status="published" if actor.can("catalogue:product:approve") else "pending",
-        owner_id=actor.user_id,
-        has_variants=bool(command.variants),
-        **{name: getattr(command, name) for name in _PLAIN},
-    )
-    session.add(product)
-    flush(session)
-    _create_variants(session, product, command)
-    saved(session, product, None)
+    status = "published" if actor.can("catalogue:product:approve") else "pending"
+    return make(session, drafted(command, status=status, owner_id=actor.user_id))
+
+
+def make(session: Session, draft: ProductDraft) -> Product:
+    """Write the draft of a new product and tell everybody: audit log, hooks, outbox.
+
+    Raises:
+        Conflict, ValidationFailed: The first fault.
+    """
+    written = save(session, draft)
+    [product] = written.created
+    audit(session, "create", "product", product.id, None, audit_answer(session, product))
+    tell(session, written)
     return product
 
 
@@ -80,25 +63,28 @@ def update_product(session: Session, product_id: int, changes: Mapping[str, Any]
     """
     product = editable(session, product_id)
     before = audit_answer(session, product)
-    if "sku" in changes and changes["sku"] != product.sku:
-        require_free_sku(session, changes["sku"])
-        product.sku = changes["sku"]
-    for name in _PLAIN:
-        if name in changes:
-            setattr(product, name, changes[name])
-    _change_references(session, product, changes)
-    if "tracking" in changes and changes["tracking"] != product.tracking:
-        require_no_stock(session, product)
-        product.tracking = changes["tracking"]
-        if product.tracking == "none":
-            resolve_alerts(session, product.id)
-    _change_barcodes(session, product, changes)
-    if product.status == "rejected":
-        product.status, product.reject_reason = "pending", ""
+    draft = ProductDraft(
+        sku=product.sku,
+        values={name: changes[name] for name in ("sku", *PLAIN, "tracking") if name in changes},
+        references={name: changes[name] for name in REFERENCES if name in changes},
+        variants=_replaced_codes(session, product, changes),
+        product=product,
+    )
+    save(session, draft)
     saved(session, product, before)
-    if "low_stock_threshold" in changes:
-        ledger.refresh_alerts(session, [product.id])
     return product
+
+
+def save(session: Session, draft: ProductDraft) -> Written:
+    """Check and write one draft; the caller tells of it.
+
+    Raises:
+        Conflict, ValidationFailed: The first fault.
+    """
+    faults = check(session, [draft])
+    if faults:
+        raise faults[0].error()
+    return write(session, [draft])
 
 
 def remove_product(session: Session, product_id: int) -> Product | None:
@@ -129,101 +115,10 @@ def editable(session: Session, product_id: int, *, archived: bool = False) -> Pr
         Conflict: 409 ``product-archived``, unless ``archived`` ones will do.
     """
     product = get_product(session, product_id, for_update=True)
-    if not may_edit(actor_of(session), product):
-        raise PermissionDenied(f"Product {product_id} belongs to somebody else.", code="not-your-product")
-    if product.status == "archived" and not archived:
-        raise Conflict(f"Product {product_id} is archived.", code="product-archived")
+    refusal = why_not_editable(actor_of(session), product, archived=archived)
+    if refusal is not None:
+        raise refusal
     return product
-
-
-def may_edit(actor: Actor, product: Product) -> bool:
-    """Say whether the actor may change the product: an own one, or any for one who approves products."""
-    return actor.can("catalogue:product:approve") or (actor.user_id is not None and product.owner_id == actor.user_id)
-
-
-def saved(session: Session, product: Product, before: dict[str, Any] | None, action: str = "") -> None:
-    """Flush the product and tell everybody: search text, audit log, hooks, outbox.
-
-    Args:
-        before: What :func:`audit_answer` said before the change; ``None`` for a new product.
-    """
-    flush(session)
-    refresh_search(session, product)
-    created = before is None
-    after = audit_answer(session, product)
-    if before is not None:
-        before, after = changed(before, after)
-    audit(session, action or ("create" if created else "update"), "product", product.id, before, after)
-    hooks = runtime_of(session).hooks
-    if hooks.implemented("product_saved"):
-        hooks.hook.product_saved(session=session, product=product)
-    name = "product:created" if created else "product:updated"
-    events.record(session, name, event_payload(session, product))
-
-
-def changed(before: dict[str, Any], after: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return only the members that differ, as they were and as they are."""
-    names = [name for name in after if before.get(name) != after[name]]
-    return {name: before.get(name) for name in names}, {name: after[name] for name in names}
-
-
-def flush(session: Session) -> None:
-    """Flush; when somebody took a unique value since it was checked, have the transaction run again.
-
-    Raises:
-        RetryTransaction: The next attempt's checks name the field.
-    """
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise RetryTransaction from error
-
-
-def require_free_sku(session: Session, sku: str, field: str = "sku") -> None:
-    """Refuse an SKU that a product or a variant has, with 409 ``duplicate-sku`` naming the field."""
-    session.flush()
-    taken = session.scalar(select(Product.id).where(Product.sku == sku)) or session.scalar(
-        select(Variant.product_id).where(Variant.sku == sku)
-    )
-    if taken is not None:
-        raise Conflict(
-            f"The SKU {sku} is taken.",
-            code="duplicate-sku",
-            errors=[{"field": field, "message": f"{sku} is taken."}],
-        )
-
-
-def require_no_stock(session: Session, product: Product) -> None:
-    """Refuse with 409 ``stock-on-hand`` while any of the product is on hand or reserved, at any warehouse."""
-    if has_stock(session, product.id):
-        raise Conflict(
-            f"There is stock of product {product.id}; set it to 0 first.",
-            code="stock-on-hand",
-            errors=[{"field": "tracking", "message": "Cannot change while there is stock."}],
-        )
-
-
-def has_stock(session: Session, product_id: int, variant_id: int | None = None) -> bool:
-    """Say whether any level of the product, or of the one variant, is not zero, reserved stock included."""
-    session.flush()
-    condition = "" if variant_id is None else " AND v.id = :variant"
-    row = session.execute(
-        text(
-            "SELECT 1 FROM stock_level l JOIN variant v ON v.id = l.variant_id WHERE v.product_id = :product"
-            f" AND (l.on_hand <> 0 OR l.reserved <> 0){condition} LIMIT 1"
-        ),
-        {"product": product_id} | ({} if variant_id is None else {"variant": variant_id}),
-    )
-    return row.first() is not None
-
-
-def resolve_alerts(session: Session, product_id: int) -> None:
-    """Close the alerts of a product that is no longer tracked: it has no stock to be low of."""
-    session.execute(
-        update(StockAlert)
-        .where(StockAlert.product_id == product_id, StockAlert.status == "open")
-        .values(status="resolved", resolved_at=utc_now(), resolved_by=actor_of(session).user_id)
-    )
 
 
 def has_history(session: Session, product_id: int, variant_id: int | None = None) -> bool:
@@ -246,82 +141,28 @@ def default_variant(session: Session, product: Product) -> Variant:
     return session.scalars(select(Variant).where(Variant.product_id == product.id, Variant.is_default)).one()
 
 
-def add_variant(session: Session, product: Product, command: NewVariant, path: str = "") -> Variant:
-    """Write one variant and its barcode; ``path`` begins the names of fields in errors.
-
-    Raises:
-        Conflict: 409 ``duplicate-sku`` or ``duplicate-barcode``.
-    """
-    if command.sku is not None:
-        require_free_sku(session, command.sku, f"{path}sku")
-    variant = Variant(
-        product_id=product.id,
-        sku=command.sku,
-        name=command.name,
-        attributes=command.attributes,
-        price=command.price,
-        cost_price=command.cost_price,
-    )
-    session.add(variant)
-    flush(session)
-    if command.barcode is not None:
-        add_barcode(session, variant, command.barcode, field=f"{path}barcode")
-    return variant
-
-
-def _create_variants(session: Session, product: Product, command: NewProduct) -> None:
-    for number, variant in enumerate(command.variants):
-        add_variant(session, product, variant, f"variants.{number}.")
-    if not command.variants:
-        only = Variant(product_id=product.id, is_default=True)
-        session.add(only)
-        flush(session)
-        _add_barcodes(session, only, command.all_barcodes)
-
-
-def _add_barcodes(session: Session, variant: Variant, codes: Iterable[str]) -> None:
-    for code in codes:
-        add_barcode(session, variant, code, Decimal(1))
-
-
-def _change_references(session: Session, product: Product, changes: Mapping[str, Any]) -> None:
-    if "category" in changes:
-        product.category_id = setup.resolve_category(session, changes["category"])
-    if "tax" in changes:
-        product.tax_id = setup.resolve_tax(session, changes["tax"])
-    if "unit" in changes:
-        unit_id = setup.resolve_unit(session, changes["unit"])
-        if unit_id != product.unit_id and has_stock(session, product.id):
-            raise Conflict(
-                f"There is stock of product {product.id}, counted in its present unit.",
-                code="stock-on-hand",
-                errors=[{"field": "unit", "message": "Cannot change while there is stock."}],
-            )
-        product.unit_id = unit_id
-
-
-def _change_barcodes(session: Session, product: Product, changes: Mapping[str, Any]) -> None:
+def _replaced_codes(session: Session, product: Product, changes: Mapping[str, Any]) -> list[VariantDraft]:
+    """Take away the barcodes that are to be replaced, and return the variant with those that it is to have."""
     if "barcode" not in changes and "barcodes" not in changes:
-        return
+        return []
     if product.has_variants:
         raise ValidationFailed.at("barcode", "Give each variant its own barcode.")
     variant = default_variant(session, product)
-    old = list(session.scalars(select(Barcode).where(Barcode.variant_id == variant.id).order_by(Barcode.id)))
-    codes = [barcode.code for barcode in old]
-    if "barcodes" in changes:
-        codes = list(changes["barcodes"])
+    old = {
+        barcode.code: barcode.pack_quantity
+        for barcode in session.scalars(select(Barcode).where(Barcode.variant_id == variant.id).order_by(Barcode.id))
+    }
+    codes = list(changes.get("barcodes", old))
     if "barcode" in changes:
         first = [] if changes["barcode"] is None else [changes["barcode"]]
         codes = first + (codes if "barcodes" in changes else codes[1:])
     codes = list(dict.fromkeys(codes))
-    if codes == [barcode.code for barcode in old]:
-        return
+    if codes == list(old):
+        return []
     # All of them anew, since their order is that of their keys; packs keep their quantities.
-    quantities = {barcode.code: barcode.pack_quantity for barcode in old}
     session.execute(delete(Barcode).where(Barcode.variant_id == variant.id))
-    require_free(session, codes)
-    for code in codes:
-        add_barcode(session, variant, code, quantities.get(code, Decimal(1)))
+    wanted = {code: old.get(code, Decimal(1)) for code in codes}
+    return [VariantDraft(values={}, codes=wanted, variant=variant, is_default=True)]
 
 
 def _deleted(session: Session, product: Product) -> bool:

@@ -1,6 +1,6 @@
 """The catalogue over HTTP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tillhook.catalogue import schemas
@@ -20,8 +20,8 @@ from tillhook.catalogue.variants import (
     update_variant,
 )
 from tillhook.errors import NotFound
-from tillhook.hooks import PUBLIC, Route
-from tillhook.http import Call, Reply, Schema, page
+from tillhook.hooks import PUBLIC
+from tillhook.http import Call, Reply, Routes, Schema, page
 from tillhook.products.models import Category, Product, Tax, Unit
 from tillhook.products.search import get_product, product_query
 
@@ -36,7 +36,10 @@ _ORDERING = {
     "id": Product.id,
 }
 
+routes = Routes()
 
+
+@routes.get("/products", permission="catalogue:product:read", query=schemas.ProductQuery, answer=schemas.ProductsOut)
 def list_products(call: Call) -> dict[str, Any]:
     """List the products that match; a category takes in those below it."""
     query = call.query
@@ -45,17 +48,35 @@ def list_products(call: Call) -> dict[str, Any]:
     return _listed(call, products, cursor)
 
 
+@routes.post(
+    "/products",
+    permission="catalogue:product:create",
+    body=schemas.ProductIn,
+    answer=schemas.ProductOut,
+    status=201,
+    problems=(409,),
+)
 def post_product(call: Call) -> dict[str, Any]:
     """Create a product: published if the actor may approve products, else pending."""
     command: NewProduct = call.body
     return product_answer(call.session, create_product(call.session, command))
 
 
+@routes.get(
+    "/products/{product_id:int}", permission="catalogue:product:read", answer=schemas.ProductOut, problems=(404,)
+)
 def read_product(call: Call, product_id: int) -> dict[str, Any]:
     """Read a product."""
     return product_answer(call.session, get_product(call.session, product_id))
 
 
+@routes.put(
+    "/products/{product_id:int}",
+    permission="catalogue:product:update",
+    body=schemas.ProductPut,
+    answer=schemas.ProductOut,
+    problems=(404, 409),
+)
 def put_product(call: Call, product_id: int) -> dict[str, Any]:
     """Replace a product's fields; what is left out goes back to its default."""
     changes = dict(call.body)
@@ -64,38 +85,77 @@ def put_product(call: Call, product_id: int) -> dict[str, Any]:
     return product_answer(call.session, update_product(call.session, product_id, changes))
 
 
+@routes.patch(
+    "/products/{product_id:int}",
+    permission="catalogue:product:update",
+    body=schemas.ProductPatch,
+    answer=schemas.ProductOut,
+    problems=(404, 409),
+)
 def patch_product(call: Call, product_id: int) -> dict[str, Any]:
     """Change some of a product's fields."""
     return product_answer(call.session, update_product(call.session, product_id, call.body))
 
 
+@routes.delete(
+    "/products/{product_id:int}", permission="catalogue:product:archive", answer=schemas.ProductOut, problems=(404, 409)
+)
 def delete_product(call: Call, product_id: int) -> Any:
     """Archive a product with a history, delete one without (204)."""
     product = remove_product(call.session, product_id)
     return None if product is None else product_answer(call.session, product)
 
 
+@routes.post(
+    "/products/{product_id:int}/approve",
+    permission="catalogue:product:approve",
+    answer=schemas.ProductOut,
+    problems=(404, 409),
+)
 def approve_product(call: Call, product_id: int) -> dict[str, Any]:
     """Publish a pending product."""
     return product_answer(call.session, approve(call.session, product_id))
 
 
+@routes.post(
+    "/products/{product_id:int}/reject",
+    permission="catalogue:product:approve",
+    body=schemas.RejectIn,
+    answer=schemas.ProductOut,
+    problems=(404, 409),
+)
 def reject_product(call: Call, product_id: int) -> dict[str, Any]:
     """Reject a pending product."""
     return product_answer(call.session, reject(call.session, product_id, call.body["reason"]))
 
 
+@routes.post(
+    "/products/{product_id:int}/restore",
+    permission="catalogue:product:archive",
+    answer=schemas.ProductOut,
+    problems=(404, 409),
+)
 def restore_product(call: Call, product_id: int) -> dict[str, Any]:
     """Take a product out of the archive."""
     return product_answer(call.session, restore(call.session, product_id))
 
 
+@routes.get(
+    "/products/low-stock", permission="catalogue:product:read", query=schemas.LowStockQuery, answer=schemas.LowStockOut
+)
 def list_low_stock(call: Call) -> dict[str, Any]:
     """List the products strictly below the threshold, over the actor's warehouses."""
     products, count, cursor = low_stock(call.session, call.query["threshold"], call.query)
     return _listed(call, products, cursor) | {"count": count}
 
 
+@routes.put(
+    "/products/{product_id:int}/inventory",
+    permission="stock:inventory:set",
+    body=schemas.InventoryIn,
+    answer=schemas.ProductOut,
+    problems=(404, 409),
+)
 def put_inventory(call: Call, product_id: int) -> dict[str, Any]:
     """Set what is on hand by an adjustment; null stops tracking."""
     product = set_product_inventory(
@@ -109,35 +169,78 @@ def put_inventory(call: Call, product_id: int) -> dict[str, Any]:
     return product_answer(call.session, product)
 
 
+@routes.post(
+    "/products/{product_id:int}/variants",
+    permission="catalogue:product:update",
+    body=schemas.VariantIn,
+    answer=schemas.VariantOut,
+    status=201,
+    problems=(404, 409),
+)
 def post_variant(call: Call, product_id: int) -> dict[str, Any]:
     """Add a variant to a product."""
     variant = create_variant(call.session, product_id, call.body)
     return _variant(call, product_id, variant.id)
 
 
+@routes.patch(
+    "/products/{product_id:int}/variants/{variant_id:int}",
+    permission="catalogue:product:update",
+    body=schemas.VariantPatch,
+    answer=schemas.VariantOut,
+    problems=(404, 409),
+)
 def patch_variant(call: Call, product_id: int, variant_id: int) -> dict[str, Any]:
     """Change some of a variant's fields."""
     update_variant(call.session, product_id, variant_id, call.body)
     return _variant(call, product_id, variant_id)
 
 
+@routes.get(
+    "/products/{product_id:int}/barcodes",
+    permission="catalogue:product:read",
+    answer=schemas.list_of(schemas.BarcodeOut),
+    problems=(404,),
+)
 def read_barcodes(call: Call, product_id: int) -> dict[str, Any]:
     """List the barcodes of a product's variants."""
     barcodes = list_barcodes(call.session, get_product(call.session, product_id))
     return {"items": [barcode_answer(barcode) for barcode in barcodes], "next_cursor": None}
 
 
+@routes.post(
+    "/products/{product_id:int}/barcodes",
+    permission="catalogue:product:update",
+    body=schemas.BarcodeIn,
+    answer=schemas.BarcodeOut,
+    status=201,
+    problems=(404, 409),
+)
 def post_barcode(call: Call, product_id: int) -> dict[str, Any]:
     """Add a barcode to a product or one of its variants."""
     barcode = attach_barcode(call.session, product_id, **call.body)
     return barcode_answer(barcode)
 
 
+@routes.delete(
+    "/products/{product_id:int}/barcodes/{barcode_id:int}",
+    permission="catalogue:product:update",
+    status=204,
+    problems=(404, 409),
+)
 def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
     """Take a barcode from a product."""
     detach_barcode(call.session, product_id, barcode_id)
 
 
+@routes.post(
+    "/products/import",
+    permission="catalogue:product:import",
+    body=schemas.ImportForm,
+    query=schemas.ImportQuery,
+    answer=schemas.ImportOut,
+    upload=True,
+)
 def post_import(call: Call) -> Reply:
     """Import products and opening stock from CSV or XLSX, all rows or none."""
     file = call.upload("file")
@@ -147,12 +250,28 @@ def post_import(call: Call) -> Reply:
     return Reply(media=result.answer())
 
 
+@routes.post(
+    "/products/{product_id:int}/images",
+    permission="catalogue:product:update",
+    body=schemas.ImageForm,
+    answer=schemas.ImageOut,
+    upload=True,
+    status=201,
+    max_body=MAX_BYTES + _FORM,
+    problems=(404, 409),
+)
 def post_image(call: Call, product_id: int) -> dict[str, Any]:
     """Upload a picture of a product: JPEG, PNG or WebP."""
     file = call.upload("file")
     return image_answer(add_image(call.session, product_id, file.stream, call.body["position"]))
 
 
+@routes.get(
+    "/products/{product_id:int}/images",
+    permission="catalogue:product:read",
+    answer=schemas.list_of(schemas.ImageOut),
+    problems=(404,),
+)
 def read_images(call: Call, product_id: int) -> dict[str, Any]:
     """List a product's pictures in their order."""
     return {
@@ -161,11 +280,18 @@ def read_images(call: Call, product_id: int) -> dict[str, Any]:
     }
 
 
+@routes.delete(
+    "/products/{product_id:int}/images/{image_id:int}",
+    permission="catalogue:product:update",
+    status=204,
+    problems=(404, 409),
+)
 def delete_image(call: Call, product_id: int, image_id: int) -> None:
     """Take a picture from a product."""
     remove_image(call.session, product_id, image_id)
 
 
+@routes.get("/images/{sha256}", permission=PUBLIC, problems=(404,))
 def read_image(call: Call, sha256: str) -> Reply:
     """Answer a picture's file; that of a published product to anybody."""
     if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
@@ -197,163 +323,35 @@ def _setup_routes(
     body: type[Schema],
     patch: type[Schema],
     answer: type[Schema],
-) -> tuple[Route, ...]:
-    """Return GET, POST and PATCH of one of the short tables that describe products."""
+) -> None:
+    """Declare GET, POST and PATCH of one of the short tables that describe products."""
+    manage = "catalogue:setup:manage"
 
+    @routes.get(
+        path, permission="catalogue:product:read", answer=schemas.list_of(answer), summary=f"List the {path[1:]}."
+    )
     def read_all(call: Call) -> dict[str, Any]:
         rows = list_setup(call.session, model)
         return {"items": [setup_answer(row) for row in rows], "next_cursor": None}
 
+    @routes.post(
+        path, permission=manage, body=body, answer=answer, status=201, summary=f"Create a {name}.", problems=(409,)
+    )
     def create(call: Call) -> dict[str, Any]:
         return setup_answer(create_setup(call.session, model, call.body))
 
+    @routes.patch(
+        f"{path}/{{key:int}}",
+        permission=manage,
+        body=patch,
+        answer=answer,
+        summary=f"Change a {name}.",
+        problems=(404, 409),
+    )
     def update(call: Call, key: int) -> dict[str, Any]:
         return setup_answer(update_setup(call.session, model, key, call.body))
 
-    manage = "catalogue:setup:manage"
-    return (
-        Route(
-            method="GET",
-            path=path,
-            handler=read_all,
-            permission="catalogue:product:read",
-            answer=schemas.list_of(answer),
-            summary=f"List the {path[1:]}.",
-        ),
-        Route(
-            method="POST",
-            path=path,
-            handler=create,
-            permission=manage,
-            body=body,
-            answer=answer,
-            status=201,
-            summary=f"Create a {name}.",
-            problems=(409,),
-        ),
-        Route(
-            method="PATCH",
-            path=f"{path}/{{key:int}}",
-            handler=update,
-            permission=manage,
-            body=patch,
-            answer=answer,
-            summary=f"Change a {name}.",
-            problems=(404, 409),
-        ),
-    )
 
-
-def _product_route(method: str, path: str, handler: Callable[..., Any], permission: str, **options: Any) -> Route:
-    """Return a route of one product; its answer is the product unless said otherwise."""
-    options.setdefault("answer", schemas.ProductOut)
-    problems = (404,) if method == "GET" else (404, 409)
-    return Route(
-        method=method,
-        path="/products/{product_id:int}" + path,
-        handler=handler,
-        permission=f"catalogue:product:{permission}",
-        problems=problems,
-        **options,
-    )
-
-
-ROUTES = (
-    Route(
-        method="GET",
-        path="/products",
-        handler=list_products,
-        permission="catalogue:product:read",
-        query=schemas.ProductQuery,
-        answer=schemas.ProductsOut,
-    ),
-    Route(
-        method="POST",
-        path="/products",
-        handler=post_product,
-        permission="catalogue:product:create",
-        body=schemas.ProductIn,
-        answer=schemas.ProductOut,
-        status=201,
-        problems=(409,),
-    ),
-    Route(
-        method="GET",
-        path="/products/low-stock",
-        handler=list_low_stock,
-        permission="catalogue:product:read",
-        query=schemas.LowStockQuery,
-        answer=schemas.LowStockOut,
-    ),
-    Route(
-        method="POST",
-        path="/products/import",
-        handler=post_import,
-        permission="catalogue:product:import",
-        body=schemas.ImportForm,
-        query=schemas.ImportQuery,
-        answer=schemas.ImportOut,
-        upload=True,
-    ),
-    _product_route("GET", "", read_product, "read"),
-    _product_route("PUT", "", put_product, "update", body=schemas.ProductPut),
-    _product_route("PATCH", "", patch_product, "update", body=schemas.ProductPatch),
-    _product_route("DELETE", "", delete_product, "archive"),
-    _product_route("POST", "/approve", approve_product, "approve"),
-    _product_route("POST", "/reject", reject_product, "approve", body=schemas.RejectIn),
-    _product_route("POST", "/restore", restore_product, "archive"),
-    Route(
-        method="PUT",
-        path="/products/{product_id:int}/inventory",
-        handler=put_inventory,
-        permission="stock:inventory:set",
-        body=schemas.InventoryIn,
-        answer=schemas.ProductOut,
-        problems=(404, 409),
-    ),
-    _product_route(
-        "POST",
-        "/variants",
-        post_variant,
-        "update",
-        body=schemas.VariantIn,
-        answer=schemas.VariantOut,
-        status=201,
-    ),
-    _product_route(
-        "PATCH",
-        "/variants/{variant_id:int}",
-        patch_variant,
-        "update",
-        body=schemas.VariantPatch,
-        answer=schemas.VariantOut,
-    ),
-    _product_route("GET", "/barcodes", read_barcodes, "read", answer=schemas.list_of(schemas.BarcodeOut)),
-    _product_route(
-        "POST",
-        "/barcodes",
-        post_barcode,
-        "update",
-        body=schemas.BarcodeIn,
-        answer=schemas.BarcodeOut,
-        status=201,
-    ),
-    _product_route("DELETE", "/barcodes/{barcode_id:int}", delete_barcode, "update", status=204, answer=None),
-    _product_route("GET", "/images", read_images, "read", answer=schemas.list_of(schemas.ImageOut)),
-    _product_route(
-        "POST",
-        "/images",
-        post_image,
-        "update",
-        body=schemas.ImageForm,
-        answer=schemas.ImageOut,
-        upload=True,
-        status=201,
-        max_body=MAX_BYTES + _FORM,
-    ),
-    _product_route("DELETE", "/images/{image_id:int}", delete_image, "update", status=204, answer=None),
-    Route(method="GET", path="/images/{sha256}", handler=read_image, permission=PUBLIC, problems=(404,)),
-    *_setup_routes("/categories", Category, "category", schemas.CategoryIn, schemas.CategoryPatch, schemas.CategoryOut),
-    *_setup_routes("/units", Unit, "unit", schemas.UnitIn, schemas.UnitPatch, schemas.UnitOut),
-    *_setup_routes("/taxes", Tax, "tax", schemas.TaxIn, schemas.TaxPatch, schemas.TaxOut),
-)
+_setup_routes("/categories", Category, "category", schemas.CategoryIn, schemas.CategoryPatch, schemas.CategoryOut)
+_setup_routes("/units", Unit, "unit", schemas.UnitIn, schemas.UnitPatch, schemas.UnitOut)
+_setup_routes("/taxes", Tax, "tax", schemas.TaxIn, schemas.TaxPatch, schemas.TaxOut)

@@ -9,15 +9,10 @@ from sqlalchemy.orm import Session
 
 from tillhook.catalogue.answers import audit_answer
 from tillhook.catalogue.commands import NewVariant
-from tillhook.catalogue.products import (
-    add_variant,
-    default_variant,
-    editable,
-    has_history,
-    has_stock,
-    require_free_sku,
-    saved,
-)
+from tillhook.catalogue.drafts import ProductDraft, VariantDraft, drafted_variant
+from tillhook.catalogue.products import default_variant, editable, has_history, save
+from tillhook.catalogue.rules import is_variant_stocked
+from tillhook.catalogue.writing import saved
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.products.barcodes import add_barcode
 from tillhook.products.models import Barcode, Product, Variant
@@ -34,7 +29,7 @@ def create_variant(session: Session, product_id: int, command: NewVariant) -> Va
     before = audit_answer(session, product)
     if not product.has_variants:
         _retire_default(session, product)
-    variant = add_variant(session, product, command)
+    variant = _save(session, product, drafted_variant(command))
     saved(session, product, before)
     return variant
 
@@ -51,10 +46,7 @@ def update_variant(session: Session, product_id: int, variant_id: int, changes: 
     if variant.is_default:
         raise Conflict("The default variant is changed with its product.", code="default-variant")
     before = audit_answer(session, product)
-    if changes.get("sku") is not None and changes["sku"] != variant.sku:
-        require_free_sku(session, changes["sku"])
-    for name, value in changes.items():
-        setattr(variant, name, value)
+    _save(session, product, VariantDraft(values=dict(changes), variant=variant))
     saved(session, product, before)
     return variant
 
@@ -114,10 +106,16 @@ def get_variant(session: Session, product: Product, variant_id: int) -> Variant:
     return variant
 
 
+def _save(session: Session, product: Product, draft: VariantDraft) -> Variant:
+    save(session, ProductDraft(sku=product.sku, values={}, variants=[draft], product=product))
+    assert draft.variant is not None
+    return draft.variant
+
+
 def _retire_default(session: Session, product: Product) -> None:
     """Make room for named variants; the default one stays, out of use, when it has a history."""
     variant = default_variant(session, product)
-    if has_stock(session, product.id, variant.id):
+    if is_variant_stocked(session, variant.id):
         raise Conflict(
             f"There is stock of product {product.id} without variant; set it to 0 first.",
             code="stock-on-hand",

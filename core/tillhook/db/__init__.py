@@ -1,7 +1,9 @@
 """Engines, transactions, column types and migrations; what a plugin's ``models.py`` builds on."""
 
+from tillhook.db.among import among
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
+from tillhook.db.folding import fold, folded
 from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
 from tillhook.db.triggers import allow_changes, append_only
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
@@ -18,10 +20,13 @@ __all__ = [
     "TimestampMixin",
     "WriteBatch",
     "allow_changes",
+    "among",
     "append_only",
     "as_instant",
     "exact_checks",
     "fetch",
+    "fold",
+    "folded",
     "format_instant",
     "insert_rows",
     "is_retryable",

@@ -12,6 +12,8 @@ from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from tillhook.db.folding import register_fold
+
 Result = TypeVar("Result")
 
 _RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
@@ -166,6 +168,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA recursive_triggers = ON")
     cursor.execute("PRAGMA cache_size = -32768")
     cursor.close()
+    register_fold(connection)
 
 
 def _begin_sqlite(connection: Connection) -> None:

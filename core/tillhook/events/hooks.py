@@ -2,13 +2,13 @@
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.events.routes import ROUTES
+from tillhook.events.routes import routes
 from tillhook.hooks import Permission, Route
 
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl

@@ -6,8 +6,10 @@ from typing import Any
 from tillhook.access import sees_warehouse
 from tillhook.db import format_instant
 from tillhook.events.outbox import read_events, sequence_events
-from tillhook.hooks import Event, Route
-from tillhook.http import Call, QuerySchema, Text, Whole
+from tillhook.hooks import Event
+from tillhook.http import Call, QuerySchema, Routes, Text, Whole
+
+routes = Routes()
 
 
 class EventQuery(QuerySchema):
@@ -16,6 +18,8 @@ class EventQuery(QuerySchema):
     name = Text(min=1, max=80)
 
 
+# Numbering what became visible is a write, though nobody sees it as one.
+@routes.get("/events", permission="events:event:read", query=EventQuery, writes=True)
 def list_events(call: Call) -> Any:
     """List events after one that you saw, in the order of their commits, as far as you may see them.
 
@@ -52,11 +56,3 @@ def _hidden(call: Call, events: Sequence[Event]) -> set[int]:
         if hides is not None:
             hidden |= hides(call.session, [event for event in events if event.name == name])
     return hidden
-
-
-ROUTES = (
-    # Numbering what became visible is a write, though nobody sees it as one.
-    Route(
-        method="GET", path="/events", handler=list_events, permission="events:event:read", query=EventQuery, writes=True
-    ),
-)

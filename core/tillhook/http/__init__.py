@@ -3,10 +3,13 @@
 The application itself is :func:`tillhook.server.app.create_app`.
 """
 
+from tillhook.http import out
+from tillhook.http.answers import Answer, page_of
 from tillhook.http.call import Call, Reply, Upload
 from tillhook.http.media import parse_json
 from tillhook.http.paging import page
 from tillhook.http.problems import validation_failed
+from tillhook.http.routes import Routes
 from tillhook.http.schemas import (
     Amount,
     Attributes,
@@ -29,6 +32,7 @@ from tillhook.http.schemas import (
 
 __all__ = [
     "Amount",
+    "Answer",
     "Attributes",
     "Call",
     "Choice",
@@ -44,11 +48,14 @@ __all__ = [
     "Quantity",
     "QuerySchema",
     "Reply",
+    "Routes",
     "Schema",
     "Text",
     "Upload",
     "Whole",
+    "out",
     "page",
+    "page_of",
     "parse_json",
     "validation_failed",
 ]

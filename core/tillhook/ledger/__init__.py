@@ -4,7 +4,7 @@ Stock is double entry and append-only: a movement takes a positive quantity from
 over all locations every variant sums to zero.
 """
 
-from tillhook.ledger.alerts import refresh_alerts, stock_changed
+from tillhook.ledger.alerts import refresh_alerts, resolve_alerts, stock_changed
 from tillhook.ledger.documents import StockCommand, StockLine, adjust, receive, set_inventory, transfer
 from tillhook.ledger.items import Item, load_items
 from tillhook.ledger.models import ADJUSTMENT, CUSTOMER, NO_LOT, SCRAP, TRANSIT, VENDOR
@@ -46,6 +46,7 @@ __all__ = [
     "refresh_alerts",
     "release",
     "reserve",
+    "resolve_alerts",
     "set_inventory",
     "stock_changed",
     "stock_check",

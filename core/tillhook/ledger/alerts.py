@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, text, update
 from sqlalchemy.orm import Session
 
 from tillhook.db import format_instant, utc_now
 from tillhook.events import record_many
 from tillhook.ledger.items import Item
+from tillhook.ledger.models import StockAlert
 from tillhook.ledger.movements import LevelAfter, LevelKey, StockMovement
 from tillhook.quantities import format_money, format_quantity, from_units, to_units
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
@@ -94,6 +95,15 @@ def refresh_alerts(session: Session, product_ids: Iterable[int]) -> None:
         events += _review(session, change)
     if events:
         record_many(session, events)
+
+
+def resolve_alerts(session: Session, product_ids: Iterable[int]) -> None:
+    """Close the open alerts of products that are no longer tracked: they have no stock to be low of."""
+    session.execute(
+        update(StockAlert)
+        .where(StockAlert.product_id.in_(list(product_ids)), StockAlert.status == "open")
+        .values(status="resolved", resolved_at=utc_now(), resolved_by=actor_of(session).user_id)
+    )
 
 
 def inventory_event(session: Session, change: ProductStock) -> tuple[str, dict[str, Any], int | None]:

@@ -10,7 +10,7 @@ from tillhook.hooks import DemoData, EventType, Invariant, Job, Permission, Rout
 from tillhook.ledger import hookspecs
 from tillhook.ledger.invariants import INVARIANTS
 from tillhook.ledger.levels import sweep_expired
-from tillhook.ledger.routes import ROUTES
+from tillhook.ledger.routes import routes
 from tillhook.ledger.warehouses import create_warehouse, list_warehouses
 from tillhook.products import hides
 
@@ -24,7 +24,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl

@@ -5,8 +5,7 @@ from typing import Any
 from sqlalchemy import select
 
 from tillhook.db import format_instant
-from tillhook.hooks import Route
-from tillhook.http import Call, Instant
+from tillhook.http import Call, Instant, Routes
 from tillhook.ledger import queries, warehouses
 from tillhook.ledger.documents import adjust, receive, transfer
 from tillhook.ledger.models import StockDocument, StockMovement
@@ -28,28 +27,48 @@ from tillhook.ledger.schemas import (
 from tillhook.products.search import get_product
 from tillhook.quantities import format_quantity
 
+routes = Routes()
+_READ, _MANAGE = "stock:level:read", "stock:policy:manage"
+
 
 class InventoryQuery(LevelQuery):
     as_of = Instant()
     known_at = Instant()
 
 
+@routes.get("/warehouses", permission="stock:warehouse:read")
 def list_warehouses(call: Call) -> Any:
     """List the warehouses that you see."""
     rows = warehouses.list_warehouses(call.session)
     return {"items": [warehouses.show_warehouse(row) for row in rows], "next_cursor": None}
 
 
+@routes.post(
+    "/warehouses",
+    permission="stock:warehouse:manage",
+    body=WarehouseIn,
+    answer=WarehouseOut,
+    status=201,
+    problems=(409,),
+)
 def create_warehouse(call: Call) -> Any:
     """Make a warehouse or shop."""
     return warehouses.show_warehouse(warehouses.create_warehouse(call.session, **call.body))
 
 
+@routes.patch(
+    "/warehouses/{warehouse_id:int}",
+    permission="stock:warehouse:manage",
+    body=WarehousePatch,
+    answer=WarehouseOut,
+    problems=(404, 409),
+)
 def change_warehouse(call: Call, warehouse_id: int) -> Any:
     """Change a warehouse, or close it."""
     return warehouses.show_warehouse(warehouses.change_warehouse(call.session, warehouse_id, call.body))
 
 
+@routes.get("/inventory", permission=_READ, query=InventoryQuery)
 def list_inventory(call: Call) -> Any:
     """List stock by variant, warehouse and lot; with ``as_of`` or ``known_at`` as it was then."""
     as_of, known_at = call.query.get("as_of"), call.query.get("known_at")
@@ -59,6 +78,7 @@ def list_inventory(call: Call) -> Any:
     return {"items": items, "next_cursor": cursor}
 
 
+@routes.get("/inventory/{product_id:int}", permission=_READ)
 def product_inventory(call: Call, product_id: int) -> Any:
     """List one product's stock."""
     get_product(call.session, product_id)
@@ -67,50 +87,67 @@ def product_inventory(call: Call, product_id: int) -> Any:
     return {"product_id": product_id, "items": items, "next_cursor": cursor}
 
 
+@routes.get("/inventory/stock/check", permission=_READ, query=StockCheckQuery, answer=StockCheckOut, problems=(404,))
 def stock_check(call: Call) -> Any:
     """Say what one warehouse has of a product."""
     return queries.stock_check(call.session, **call.query)
 
 
+@routes.get("/inventory/movements", permission="stock:movement:read", query=MovementQuery)
 def list_movements(call: Call) -> Any:
     """List the ledger's movements."""
     items, cursor = queries.movements(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
+@routes.get("/inventory/alerts", permission="stock:alert:read", query=AlertQuery)
 def list_alerts(call: Call) -> Any:
     """List low-stock alerts."""
     items, cursor = queries.alerts(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
+@routes.post("/inventory/receipts", permission="stock:receipt:post", body=ReceiptIn, status=201)
 def post_receipt(call: Call) -> Any:
     """Take goods in from a vendor."""
     return _show_document(call, receive(call.session, call.body))
 
 
+@routes.post(
+    "/inventory/adjustments", permission="stock:adjustment:post", body=AdjustmentIn, status=201, problems=(409,)
+)
 def post_adjustment(call: Call) -> Any:
     """Correct stock, with a reason."""
     return _show_document(call, adjust(call.session, call.body))
 
 
+@routes.post("/inventory/transfers", permission="stock:transfer:post", body=TransferIn, status=201, problems=(409,))
 def post_transfer(call: Call) -> Any:
     """Move goods between warehouses."""
     return _show_document(call, transfer(call.session, call.body))
 
 
+@routes.put(
+    "/inventory/{product_id:int}/threshold",
+    permission="stock:inventory:set",
+    body=ThresholdIn,
+    answer=StockCheckOut,
+    problems=(404,),
+)
 def set_threshold(call: Call, product_id: int) -> Any:
     """Set a product's low-stock threshold at one warehouse; null removes it."""
     warehouses.set_threshold(call.session, product_id, call.body["warehouse"], call.body["threshold"])
     return queries.stock_check(call.session, product_id, None, call.body["warehouse"])
 
 
+@routes.get("/stock-policies", permission=_MANAGE)
 def list_policies(call: Call) -> Any:
     """List the rules of the stock policy."""
     rows = warehouses.list_policies(call.session)
     return {"items": [warehouses.show_policy(row) for row in rows], "next_cursor": None}
 
 
+@routes.put("/stock-policies", permission=_MANAGE, body=PolicyIn)
 def set_policy(call: Call) -> Any:
     """Say what happens when stock is short."""
     body = call.body
@@ -118,6 +155,7 @@ def set_policy(call: Call) -> Any:
     return warehouses.show_policy(row)
 
 
+@routes.delete("/stock-policies/{policy_id:int}", permission=_MANAGE, status=204, problems=(404,))
 def delete_policy(call: Call, policy_id: int) -> None:
     """Remove a rule of the stock policy."""
     warehouses.delete_policy(call.session, policy_id)
@@ -152,97 +190,3 @@ def _show_document(call: Call, document: StockDocument) -> dict[str, Any]:
             for row in rows
         ],
     }
-
-
-_READ, _MANAGE = "stock:level:read", "stock:policy:manage"
-ROUTES = (
-    Route(method="GET", path="/warehouses", handler=list_warehouses, permission="stock:warehouse:read"),
-    Route(
-        method="POST",
-        path="/warehouses",
-        handler=create_warehouse,
-        permission="stock:warehouse:manage",
-        body=WarehouseIn,
-        answer=WarehouseOut,
-        status=201,
-        problems=(409,),
-    ),
-    Route(
-        method="PATCH",
-        path="/warehouses/{warehouse_id:int}",
-        handler=change_warehouse,
-        permission="stock:warehouse:manage",
-        body=WarehousePatch,
-        answer=WarehouseOut,
-        problems=(404, 409),
-    ),
-    Route(method="GET", path="/inventory", handler=list_inventory, permission=_READ, query=InventoryQuery),
-    Route(
-        method="GET",
-        path="/inventory/{product_id:int}",
-        handler=product_inventory,
-        permission=_READ,
-    ),
-    Route(
-        method="PUT",
-        path="/inventory/{product_id:int}/threshold",
-        handler=set_threshold,
-        permission="stock:inventory:set",
-        body=ThresholdIn,
-        answer=StockCheckOut,
-        problems=(404,),
-    ),
-    Route(
-        method="GET",
-        path="/inventory/stock/check",
-        handler=stock_check,
-        permission=_READ,
-        query=StockCheckQuery,
-        answer=StockCheckOut,
-        problems=(404,),
-    ),
-    Route(
-        method="GET",
-        path="/inventory/movements",
-        handler=list_movements,
-        permission="stock:movement:read",
-        query=MovementQuery,
-    ),
-    Route(method="GET", path="/inventory/alerts", handler=list_alerts, permission="stock:alert:read", query=AlertQuery),
-    Route(
-        method="POST",
-        path="/inventory/receipts",
-        handler=post_receipt,
-        permission="stock:receipt:post",
-        body=ReceiptIn,
-        status=201,
-    ),
-    Route(
-        method="POST",
-        path="/inventory/adjustments",
-        handler=post_adjustment,
-        permission="stock:adjustment:post",
-        body=AdjustmentIn,
-        status=201,
-        problems=(409,),
-    ),
-    Route(
-        method="POST",
-        path="/inventory/transfers",
-        handler=post_transfer,
-        permission="stock:transfer:post",
-        body=TransferIn,
-        status=201,
-        problems=(409,),
-    ),
-    Route(method="GET", path="/stock-policies", handler=list_policies, permission=_MANAGE),
-    Route(method="PUT", path="/stock-policies", handler=set_policy, permission=_MANAGE, body=PolicyIn),
-    Route(
-        method="DELETE",
-        path="/stock-policies/{policy_id:int}",
-        handler=delete_policy,
-        permission=_MANAGE,
-        status=204,
-        problems=(404,),
-    ),
-)

@@ -3,12 +3,12 @@
 from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import Permission, Route
-from tillhook.parties.routes import ROUTES
+from tillhook.parties.routes import routes
 
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl

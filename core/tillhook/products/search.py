@@ -1,12 +1,14 @@
 """Which products an actor sees, finding them, and the text that searching looks at."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
+from tillhook.db import among
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.products.barcodes import canonical
 from tillhook.products.models import Barcode, Category, Product, Variant
@@ -14,6 +16,8 @@ from tillhook.runtime import actor_of
 
 #: More words than that are no search.
 _MAX_TERMS = 12
+#: Products whose variants and barcodes are read at once.
+_AT_ONCE = 5_000
 
 
 def fold(text: str) -> str:
@@ -31,13 +35,25 @@ def search_text(product: Product, variants: Iterable[Variant], barcodes: Iterabl
     return "\n".join(dict.fromkeys(fold(part) for part in parts if part))
 
 
-def refresh_search(session: Session, product: Product) -> None:
-    """Bring the product's search text up to date with its variants and barcodes."""
+def refresh_search(session: Session, products: Iterable[Product]) -> None:
+    """Bring the search text of products up to date with their variants and barcodes, and flush."""
     session.flush()
-    variants = session.scalars(select(Variant).where(Variant.product_id == product.id).order_by(Variant.id))
-    barcodes = select(Barcode).join(Variant).where(Variant.product_id == product.id).order_by(Barcode.id)
-    product.search_text = search_text(product, variants, session.scalars(barcodes))
+    by_id = {product.id: product for product in products}
+    ordered = sorted(by_id)
+    for start in range(0, len(ordered), _AT_ONCE):
+        keys = ordered[start : start + _AT_ONCE]
+        variants = _grouped(session, select(Variant.product_id, Variant).order_by(Variant.id), keys)
+        barcodes = _grouped(session, select(Variant.product_id, Barcode).join(Barcode).order_by(Barcode.id), keys)
+        for key in keys:
+            by_id[key].search_text = search_text(by_id[key], variants.get(key, ()), barcodes.get(key, ()))
     session.flush()
+
+
+def _grouped(session: Session, statement: Select[Any, Any], keys: Sequence[int]) -> dict[int, list[Any]]:
+    found: dict[int, list[Any]] = {}
+    for product_id, row in session.execute(statement.where(among(Variant.product_id, keys))):
+        found.setdefault(product_id, []).append(row)
+    return found
 
 
 def sees_all(actor: Actor) -> bool:

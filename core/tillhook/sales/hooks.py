@@ -13,7 +13,7 @@ from tillhook.quantities import round_half_up
 from tillhook.sales import hookspecs
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.models import SaleLine
-from tillhook.sales.routes import ROUTES
+from tillhook.sales.routes import routes
 from tillhook.sales.waiting import post_waiting
 
 _SELLERS = ("supplier", "cashier")
@@ -26,7 +26,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return ROUTES
+    return routes.all()
 
 
 @hookimpl

@@ -8,8 +8,7 @@ from marshmallow import ValidationError
 
 from tillhook.actor import Actor
 from tillhook.errors import DomainError, PermissionDenied
-from tillhook.hooks import Route
-from tillhook.http import Call, Reply, validation_failed
+from tillhook.http import Call, Reply, Routes, validation_failed
 from tillhook.sales.analytics import product_analytics
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand
 from tillhook.sales.devices import list_devices, missing_numbers, write_off
@@ -48,7 +47,12 @@ _SALE_IN = SaleIn()
 #: 5,000 sales of a few lines.
 _SYNC_BYTES = 16 * 1024 * 1024
 
+routes = Routes()
 
+
+@routes.post(
+    "/sales", permission="sales:sale:post", body=SaleIn, answer=SaleOut, status=201, idempotent=False, problems=(409,)
+)
 def create_sale(call: Call) -> Any:
     """Post a sale; the same ``external_id`` again gives the first one back, with 200."""
     return sale_reply(post_sale(call.session, by_device(call.actor, call.body)))
@@ -62,6 +66,9 @@ def sale_reply(outcome: Outcome) -> Reply:
     return Reply(media=outcome.sale, status=201 if outcome.status == "created" else 200)
 
 
+@routes.post(
+    "/sales/sync", permission="sales:sale:sync", body=SyncIn, answer=SyncOut, idempotent=False, max_body=_SYNC_BYTES
+)
 def sync_sales(call: Call) -> Any:
     """Post sales that happened offline, each on its own; the answers come in the order sent."""
     bodies = call.body["sales"]
@@ -95,28 +102,42 @@ def sync_sales(call: Call) -> Any:
     }
 
 
+@routes.get("/sales/{sale_id:int}", permission="sales:sale:read", answer=SaleOut, problems=(404,))
 def get_one(call: Call, sale_id: int) -> Any:
     """Show a sale, a return or a cancellation."""
     return get_sale(call.session, sale_id)
 
 
+@routes.get("/sales", permission="sales:sale:read", query=SaleQuery, answer=SalesOut)
 def list_all(call: Call) -> Any:
     """List sales."""
     items, cursor = list_sales(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
+@routes.post(
+    "/sales/{sale_id:int}/cancel", permission="sales:sale:cancel", body=CancelIn, answer=SaleOut, problems=(404, 409)
+)
 def cancel(call: Call, sale_id: int) -> Any:
     """Cancel a sale: its stock comes back, once."""
     device = device_of(call.actor, call.body["source_device"])
     return cancel_sale(call.session, sale_id, call.body["reason"], source_device=device)
 
 
+@routes.post(
+    "/sales/{sale_id:int}/returns",
+    permission="sales:sale:return",
+    body=ReturnIn,
+    answer=SaleOut,
+    status=201,
+    problems=(404, 409),
+)
 def create_return(call: Call, sale_id: int) -> Any:
     """Take goods of a sale back, never more than were sold."""
     return sale_reply(return_goods(call.session, sale_id, by_device(call.actor, call.body)))
 
 
+@routes.get("/sales/analytics", permission="sales:sale:read", query=AnalyticsQuery, problems=(404,))
 def analytics(call: Call) -> Any:
     """Show how a product sells over time."""
     query = call.query
@@ -125,33 +146,59 @@ def analytics(call: Call) -> Any:
     )
 
 
+@routes.get("/sales/exceptions", permission="sales:exception:read", query=ExceptionQuery, answer=SaleExceptionsOut)
 def exceptions(call: Call) -> Any:
     """List refused sales."""
     items, cursor = list_exceptions(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
+@routes.get(
+    "/sales/exceptions/{exception_id:int}", permission="sales:exception:read", answer=SaleExceptionOut, problems=(404,)
+)
 def one_exception(call: Call, exception_id: int) -> Any:
     """Show a refused sale, with all that was sent."""
     return get_exception(call.session, exception_id)
 
 
+@routes.post(
+    "/sales/exceptions/{exception_id:int}/accept",
+    permission="sales:exception:resolve",
+    body=AcceptIn,
+    answer=AcceptedOut,
+    problems=(404, 409),
+)
 def accept_exception(call: Call, exception_id: int) -> Any:
     """Post a refused sale after all, with changes where it needs them."""
     return accept(call.session, exception_id, call.body)
 
 
+@routes.post(
+    "/sales/exceptions/{exception_id:int}/discard",
+    permission="sales:exception:resolve",
+    body=DiscardIn,
+    answer=SaleExceptionOut,
+    problems=(404, 409),
+)
 def discard_exception(call: Call, exception_id: int) -> Any:
     """Settle a refused sale without posting it."""
     return discard(call.session, exception_id, call.body["reason"])
 
 
+@routes.get("/sales/devices", permission="sales:device:read", query=DeviceQuery, answer=DevicesOut)
 def devices(call: Call) -> Any:
     """List devices that count their sales, with the numbers that are missing."""
     items, cursor = list_devices(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
 
+@routes.post(
+    "/sales/devices/{device_id:int}/write-off",
+    permission="sales:device:write_off",
+    body=WriteOffIn,
+    answer=DeviceOut,
+    problems=(404, 409),
+)
 def write_numbers_off(call: Call, device_id: int) -> Any:
     """Stop waiting for missing numbers of a device."""
     return write_off(call.session, device_id, call.body["first"], call.body["last"], call.body["reason"])
@@ -223,122 +270,3 @@ def _result(body: Any, outcome: Outcome) -> dict[str, Any]:
     if outcome.error is not None:
         result["error"] = outcome.error.problem()
     return result
-
-
-ROUTES = (
-    Route(
-        method="POST",
-        path="/sales",
-        handler=create_sale,
-        permission="sales:sale:post",
-        body=SaleIn,
-        answer=SaleOut,
-        status=201,
-        idempotent=False,
-        problems=(409,),
-    ),
-    Route(
-        method="POST",
-        path="/sales/sync",
-        handler=sync_sales,
-        permission="sales:sale:sync",
-        body=SyncIn,
-        answer=SyncOut,
-        idempotent=False,
-        max_body=_SYNC_BYTES,
-    ),
-    Route(
-        method="GET",
-        path="/sales",
-        handler=list_all,
-        permission="sales:sale:read",
-        query=SaleQuery,
-        answer=SalesOut,
-    ),
-    Route(
-        method="GET",
-        path="/sales/{sale_id:int}",
-        handler=get_one,
-        permission="sales:sale:read",
-        answer=SaleOut,
-        problems=(404,),
-    ),
-    Route(
-        method="POST",
-        path="/sales/{sale_id:int}/cancel",
-        handler=cancel,
-        permission="sales:sale:cancel",
-        body=CancelIn,
-        answer=SaleOut,
-        problems=(404, 409),
-    ),
-    Route(
-        method="POST",
-        path="/sales/{sale_id:int}/returns",
-        handler=create_return,
-        permission="sales:sale:return",
-        body=ReturnIn,
-        answer=SaleOut,
-        status=201,
-        problems=(404, 409),
-    ),
-    Route(
-        method="GET",
-        path="/sales/analytics",
-        handler=analytics,
-        permission="sales:sale:read",
-        query=AnalyticsQuery,
-        problems=(404,),
-    ),
-    Route(
-        method="GET",
-        path="/sales/exceptions",
-        handler=exceptions,
-        permission="sales:exception:read",
-        query=ExceptionQuery,
-        answer=SaleExceptionsOut,
-    ),
-    Route(
-        method="GET",
-        path="/sales/exceptions/{exception_id:int}",
-        handler=one_exception,
-        permission="sales:exception:read",
-        answer=SaleExceptionOut,
-        problems=(404,),
-    ),
-    Route(
-        method="POST",
-        path="/sales/exceptions/{exception_id:int}/accept",
-        handler=accept_exception,
-        permission="sales:exception:resolve",
-        body=AcceptIn,
-        answer=AcceptedOut,
-        problems=(404, 409),
-    ),
-    Route(
-        method="POST",
-        path="/sales/exceptions/{exception_id:int}/discard",
-        handler=discard_exception,
-        permission="sales:exception:resolve",
-        body=DiscardIn,
-        answer=SaleExceptionOut,
-        problems=(404, 409),
-    ),
-    Route(
-        method="GET",
-        path="/sales/devices",
-        handler=devices,
-        permission="sales:device:read",
-        query=DeviceQuery,
-        answer=DevicesOut,
-    ),
-    Route(
-        method="POST",
-        path="/sales/devices/{device_id:int}/write-off",
-        handler=write_numbers_off,
-        permission="sales:device:write_off",
-        body=WriteOffIn,
-        answer=DeviceOut,
-        problems=(404, 409),
-    ),
-)

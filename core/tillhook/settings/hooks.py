@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import Permission, Route, SettingDeclaration
-from tillhook.settings.routes import ROUTES
+from tillhook.settings.routes import routes
 
 
 def _within(minimum: int, maximum: int) -> Any:
@@ -89,4 +89,4 @@ def register_permissions() -> Iterable[Permission]:
 
 @hookimpl
 def register_routes(settings: Settings) -> Iterable[Route]:
-    return ROUTES
+    return routes.all()

@@ -4,9 +4,10 @@ from typing import Any
 
 from marshmallow import INCLUDE, Schema, fields
 
-from tillhook.hooks import Route
-from tillhook.http import Call
+from tillhook.http import Call, Routes
 from tillhook.settings import services
+
+routes = Routes()
 
 
 class SettingsIn(Schema):
@@ -33,31 +34,14 @@ class SettingsOut(Schema):
     items = fields.List(fields.Nested(SettingOut))
 
 
+@routes.get("/settings", permission="platform:setting:read", answer=SettingsOut)
 def read_settings(call: Call) -> dict[str, Any]:
     """List the settings with their values."""
     return {"items": services.list_settings(call.session)}
 
 
+@routes.patch("/settings", permission="platform:setting:update", body=SettingsIn, answer=SettingsOut)
 def change_settings(call: Call) -> dict[str, Any]:
     """Change settings; null takes one back to its default."""
     services.update_settings(call.session, call.body)
     return {"items": services.list_settings(call.session)}
-
-
-ROUTES = (
-    Route(
-        method="GET",
-        path="/settings",
-        handler=read_settings,
-        permission="platform:setting:read",
-        answer=SettingsOut,
-    ),
-    Route(
-        method="PATCH",
-        path="/settings",
-        handler=change_settings,
-        permission="platform:setting:update",
-        body=SettingsIn,
-        answer=SettingsOut,
-    ),
-)

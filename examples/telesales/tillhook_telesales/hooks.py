@@ -5,13 +5,15 @@ from decimal import Decimal
 
 from tillhook import hookimpl
 from tillhook.access import audit
-from tillhook.hooks import Channel, Consumer, Route, SettingDeclaration
+from tillhook.hooks import Channel, Consumer, SettingDeclaration
+from tillhook.http import Routes
 from tillhook.runtime import snapshot_of
 from tillhook.sales import SaleIn, SaleOut, post_sale, sale_reply
 
-SURCHARGE = SettingDeclaration(key="telesales.surcharge", type=Decimal, default=Decimal(0), title="Added to each price")
+routes = Routes("/telesales")
 
 
+@routes.post("/orders", permission="sales:sale:post", body=SaleIn, answer=SaleOut, status=201, idempotent=False)
 def take_order(call):
     """Sell what a customer asks for on the telephone."""
     return sale_reply(post_sale(call.session, replace(call.body, channel="telesales")))
@@ -29,7 +31,7 @@ def register_channels():
 
 @hookimpl
 def register_settings():
-    return [SURCHARGE]
+    return [SettingDeclaration(key="telesales.surcharge", type=Decimal, default=Decimal(0), title="Added to a price")]
 
 
 @hookimpl
@@ -39,8 +41,7 @@ def register_consumers():
 
 @hookimpl
 def register_routes(settings):
-    route = {"permission": "sales:sale:post", "body": SaleIn, "answer": SaleOut, "status": 201, "idempotent": False}
-    return [Route(method="POST", path="/telesales/orders", handler=take_order, **route)]
+    return routes.all()
 
 
 @hookimpl

@@ -12,17 +12,17 @@ from tillhook.hooks import Channel, Invariant, Job, Permission, Route, SettingDe
 from tillhook.sales import PostedSale, SaleDraft
 from tillhook_pos import documents, models  # noqa: F401 - models: its tables
 from tillhook_pos.invariants import INVARIANTS
-from tillhook_pos.parked.routes import ROUTES as PARKED
+from tillhook_pos.parked.routes import routes as parked_routes
 from tillhook_pos.permissions import PERMISSIONS
-from tillhook_pos.receipts.routes import ROUTES as RECEIPTS
-from tillhook_pos.scanning.routes import ROUTES as SCANNING
+from tillhook_pos.receipts.routes import routes as receipts_routes
+from tillhook_pos.scanning.routes import routes as scanning_routes
 from tillhook_pos.sessions import requirement
-from tillhook_pos.sessions.routes import ROUTES as SESSIONS
+from tillhook_pos.sessions.routes import routes as sessions_routes
 from tillhook_pos.settings import SETTINGS
-from tillhook_pos.tills.routes import ROUTES as TILLS
+from tillhook_pos.tills.routes import routes as tills_routes
 from tillhook_pos.views.cli import pos
 from tillhook_pos.views.jobs import JOBS
-from tillhook_pos.views.routes import ROUTES as VIEWS
+from tillhook_pos.views.routes import routes as views_routes
 
 
 @hookimpl
@@ -42,7 +42,14 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return (*SCANNING, *PARKED, *SESSIONS, *TILLS, *RECEIPTS, *VIEWS)
+    return (
+        *scanning_routes.all(),
+        *parked_routes.all(),
+        *sessions_routes.all(),
+        *tills_routes.all(),
+        *receipts_routes.all(),
+        *views_routes.all(),
+    )
 
 
 @hookimpl

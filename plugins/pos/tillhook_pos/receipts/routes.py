@@ -1,12 +1,20 @@
 """Routes of receipts."""
 
-from tillhook.hooks import Route
-from tillhook.http import Call, Reply
+from tillhook.http import Call, Reply, Routes
 from tillhook_pos import permissions
 from tillhook_pos.receipts import services
 from tillhook_pos.receipts.schemas import ReceiptQuery
 
+routes = Routes()
 
+
+@routes.get(
+    "/pos/sales/{sale_id:int}/receipt",
+    permission=permissions.RECEIPT_PRINT,
+    query=ReceiptQuery,
+    writes=True,
+    problems=(404,),
+)
 def receipt(call: Call, sale_id: int) -> Reply:
     """Print a receipt: PDF, text, or the bytes for a receipt printer."""
     printed = services.print_receipt(call.session, sale_id, call.query)
@@ -16,16 +24,3 @@ def receipt(call: Call, sale_id: int) -> Reply:
         "Cache-Control": "no-store",
     }
     return Reply(data=printed.content, content_type=printed.content_type, headers=headers)
-
-
-ROUTES = (
-    Route(
-        method="GET",
-        path="/pos/sales/{sale_id:int}/receipt",
-        handler=receipt,
-        permission=permissions.RECEIPT_PRINT,
-        query=ReceiptQuery,
-        writes=True,
-        problems=(404,),
-    ),
-)

@@ -2,30 +2,56 @@
 
 from typing import Any
 
-from tillhook.hooks import Route
-from tillhook.http import Call, Reply, page
+from tillhook.http import Call, Reply, Routes, page
 from tillhook.sales import SaleOut, sale_reply
 from tillhook_pos import permissions
 from tillhook_pos.models import Till
 from tillhook_pos.tills import finding, restoring, returns, schemas, services
 
+routes = Routes()
 
+
+# No Idempotency-Key where a key and a secret pass: what is kept for it could be read.
+@routes.post(
+    "/pos/tills",
+    permission=permissions.TILL_MANAGE,
+    body=schemas.TillIn,
+    answer=schemas.NewTillOut,
+    status=201,
+    idempotent=False,
+    problems=(409,),
+)
 def create_till(call: Call) -> Any:
     """Register a till as a device; the answer is the only place where its key and its secret are shown."""
     body = call.body
     return _registered(call, services.register_till(call.session, body["name"], body["warehouse"], body["user"]))
 
 
+@routes.post(
+    "/pos/tills/{till_id:int}/rotate-key",
+    permission=permissions.TILL_MANAGE,
+    answer=schemas.NewTillOut,
+    idempotent=False,
+    problems=(404, 409),
+)
 def rotate_key(call: Call, till_id: int) -> Any:
     """Give a till's device a new key and a new secret, shown this once; the old key ends."""
     return _registered(call, services.rotate_key(call.session, till_id))
 
 
+@routes.post(
+    "/pos/tills/{till_id:int}/deactivate",
+    permission=permissions.TILL_MANAGE,
+    body=schemas.DeactivateIn,
+    answer=schemas.TillOut,
+    problems=(404, 409),
+)
 def deactivate(call: Call, till_id: int) -> Any:
     """Take a till out of use, because its device is lost for instance."""
     return _shown(call, services.deactivate_till(call.session, till_id, call.body["reason"]))
 
 
+@routes.get("/pos/tills", permission=permissions.TILL_READ, query=schemas.TillQuery, answer=schemas.TillsOut)
 def list_tills(call: Call) -> Any:
     """List tills."""
     query = call.query
@@ -37,16 +63,28 @@ def list_tills(call: Call) -> Any:
     return {"items": services.describe_tills(call.session, items), "next_cursor": cursor}
 
 
+@routes.get("/pos/tills/{till_id:int}", permission=permissions.TILL_READ, answer=schemas.TillOut, problems=(404,))
 def get_till(call: Call, till_id: int) -> Any:
     """Show a till, its last running number, and those that are missing."""
     return _shown(call, services.get_till(call.session, till_id))
 
 
+@routes.get(
+    "/pos/receipts/{code:path}", permission=permissions.RECEIPT_VERIFY, answer=schemas.ReceiptOut, problems=(404,)
+)
 def look_up(call: Call, code: str) -> Any:
     """Show what a receipt says, by its code or its number, and its sale if that is known."""
     return finding.look_up(call.session, code.strip())
 
 
+@routes.post(
+    "/pos/receipts/restore",
+    permission=permissions.RECEIPT_RESTORE,
+    body=schemas.RestoreIn,
+    answer=schemas.RestoredOut,
+    idempotent=False,
+    problems=(409,),
+)
 def restore(call: Call) -> Any:
     """Post sales from their receipts' codes, because the device that made them is lost."""
     body = call.body
@@ -59,6 +97,14 @@ def restore(call: Call) -> Any:
     return sale_reply(outcome)
 
 
+@routes.post(
+    "/pos/returns",
+    permission="sales:sale:return",
+    body=schemas.CounterReturnIn,
+    answer=SaleOut,
+    status=201,
+    problems=(404, 409),
+)
 def create_return(call: Call) -> Any:
     """Take goods back over the counter, by the receipt or the sale's number, never more than were sold."""
     payload = {name: value for name, value in call.body.items() if value is not None}
@@ -82,81 +128,3 @@ def _result(restored: restoring.Restored) -> dict[str, Any]:
     if outcome.error is not None:
         result["error"] = outcome.error.problem()
     return result
-
-
-ROUTES = (
-    # No Idempotency-Key where a key and a secret pass: what is kept for it could be read.
-    Route(
-        method="POST",
-        path="/pos/tills",
-        handler=create_till,
-        permission=permissions.TILL_MANAGE,
-        body=schemas.TillIn,
-        answer=schemas.NewTillOut,
-        status=201,
-        idempotent=False,
-        problems=(409,),
-    ),
-    Route(
-        method="GET",
-        path="/pos/tills",
-        handler=list_tills,
-        permission=permissions.TILL_READ,
-        query=schemas.TillQuery,
-        answer=schemas.TillsOut,
-    ),
-    Route(
-        method="GET",
-        path="/pos/tills/{till_id:int}",
-        handler=get_till,
-        permission=permissions.TILL_READ,
-        answer=schemas.TillOut,
-        problems=(404,),
-    ),
-    Route(
-        method="POST",
-        path="/pos/tills/{till_id:int}/rotate-key",
-        handler=rotate_key,
-        permission=permissions.TILL_MANAGE,
-        answer=schemas.NewTillOut,
-        idempotent=False,
-        problems=(404, 409),
-    ),
-    Route(
-        method="POST",
-        path="/pos/tills/{till_id:int}/deactivate",
-        handler=deactivate,
-        permission=permissions.TILL_MANAGE,
-        body=schemas.DeactivateIn,
-        answer=schemas.TillOut,
-        problems=(404, 409),
-    ),
-    Route(
-        method="GET",
-        path="/pos/receipts/{code:path}",
-        handler=look_up,
-        permission=permissions.RECEIPT_VERIFY,
-        answer=schemas.ReceiptOut,
-        problems=(404,),
-    ),
-    Route(
-        method="POST",
-        path="/pos/receipts/restore",
-        handler=restore,
-        permission=permissions.RECEIPT_RESTORE,
-        body=schemas.RestoreIn,
-        answer=schemas.RestoredOut,
-        idempotent=False,
-        problems=(409,),
-    ),
-    Route(
-        method="POST",
-        path="/pos/returns",
-        handler=create_return,
-        permission="sales:sale:return",
-        body=schemas.CounterReturnIn,
-        answer=SaleOut,
-        status=201,
-        problems=(404, 409),
-    ),
-)

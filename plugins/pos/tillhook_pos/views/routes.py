@@ -3,8 +3,7 @@
 from typing import Any
 from urllib.parse import urlencode
 
-from tillhook.hooks import Route
-from tillhook.http import Call, Reply
+from tillhook.http import Call, Reply, Routes
 from tillhook_pos import permissions
 from tillhook_pos.views import reports
 from tillhook_pos.views.inventory import inventory
@@ -17,7 +16,10 @@ from tillhook_pos.views.schemas import (
     SalesReportOut,
 )
 
+routes = Routes()
 
+
+@routes.get("/pos/inventory", permission=permissions.INVENTORY, query=InventoryQuery, answer=InventoryRowOut(many=True))
 def list_inventory(call: Call) -> Any:
     """Show the stock of the own warehouses: at most 10,000 rows, more by the header ``X-Next-Cursor``."""
     rows, cursor = inventory(call.session, call.query)
@@ -28,42 +30,21 @@ def list_inventory(call: Call) -> Any:
     return Reply(media=rows, headers={"X-Next-Cursor": cursor, "Link": link})
 
 
+@routes.get("/pos/dashboard", permission=permissions.DASHBOARD, query=DashboardQuery, answer=DashboardOut)
 def dashboard(call: Call) -> Any:
     """Show today's sales, this week's, and how many products are low."""
     return reports.dashboard(call.session, call.query.get("warehouse"))
 
 
+@routes.post(
+    "/pos/reports/sales",
+    permission=permissions.REPORT,
+    body=SalesReportIn,
+    answer=SalesReportOut,
+    writes=False,
+    idempotent=False,
+)
 def sales_report(call: Call) -> Any:
     """Show the counter's sales over a range of days."""
     body = call.body
     return reports.sales_report(call.session, body["date_from"], body["date_to"], body["warehouse"])
-
-
-ROUTES = (
-    Route(
-        method="GET",
-        path="/pos/inventory",
-        handler=list_inventory,
-        permission=permissions.INVENTORY,
-        query=InventoryQuery,
-        answer=InventoryRowOut(many=True),
-    ),
-    Route(
-        method="GET",
-        path="/pos/dashboard",
-        handler=dashboard,
-        permission=permissions.DASHBOARD,
-        query=DashboardQuery,
-        answer=DashboardOut,
-    ),
-    Route(
-        method="POST",
-        path="/pos/reports/sales",
-        handler=sales_report,
-        permission=permissions.REPORT,
-        body=SalesReportIn,
-        answer=SalesReportOut,
-        writes=False,
-        idempotent=False,
-    ),
-)

@@ -1,0 +1,80 @@
+"""What an import says of a file."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from tillhook.errors import ValidationFailed
+
+_MAX_MESSAGES = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class RowMessage:
+    """What there is to say of one cell, or of a whole row for column ``None``."""
+
+    row: int
+    column: str | None
+    message: str
+
+    @property
+    def field(self) -> str:
+        return f"rows.{self.row}" + (f".{self.column}" if self.column else "")
+
+    def answer(self) -> dict[str, Any]:
+        """Return the message as the API shows it."""
+        return {"row": self.row, "column": self.column, "message": self.message}
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What an import did, or in a dry run would do; of messages the first thousand are kept."""
+
+    dry_run: bool = False
+    rows: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    categories_created: int = 0
+    stock_lines: int = 0
+    encoding: str | None = None
+    error_count: int = 0
+    errors: list[RowMessage] = field(default_factory=list)
+    warnings: list[RowMessage] = field(default_factory=list)
+
+    def bad(self, row: int, column: str | None, message: str) -> None:
+        """Add an error."""
+        self.error_count += 1
+        if len(self.errors) < _MAX_MESSAGES:
+            self.errors.append(RowMessage(row, column, message))
+
+    def warn(self, row: int, column: str | None, message: str) -> None:
+        """Add a warning, which does not keep the file from being imported."""
+        if len(self.warnings) < _MAX_MESSAGES:
+            self.warnings.append(RowMessage(row, column, message))
+
+    def answer(self) -> dict[str, Any]:
+        """Return the result as the API shows it."""
+        counts = ("dry_run", "rows", "created", "updated", "unchanged", "categories_created", "stock_lines")
+        return {
+            **{name: getattr(self, name) for name in counts},
+            "valid": not self.error_count,
+            "encoding": self.encoding,
+            "error_count": self.error_count,
+            "errors": [message.answer() for message in self.errors],
+            "warnings": [message.answer() for message in self.warnings],
+        }
+
+
+class ImportFailed(ValidationFailed):
+    """Some rows are bad, so none was imported (422); ``errors`` names each."""
+
+    code = "import-failed"
+
+    def __init__(self, result: ImportResult) -> None:
+        self.result = result
+        first = result.errors[0]
+        super().__init__(
+            f"{result.error_count} problems, nothing imported. Row {first.row}: {first.message}",
+            errors=[message.answer() | {"field": message.field} for message in result.errors],
+            error_count=result.error_count,
+        )
