@@ -3,13 +3,14 @@
 The docstrings are the reference: ``docs/hooks.md`` is made from them.
 
 Five families. ``register_<things>`` is called once, at start, and returns declarations. ``validate_<things>``
-is called in the transaction before anything is written, and vetoes by raising. ``<things>_<past participle>``
+is called in the transaction before anything is written, and vetoes by raising. ``<things>_writing`` collects rows of
+the plugins' own that are written along with the things, at no round trip of their own. ``<things>_<past participle>``
 is called in the transaction after writing; an exception undoes everything. ``resolve_<thing>`` asks for one
-answer: the first that is not ``None`` counts, and when there is none the core answers by itself. ``<things>_writing``
-collects rows of the plugins' own that are written along with the things, at no round trip of their own.
+answer: the first that is not ``None`` counts, and when there is none the core answers by itself. An answer that makes
+no sense is an error that names plugin and hook.
 
 Implementations run in a fixed order: the core's own, then the plugins by name. They may leave out arguments
-that they do not need. They never commit. Work that may fail alone belongs to a consumer of the outbox.
+that they do not need. What they are given is frozen. They never commit. Work that may fail alone belongs to a consumer of the outbox.
 """
 
 # mypy: disable-error-code="empty-body"
