@@ -257,3 +257,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
     return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+__all__ = ["Settings", "settings_page"]

@@ -124,3 +124,16 @@ def nearest(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
     """Return ``; did you mean …?`` when one of the known names is like this one, else nothing."""
     found = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+__all__ = [
+    "Conflict",
+    "DomainError",
+    "NotFound",
+    "PermissionDenied",
+    "StartupError",
+    "TooManyRequests",
+    "Unauthenticated",
+    "ValidationFailed",
+    "nearest",
+]

@@ -18,6 +18,7 @@ MAX_UNITS = 10**15 - 1
 MAX = Decimal(MAX_UNITS) / SCALE
 
 ZERO = Decimal(0)
+
 _SCALE = Decimal(SCALE)
 # Wide enough for a product of two columns, which is never stored.
 _WIDE = Context(prec=60, rounding=ROUND_HALF_UP)
@@ -146,6 +147,42 @@ def format_quantity(value: Decimal) -> str:
 
 def format_money(value: Decimal, places: int = 2) -> str:
     """Return the amount with at least ``places`` digits after the point, and no digit lost."""
-    whole, _, fraction = format_quantity(value).partition(".")
+    return _padded(format_quantity(value), places)
+
+
+def format_quantity_units(units: int) -> str:
+    """Return a quantity of the database as :func:`format_quantity` writes it."""
+    sign = "-" if units < 0 else ""
+    whole, rest = divmod(abs(units), SCALE)
+    return f"{sign}{whole}.{rest:04d}".rstrip("0") if rest else f"{sign}{whole}"
+
+
+def format_money_units(units: int, places: int = 2) -> str:
+    """Return an amount of the database as :func:`format_money` writes it."""
+    return _padded(format_quantity_units(units), places)
+
+
+def _padded(text: str, places: int) -> str:
+    whole, _, fraction = text.partition(".")
     fraction = fraction.ljust(places, "0")
     return f"{whole}.{fraction}" if fraction else whole
+
+
+__all__ = [
+    "MAX",
+    "MAX_UNITS",
+    "PLACES",
+    "SCALE",
+    "ZERO",
+    "allocate",
+    "divide",
+    "format_money",
+    "format_money_units",
+    "format_quantity",
+    "format_quantity_units",
+    "from_units",
+    "multiply",
+    "parse",
+    "round_half_up",
+    "to_units",
+]

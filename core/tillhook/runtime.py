@@ -86,3 +86,12 @@ def actor_of(session: Session) -> Actor:
 def request_id_of(session: Session) -> str:
     """Return the id of the request that the session serves; empty outside of one."""
     return cast(str, session.info["request_id"])
+
+
+__all__ = [
+    "Runtime",
+    "actor_of",
+    "request_id_of",
+    "runtime_of",
+    "snapshot_of",
+]

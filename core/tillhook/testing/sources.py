@@ -3,7 +3,6 @@
 import ast
 import functools
 import importlib
-import sys
 from collections.abc import Collection, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -66,10 +65,7 @@ def _plugin_packages() -> frozenset[str]:
 
 
 def _name_faults(path: Path, node: ast.ImportFrom, module: str) -> Iterator[str]:
-    public = getattr(importlib.import_module(module), "__all__", None)
-    if public is None:
-        # An area of one module: what is defined there and has no underscore is public.
-        public = [name for name in vars(sys.modules[module]) if not name.startswith("_")]
+    public = getattr(importlib.import_module(module), "__all__", ())
     for alias in node.names:
         if alias.name not in public:
             yield f"{path.name}:{node.lineno}: {alias.name} is not in {module}.__all__"
@@ -110,4 +106,4 @@ def _is_text(node: ast.expr) -> bool:
 
 def _slug(node: ast.expr) -> tuple[int, str]:
     assert isinstance(node, ast.Constant)
-    return node.lineno, node.value
+    return node.lineno, str(node.value)
