@@ -10,7 +10,8 @@ answer: the first that is not ``None`` counts, and when there is none the core a
 no sense is an error that names plugin and hook.
 
 Implementations run in a fixed order: the core's own, then the plugins by name. They may leave out arguments
-that they do not need. What they are given is frozen. They never commit. Work that may fail alone belongs to a consumer of the outbox.
+that they do not need. What they are given is frozen. They never commit. Work that may fail alone belongs to a
+consumer of the outbox.
 """
 
 # mypy: disable-error-code="empty-body"

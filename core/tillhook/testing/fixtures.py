@@ -20,6 +20,7 @@ from tillhook.testing.postgres import PostgresServer
 if TYPE_CHECKING:
     from tillhook.config import Settings
     from tillhook.runtime import Runtime
+    from tillhook.server.worker import Worker
     from tillhook.testing.applications import Applications
     from tillhook.testing.client import Client
     from tillhook.testing.factories import Factory
@@ -174,6 +175,14 @@ def make(client: "Client", runtime: "Runtime") -> "Factory":
     from tillhook.testing.factories import Factory
 
     return Factory(client, runtime)
+
+
+@pytest.fixture
+def worker(runtime: "Runtime") -> "Worker":
+    """Does what is due, jobs and consumers, when it is told: ``worker.run_once()``."""
+    from tillhook.server.worker import Worker
+
+    return Worker(runtime)
 
 
 @pytest.fixture
