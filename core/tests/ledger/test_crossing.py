@@ -4,12 +4,12 @@ import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 
 from tillhook.sales import batch
 from tillhook.server.verify import verify
+from tillhook.testing import plug
 
 
 def at_once(*calls):
@@ -144,9 +144,6 @@ def test_two_batches_with_the_same_sales_in_other_orders(client, make, runtime):
 
 def test_a_hook_that_moves_goods_of_its_own(client, make, runtime, monkeypatch):
     """A deposit bottle goes out with every crate; levels are then locked out of order, which nobody notices."""
-    from tillhook import hookimpl
-    from tillhook.hooks import HookManager
-    from tillhook.server.building import AREAS
 
     bottle, crate = make.product(stock=100), make.product(stock=100)
 
@@ -158,9 +155,7 @@ def test_a_hook_that_moves_goods_of_its_own(client, make, runtime, monkeypatch):
                 line = StockLine(product_id=bottle["id"], quantity=Decimal(-1))
                 adjust(session, StockCommand(warehouse=make.main, lines=(line,), reason="deposit"))
 
-    plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
-    extra = SimpleNamespace(sales_posted=hookimpl(sales_posted))
-    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
+    plug(runtime, sales_posted=sales_posted)
     calls = [lambda: make.sale([(crate, 1)]), lambda: make.sale([(bottle, 1), (crate, 1)])] * 4
     at_once(*calls)
     assert make.stock(crate) == 92 and make.stock(bottle) == 92 and clean(runtime)

@@ -1,22 +1,12 @@
 """In a batch each sale stands alone, whatever is wrong with one of them."""
 
 import uuid
-from types import SimpleNamespace
 
 import pytest
 
-from tillhook import hookimpl
-from tillhook.hooks import HookManager
-from tillhook.server.building import AREAS
+from tillhook.testing import plug
 
 HUGE = "99999999999"
-
-
-def plug(runtime, **hooks):
-    """Have the process call these functions as the hooks of one more plugin."""
-    plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
-    extra = SimpleNamespace(**{name: hookimpl(function) for name, function in hooks.items()})
-    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
 
 
 def body(make, product, quantity="1", **fields):

@@ -1,13 +1,9 @@
 """All in one transaction or nothing: whoever vetoes or fails, nothing of the document is left."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from tillhook import hookimpl
 from tillhook.errors import Conflict
-from tillhook.hooks import HookManager
-from tillhook.server.building import AREAS
+from tillhook.testing import plug
 
 TABLES = (
     "sale",
@@ -28,12 +24,6 @@ def state(runtime):
         counts = {table: connection.exec_driver_sql(f"SELECT COUNT(*) FROM {table}").scalar_one() for table in TABLES}
         levels = connection.exec_driver_sql("SELECT variant_id, location_id, lot_id, on_hand FROM stock_level").all()
     return counts, sorted(tuple(row) for row in levels if row[3])
-
-
-def plug(runtime, **hooks):
-    plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
-    extra = SimpleNamespace(**{name: hookimpl(function) for name, function in hooks.items()})
-    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
 
 
 def veto(session, draft):

@@ -1,7 +1,7 @@
 """What the tests of the core and of anybody's plugin are written with.
 
 Installed, the pytest plugin brings the fixtures ``engine_name``, ``modules``, ``settings``, ``runtime``,
-``app``, ``client``, ``make`` and ``server``. A plugin inherits :class:`PluginContract` in two lines.
+``app``, ``client``, ``make``, ``worker`` and ``server``. A plugin inherits :class:`PluginContract` in two lines.
 """
 
 from typing import Any
@@ -15,6 +15,7 @@ __all__ = [
     "PostgresServer",
     "RunningServer",
     "Tokens",
+    "plug",
     "write_plugin",
 ]
 
@@ -28,6 +29,7 @@ _HOMES = {
     "PostgresServer": "postgres",
     "RunningServer": "server",
     "Tokens": "people",
+    "plug": "plugins",
     "write_plugin": "plugins",
 }
 
