@@ -4,17 +4,29 @@ Installed, the pytest plugin brings the fixtures ``engine_name``, ``modules``, `
 ``app``, ``client``, ``make``, ``worker`` and ``server``. A plugin inherits :class:`PluginContract` in two lines.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tillhook.testing.client import Client
+    from tillhook.testing.contract import PluginContract
+    from tillhook.testing.databases import Databases
+    from tillhook.testing.factories import Factory, Made, key_of
+    from tillhook.testing.people import Person, Tokens
+    from tillhook.testing.plugins import plug, write_plugin
+    from tillhook.testing.postgres import PostgresServer
+    from tillhook.testing.server import RunningServer
 
 __all__ = [
     "Client",
     "Databases",
     "Factory",
+    "Made",
     "Person",
     "PluginContract",
     "PostgresServer",
     "RunningServer",
     "Tokens",
+    "key_of",
     "plug",
     "write_plugin",
 ]
@@ -24,11 +36,13 @@ _HOMES = {
     "Client": "client",
     "Databases": "databases",
     "Factory": "factories",
+    "Made": "factories",
     "Person": "people",
     "PluginContract": "contract",
     "PostgresServer": "postgres",
     "RunningServer": "server",
     "Tokens": "people",
+    "key_of": "factories",
     "plug": "plugins",
     "write_plugin": "plugins",
 }
