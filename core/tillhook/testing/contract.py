@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from tillhook.testing.sources import core_slugs, folder_faults, import_faults, slug_faults
+from tillhook.testing.sources import core_slugs, folder_faults, import_faults, slug_faults, sql_faults
 
 if TYPE_CHECKING:
     from tillhook.hooks import Route
@@ -104,6 +104,14 @@ class PluginContract:
     def test_it_imports_the_public_core_only(self) -> None:
         faults = [fault for path in self._files() for fault in import_faults(path, self._package())]
         assert faults == []
+
+    def test_it_names_no_table_of_the_core(self, runtime: "Runtime") -> None:
+        """It reads the core's tables through their classes, so that a column of them can change."""
+        from tillhook.modules import tables_of
+
+        core = tables_of("tillhook")
+        sources = [path for path in self._files() if "migrations" not in path.parts]
+        assert [fault for path in sources for fault in sql_faults(path, core)] == []
 
     def test_its_problems_carry_its_name(self) -> None:
         allowed = core_slugs() | self.published_slugs
