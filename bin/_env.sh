@@ -29,7 +29,7 @@ env_wanted() {
     version=$("$VENV/bin/python" -I -S -c 'import platform; print(platform.python_version())' 2>/dev/null) || return 1
     cd -- "$ROOT" || return 1
     set -- bin/_env.sh constraints.txt
-    for file in core/pyproject.toml plugins/*/pyproject.toml examples/*/pyproject.toml; do
+    for file in core/pyproject.toml libs/*/pyproject.toml plugins/*/pyproject.toml examples/*/pyproject.toml; do
         [ ! -f "$file" ] || set -- "$@" "$file"
     done
     { printf '%s %s\n' "$version" "$ROOT" && env_hash "$@"; } | env_hash | tr -d ' \n-'
@@ -101,20 +101,20 @@ env_make() {
 
     cd -- "$ROOT" || return 1
     if [ "$env_level" = dev ]; then
-        env_what='core, plugins, examples and the tools of the tests'
+        env_what='core, libraries, plugins, examples and the tools of the tests'
         : >"$VENV/tillhook-dev"
         set -- -e './core[testing,dev]'
-        env_folders='plugins/* examples/*'
+        env_folders='libs/* plugins/* examples/*'
     else
-        env_what='core and plugins'
+        env_what='core, libraries and plugins'
         set -- -e ./core
-        env_folders='plugins/*'
+        env_folders='libs/* plugins/*'
     fi
     for folder in $env_folders; do
         [ -f "$folder/pyproject.toml" ] || continue
         env_extra=
-        # What the plugin's own tests need.
-        case $env_level:$folder in dev:plugins/*) env_extra='[testing]' ;; esac
+        # What its own tests need.
+        case $env_level:$folder in dev:libs/* | dev:plugins/*) env_extra='[testing]' ;; esac
         set -- "$@" -e "./$folder$env_extra"
     done
     # Taken before the installation: a file changed meanwhile makes the result stale.
@@ -133,7 +133,7 @@ env_make() {
     printf '%s %s\n' "$env_level" "$env_stamp" >"$VENV/tillhook-stamp"
 }
 
-# env_ready LEVEL: return when the environment can be used. run: core and plugins. dev: also the examples and
+# env_ready LEVEL: return when the environment can be used. run: core, libraries and plugins. dev: also the examples and
 # what bin/test, bin/lint and bin/bench need.
 env_ready() {
     env_fresh "$1" && return 0

@@ -1,5 +1,6 @@
 """What the tests share that cross distributions."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,11 +15,19 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Distribution:
-    """One distribution of this repository; ``plugin`` is the name of its entry point, empty for the core."""
+    """One distribution of this repository.
+
+    ``plugin`` is the name of its entry point, empty for the core and for libraries; ``requires`` what it depends on.
+    """
 
     folder: Path
     name: str
     plugin: str = ""
+    requires: frozenset[str] = frozenset()
+
+    @property
+    def is_library(self) -> bool:
+        return self.folder.parent.name == "libs"
 
     @property
     def package(self) -> Path:
@@ -26,24 +35,27 @@ class Distribution:
 
 
 def find_distributions() -> list[Distribution]:
-    """Return the core, then every plugin and example."""
+    """Return the core, then every library, plugin and example."""
     found = []
-    for pattern in ("core", "plugins/*", "examples/*"):
+    for pattern in ("core", "libs/*", "plugins/*", "examples/*"):
         for file in sorted(ROOT.glob(f"{pattern}/pyproject.toml")):
             project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
             (plugin,) = project.get("entry-points", {}).get("tillhook.plugins", {}) or ("",)
-            found.append(Distribution(file.parent, project["name"], plugin))
+            requires = frozenset(re.split(r"[^\w-]", each)[0] for each in project["dependencies"])
+            found.append(Distribution(file.parent, project["name"], plugin, requires))
     return found
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes a ``distribution`` or a ``plugin`` once for each.
+    """Run a test that takes a ``distribution``, a ``library`` or a ``plugin`` once for each.
 
     ``installed`` is the names of the plugins that are installed beside the core: none, each alone, all.
     """
     every = find_distributions()
     if "distribution" in metafunc.fixturenames:
         metafunc.parametrize("distribution", every, ids=lambda each: each.name)
+    if "library" in metafunc.fixturenames:
+        metafunc.parametrize("library", [each for each in every if each.is_library], ids=lambda each: each.name)
     if "plugin" in metafunc.fixturenames:
         plugins = [each for each in every if each.plugin]
         metafunc.parametrize("plugin", plugins, ids=lambda each: each.plugin)

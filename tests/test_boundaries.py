@@ -17,20 +17,29 @@ def test_a_plugin_imports_the_public_core_only(plugin):
     assert [fault for path in found for fault in import_faults(path, plugin.package.name)] == []
 
 
-def test_the_core_imports_no_plugin(distributions):
-    core = next(each for each in distributions if not each.plugin)
-    found = []
-    for path in sources(core.package):
+def imports(package):
+    """Yield the file and the name of every module that a package imports."""
+    for path in sources(package):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
-            found += [f"{path}: {name}" for name in names if name.startswith("tillhook_")]
-    assert found == []
+            yield from ((path.name, name) for name in names)
+
+
+def test_the_core_imports_no_plugin_and_no_library_of_ours(distributions):
+    (core,) = (each for each in distributions if each.name == "tillhook")
+    assert [found for found in imports(core.package) if found[1].startswith("tillhook_")] == []
+
+
+def test_a_library_imports_nothing_else_of_ours(library):
+    tops = {name.split(".")[0] for _, name in imports(library.package)}
+    assert {top for top in tops if top.startswith("tillhook")} == {library.package.name}
+    assert not library.plugin, "what has an entry point is a plugin"
 
 
 def test_the_core_names_no_plugin(distributions, plugin):
-    core = next(each for each in distributions if not each.plugin)
+    (core,) = (each for each in distributions if each.name == "tillhook")
     found = []
     for path in sources(core.package):
         source = path.read_text(encoding="utf-8")
@@ -56,6 +65,7 @@ def test_folder_distribution_package_and_entry_point_are_named_alike(plugin):
         ("from tillhook.sales import post_sale", ""),
         ("import tillhook.sales", ""),
         ("from tillhook_me.routes import ROUTES", ""),
+        ("from tillhook_paper import to_pdf", ""),
         ("import json", ""),
         ("from tillhook.sales.journal import post_sale", "tillhook.sales.journal is inside the core"),
         ("import tillhook.sales.journal", "tillhook.sales.journal is inside the core"),

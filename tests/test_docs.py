@@ -33,7 +33,7 @@ class Snippet:
 
 
 def pages() -> list[Path]:
-    places = ("*.md", "core/*.md", "plugins/*/*.md", "examples/*/*.md", "docs/**/*.md")
+    places = ("*.md", "core/*.md", "libs/*/*.md", "plugins/*/*.md", "examples/*/*.md", "docs/**/*.md")
     return sorted(page for place in places for page in ROOT.glob(place))
 
 

@@ -50,12 +50,14 @@ def others(tmp_path_factory):
 
 @pytest.fixture
 def run_installed(wheels, others, distributions, tmp_path):
-    """Run Python where the core and the named plugins are installed from their wheels, and nothing else of ours."""
+    """Run Python where the core, the named plugins and what they need are installed from their wheels."""
 
     def run(names, url, *arguments):
         site = tmp_path / "site"
+        chosen = [each for each in distributions if each.plugin in names]
+        needed = {"tillhook"}.union(*(each.requires for each in chosen))
         for each in distributions:
-            if not each.plugin or each.plugin in names:
+            if each in chosen or each.name in needed:
                 with zipfile.ZipFile(wheels[each.name]) as wheel:
                     wheel.extractall(site)
         environment = {

@@ -39,6 +39,8 @@ def test_the_metadata_say_what_it_is(wheels, names, distribution):
     if distribution.plugin:
         assert "\nRequires-Dist: tillhook<0.2,>=0.1\n" in text
         assert f"[tillhook.plugins]\n{distribution.plugin} = {distribution.package.name}.hooks" in entries
+    elif distribution.is_library:
+        assert (entries, "\nRequires-Dist: tillhook" in text) == ("", False)
     else:
         assert "tillhook = tillhook.cli.main:main" in entries
 

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pypdfium2
 import pytest
 
-from tillhook_pos.receipts.options import CODE_PAGES
-from tillhook_pos.receipts.text import columns
+from tillhook_paper import CODE_PAGES
+from tillhook_paper.text import columns
 
 FORMATS = ("pdf", "a4", "text", "escpos")
 AMOUNTS = ("subtotal", "tax_amount", "total_amount", "change_due")
@@ -216,6 +216,13 @@ def test_only_the_first_is_the_original(client, runtime, sold):
 def test_a_preview_does_not_count(client, runtime, sold):
     for said in said_in_all(client, sold):
         assert "*** PREVIEW ***" in said and "COPY" not in said
+    assert rows(runtime, "SELECT * FROM pos_receipt") == []
+    assert "COPY" not in receipt(client, sold, "text").text
+
+
+def test_asking_what_would_come_does_not_count(client, runtime, sold):
+    answer = client.request("HEAD", f"/api/pos/sales/{sold['id']}/receipt", as_="cashier")
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "application/pdf", b"")
     assert rows(runtime, "SELECT * FROM pos_receipt") == []
     assert "COPY" not in receipt(client, sold, "text").text
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from tillhook.quantities import ZERO, format_money, format_quantity
 from tillhook.reference import Snapshot
 from tillhook.sales import NO_DEVICE
-from tillhook_pos.receipts.words import clean, clean_lines
+from tillhook_paper import clean, clean_lines
 
 _TITLES = {"sale": "Receipt", "return": "Return", "exchange": "Exchange", "cancellation": "Cancellation"}
 #: Signs of currencies, where one is in use and means no other currency where it is used.

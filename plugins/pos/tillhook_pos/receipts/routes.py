@@ -17,7 +17,9 @@ routes = Routes()
 )
 def receipt(call: Call, sale_id: int) -> Reply:
     """Print a receipt: PDF, text, or the bytes for a receipt printer."""
-    printed = services.print_receipt(call.session, sale_id, call.query)
+    # HEAD asks what would come, and hands nothing out.
+    is_preview = call.query["preview"] or call.request.method == "HEAD"
+    printed = services.print_receipt(call.session, sale_id, {**call.query, "preview": is_preview})
     headers = {
         "Content-Disposition": f'inline; filename="{printed.file_name}"',
         # Each is another copy.

@@ -10,9 +10,10 @@ from tillhook.access import audit
 from tillhook.db import Instant, utc_now
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales import get_sale, sales_by_id
+from tillhook_paper import A4, ROLL_80, to_escpos, to_pdf, to_text
 from tillhook_pos.receipts.document import Receipt, build
+from tillhook_pos.receipts.layout import on_roll, on_sheets
 from tillhook_pos.receipts.options import code_pages
-from tillhook_pos.receipts.rows import strip
 from tillhook_pos.tills.codes import receipt_code, receipt_reference
 
 _COUNT = """
@@ -32,7 +33,7 @@ class Printed:
 
 
 def print_receipt(session: Session, sale_id: int, query: dict[str, Any]) -> Printed:
-    """Return a document's receipt, and note that it was handed out unless it is a preview.
+    """Return a document's receipt, and count that it was handed out unless it is a preview.
 
     The first one is the original, every other says which copy it is; two tills that print one receipt together wait
     for each other on its row.
@@ -75,25 +76,18 @@ def _origin_number(session: Session, origin_id: int | None) -> str | None:
 
 
 def _pdf(session: Session, receipt: Receipt, query: dict[str, Any]) -> Printed:
-    # Imported late, as the printer below: what draws is not needed by a server that prints nothing.
-    from tillhook_pos.receipts import paper
-
-    content = paper.sheets(receipt) if query["paper"] == "a4" else paper.roll(receipt)
+    content = to_pdf(on_sheets(receipt), A4) if query["paper"] == "a4" else to_pdf(on_roll(receipt), ROLL_80)
     return Printed(content, "application/pdf", f"{receipt.file_name}.pdf")
 
 
 def _text(session: Session, receipt: Receipt, query: dict[str, Any]) -> Printed:
-    from tillhook_pos.receipts.text import render
-
-    content = render(strip(receipt), _columns(session, query)).encode()
+    content = to_text(on_roll(receipt), _columns(session, query)).encode()
     return Printed(content, "text/plain; charset=utf-8", f"{receipt.file_name}.txt")
 
 
 def _escpos(session: Session, receipt: Receipt, query: dict[str, Any]) -> Printed:
-    from tillhook_pos.receipts import printer
-
     pages = code_pages(snapshot_of(session).setting("pos.printer_code_pages"))
-    content = printer.render(receipt, _columns(session, query), pages)
+    content = to_escpos(on_roll(receipt), _columns(session, query), pages, opens_drawer=receipt.opens_drawer)
     return Printed(content, "application/octet-stream", f"{receipt.file_name}.escpos")
 
 

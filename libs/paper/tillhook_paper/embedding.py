@@ -16,7 +16,7 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.pdfdoc import PDFDocument
 from reportlab.pdfbase.ttfonts import ShapeData, ShapedStr, TTFont
 
-from tillhook_pos.receipts.fonts import Face, Glyph
+from tillhook_paper.fonts import Face, Glyph
 
 #: The characters that stand for glyphs: the last two planes, which are for private use.
 _FIRST_CODE = 0xF0000
@@ -59,15 +59,21 @@ class EmbeddedFont(TTFont):
     def _code(self, glyph: Glyph, document: PDFDocument) -> int:
         codes = self._codes.setdefault(document, {})
         code = codes.setdefault((glyph.number, glyph.text), _FIRST_CODE + len(codes))
-        # The last document may have meant another glyph by it.
-        self.face.charToGlyph[code] = glyph.number
-        self.face.charWidths[code] = self._shaping.nominal_advance(glyph.number)
+        self._mean(code, glyph.number)
         return code
+
+    def _mean(self, code: int, number: int) -> None:
+        """Say which glyph a character stands for; another document may mean another one by it."""
+        self.face.charToGlyph[code] = number
+        self.face.charWidths[code] = self._shaping.nominal_advance(number)
 
     def addObjects(self, doc: PDFDocument) -> None:
         """Add the font to a document that is complete, with the glyphs' texts in the place of their characters."""
+        codes = self._codes.pop(doc)
+        for (number, _), code in codes.items():
+            self._mean(code, number)
         super().addObjects(doc)
-        texts = {f"{code:X}": utf16(text or _NO_WIDTH) for (_, text), code in self._codes.pop(doc).items()}
+        texts = {f"{code:X}": utf16(text or _NO_WIDTH) for (_, text), code in codes.items()}
         for name, stream in doc.idToObject.items():
             if name.startswith(_TO_UNICODE) and name.endswith(f"+{self.fontName}"):
                 stream.content = _CODE.sub(lambda found: f" <{texts[found[1]]}>", stream.content)

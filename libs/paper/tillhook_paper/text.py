@@ -1,11 +1,9 @@
-"""Receipts as plain text, in columns of one width: for a screen, an e-mail, or a printer that takes text."""
-
-from collections.abc import Iterable
+"""Rows as plain text, in columns of one width: for a screen, an e-mail, or a printer that takes text."""
 
 from wcwidth import wcswidth
 
-from tillhook_pos.receipts.fonts import clusters
-from tillhook_pos.receipts.rows import Barcode, Cells, Gap, Pair, Row, Rule, Square, Words
+from tillhook_paper import words
+from tillhook_paper.blocks import Barcode, Cells, Gap, Pair, Paragraph, QRCode, Row, Rule
 
 #: The least columns that stay for what stands at the left of an amount.
 _LEAST_LEFT = 8
@@ -13,68 +11,43 @@ _LEAST_LEFT = 8
 
 def columns(text: str) -> int:
     """Return how many columns a cleaned text takes: two for a wide letter, none for a mark."""
-    return max(wcswidth(text), 0) if text.isascii() else sum(map(_cluster_columns, clusters(text)))
-
-
-def render(rows: Iterable[Row], width: int) -> str:
-    """Return the rows as lines of at most ``width`` columns."""
-    return "".join(f"{line.rstrip()}\n" for row in rows for line in lines_of(row, width))
+    return max(wcswidth(text), 0) if text.isascii() else sum(map(_cluster_columns, words.clusters(text)))
 
 
 def lines_of(row: Row, width: int) -> list[str]:
     """Return the lines of one row; none for a code that text cannot show."""
     match row:
-        case Words():
-            lines = [" " * row.indent + line for line in wrap(row.text, width - row.indent)]
-            return [_centred(line, width) for line in lines] if row.centred else lines
+        case Paragraph():
+            return [_placed(line, row, width) for line in wrap(row.text, width - row.indent)]
         case Pair():
             return _pair(row, width)
         case Cells():
-            return _cells(row.cells, width)
+            return _cells(tuple(map(words.clean, row.cells)), width)
         case Rule():
             return ["-" * width]
         case Gap():
             return [""]
         case Barcode():
             return [_centred(line, width) for line in wrap(row.text, width)]
-        case Square():
+        case QRCode():
             return []
 
 
 def wrap(text: str, width: int) -> list[str]:
     """Return the text in lines of at most ``width`` columns."""
-    lines, current = [], ""
-    for word in text.split(" "):
-        candidate = f"{current} {word}" if current else word
-        if columns(candidate) <= width:
-            current = candidate
-            continue
-        if current:
-            lines.append(current)
-        *whole, current = _broken(word, width)
-        lines += whole
-    return [*lines, current] if current else lines or [""]
-
-
-def _broken(word: str, width: int) -> list[str]:
-    pieces, current = [], ""
-    for cluster in clusters(word):
-        if current and columns(current) + _cluster_columns(cluster) > width:
-            pieces.append(current)
-            current = ""
-        current += cluster
-    return [*pieces, current]
+    return words.wrap(text, width, columns)
 
 
 def _pair(row: Pair, width: int) -> list[str]:
-    taken = columns(row.right)
+    value = words.clean(row.right)
+    taken = columns(value)
     left_width = width - row.indent - taken - 1
     if left_width < _LEAST_LEFT:
         # Too long a text to stand beside anything.
         left = [" " * row.indent + line for line in wrap(row.left, width - row.indent)]
-        return left + [" " * (width - columns(line)) + line for line in wrap(row.right, width)]
+        return left + [" " * (width - columns(line)) + line for line in wrap(value, width)]
     lines = [" " * row.indent + line for line in wrap(row.left, left_width)]
-    lines[-1] += " " * (width - columns(lines[-1]) - taken) + row.right
+    lines[-1] += " " * (width - columns(lines[-1]) - taken) + value
     return lines
 
 
@@ -95,6 +68,16 @@ def _close(cells: tuple[str, ...], width: int) -> list[str]:
     if gap > 0:
         return [first + " " * gap + others]
     return [line for cell in cells for line in wrap(cell, width)]
+
+
+def _placed(line: str, row: Paragraph, width: int) -> str:
+    match row.align:
+        case "left":
+            return " " * row.indent + line
+        case "centre":
+            return _centred(line, width)
+        case "right":
+            return " " * (width - columns(line)) + line
 
 
 def _centred(line: str, width: int) -> str:

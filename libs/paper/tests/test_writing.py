@@ -16,13 +16,28 @@ from hypothesis import strategies as st
 from pypdf import PdfReader
 from wcwidth import wcswidth
 
-from tillhook_pos.receipts import fonts, pdf, printer
-from tillhook_pos.receipts.directions import stretches
-from tillhook_pos.receipts.marks import Block, block_of, written
-from tillhook_pos.receipts.rows import Barcode, Cells, Gap, Pair, Rule, Square, Words
-from tillhook_pos.receipts.text import render
-from tillhook_pos.receipts.words import clean, clean_lines
-from tillhook_pos.tills.signing import MAX_PRINTED
+from tillhook_paper import (
+    Barcode,
+    Cells,
+    Document,
+    Gap,
+    Pair,
+    Paragraph,
+    QRCode,
+    Rule,
+    clean,
+    clean_lines,
+    fonts,
+    pdf,
+    printer,
+    to_text,
+)
+from tillhook_paper.directions import stretches
+from tillhook_paper.layout import Page, Piece, piece_of, written
+from tillhook_paper.words import clusters
+
+#: The longest content that our receipts have.
+MAX_CODE = 1200
 
 SAMPLES = {
     "signs": "₹ € ₺ ₿ ₽ ₴ ₦ ₩ ₫ ₪ £ ¥ ₱ ฿ ₡ ₲ ₵ ₸ ₼ ₾ ؋ ৳ ֏ ₮ $",
@@ -63,7 +78,7 @@ def test_the_installed_fonts_have_every_script(bold):
 def test_what_no_font_has_is_an_empty_box_not_nothing():
     line = fonts.shape("a\ue123b")
     assert not line.is_complete and line.width > fonts.shape("ab").width
-    box = block_of(Words("\ue123"), 200)
+    box = piece_of(Paragraph("\ue123"), 200)
     assert min(printer.picture(box, 100).convert("L").tobytes()) == 0
     assert "\ue123" in with_pdfium(pdf_of("a\ue123b"))
 
@@ -85,9 +100,15 @@ def test_letters_join_and_conjuncts_are_formed():
 # --- PDF ---------------------------------------------------------------------------------------------------
 
 
+def written_as_pdf(pages, title):
+    file = io.BytesIO()
+    assert pdf.write(pages, file, title=title) == len(pages)
+    return file.getvalue()
+
+
 def pdf_of(*lines, size=9):
     marks = [written(text, 10, 20 * number, size) for number, text in enumerate(lines)]
-    return pdf.write([pdf.Page(400, 20 * len(lines) + 20, marks)], title="Sample ₹")
+    return written_as_pdf([Page(400, 20 * len(lines) + 20, marks)], title="Sample ₹")
 
 
 def with_pdfium(content):
@@ -146,6 +167,26 @@ def test_documents_written_at_once_are_each_right():
         assert pypdfium2.PdfDocument(content)[0].render().to_pil().tobytes() == picture
 
 
+@pytest.mark.usefixtures("hurried_threads")
+def test_pages_of_several_documents_are_written_in_turn():
+    scripts = ("latin", "greek", "cyrillic", "symbols") * 2
+
+    def write(script):
+        marks = tuple(written(SAMPLES[script][number % 5 :], 10, 9 * number, 9) for number in range(40))
+        return written_as_pdf([Page(400, 400, marks)] * 12, "x")
+
+    alone = {script: pictures_of(write(script)) for script in set(scripts)}
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(write, scripts))
+    assert [pictures_of(content) == alone[script] for script, content in zip(scripts, together, strict=True)] == [
+        True
+    ] * 8
+
+
+def pictures_of(content):
+    return [page.render(scale=0.5).to_pil().tobytes() for page in pypdfium2.PdfDocument(content)]
+
+
 def test_fonts_are_embedded_and_only_what_is_needed_of_them():
     content = pdf_of("Total ₹ 12", "किलो", "خبز")
     found = PdfReader(io.BytesIO(content)).pages[0]["/Resources"]["/Font"]
@@ -171,8 +212,8 @@ def test_it_is_quick_once_the_fonts_are_loaded():
     rows = [Pair(f"क्षत्रिय चावल {number} kg", f"{number}.99") for number in range(30)]
 
     def write():
-        marks = [mark for row in rows for mark in block_of(row, 200).marks]
-        return pdf.write([pdf.Page(227, 800, marks)], title="x")
+        marks = [mark for row in rows for mark in piece_of(row, 200).marks]
+        return written_as_pdf([Page(227, 800, marks)], title="x")
 
     write()
     # What the processor does for it, and the best of several: other processes take their turns.
@@ -195,9 +236,9 @@ PICTURED = ("क्षत्रिय خبز ₹ 12.50", "x̂̃ n̈́̂ q̣̇́ 
 
 @pytest.mark.parametrize("text", PICTURED)
 def test_a_picture_looks_like_the_pdf(text):
-    block = Block(20, (written(text, 4, 2, 9),))
-    drawn = printer.picture(block, 576).convert("L")
-    page = pypdfium2.PdfDocument(pdf.write([pdf.Page(204.09, 20, block.marks)], title="x"))[0]
+    piece = Piece(20, (written(text, 4, 2, 9),))
+    drawn = printer.picture(piece, 576).convert("L")
+    page = pypdfium2.PdfDocument(written_as_pdf([Page(204.09, 20, piece.marks)], title="x"))[0]
     rendered = page.render(scale=576 / 204.09).to_pil().convert("L").crop((0, 0, 576, drawn.height))
     dark = [(drawn.getpixel((x, y)) < 128, rendered.getpixel((x, y)) < 128) for x in range(576) for y in range(50)]
     both, either = sum(a and b for a, b in dark), sum(a or b for a, b in dark)
@@ -209,21 +250,21 @@ CODES = ("OS2611210000001", "TH1R.OS2611210000001.ABCDEFGHIJKLMNOPQRSTUVWXYZ", "
 
 @pytest.mark.parametrize("text", CODES, ids=("number", "reference", "sale"))
 def test_a_camera_reads_the_square_code(text):
-    assert len(text) <= MAX_PRINTED
+    assert len(text) <= MAX_CODE
     for columns in (32, 48):
         assert [found.text for found in zxingcpp.read_barcodes(printer.square(text, columns * 12).convert("L"))] == [
             text
         ]
-    block = block_of(Square(text), 204)
-    page = pypdfium2.PdfDocument(pdf.write([pdf.Page(204, block.height, block.marks)], title="x"))[0]
+    piece = piece_of(QRCode(text), 204)
+    page = pypdfium2.PdfDocument(written_as_pdf([Page(204, piece.height, piece.marks)], title="x"))[0]
     image = page.render(scale=203 / 72).to_pil().convert("L")
     assert [found.text for found in zxingcpp.read_barcodes(image)] == [text]
 
 
 @pytest.mark.parametrize("text", ["OS2611210000001", "OSR2611210000002", "A-1"])
 def test_a_scanner_reads_the_bars(text):
-    block = block_of(Barcode(text), 204)
-    page = pypdfium2.PdfDocument(pdf.write([pdf.Page(204, block.height, block.marks)], title="x"))[0]
+    piece = piece_of(Barcode(text), 204)
+    page = pypdfium2.PdfDocument(written_as_pdf([Page(204, piece.height, piece.marks)], title="x"))[0]
     (found,) = zxingcpp.read_barcodes(page.render(scale=203 / 72).to_pil().convert("L"))
     assert (found.text, str(found.format)) == (text, "Code 128")
 
@@ -267,28 +308,28 @@ def test_joiners_stay_with_their_letter(joiner):
 ANY = st.text(max_size=60).map(clean)
 ROWS = st.lists(
     st.one_of(
-        st.builds(Words, ANY, centred=st.booleans(), indent=st.sampled_from([0, 2])),
+        st.builds(Paragraph, ANY, st.sampled_from(["left", "centre", "right"]), indent=st.sampled_from([0, 2])),
         st.builds(Pair, ANY, ANY, indent=st.sampled_from([0, 2])),
         st.builds(Cells, st.tuples(ANY, ANY, ANY, ANY)),
         st.just(Rule()),
         st.just(Gap()),
-        st.builds(Square, st.just("code")),
+        st.builds(QRCode, st.just("code")),
     ),
     max_size=6,
 )
 
 
 @given(ROWS, st.sampled_from([32, 42, 48]))
-@example([Pair("中" * 60, "1.00"), Words("한" * 60, centred=True)], 32)
+@example([Pair("中" * 60, "1.00"), Paragraph("한" * 60, align="centre")], 32)
 @example([Pair("x" * 200, "99999999999.9999", indent=2)], 32)
 def test_no_line_is_wider_than_the_paper(rows, width):
-    for line in render(rows, width).split("\n"):
+    for line in to_text(Document("", rows), width).split("\n"):
         assert wcswidth(line) <= width
 
 
 @given(ANY, st.sampled_from([32, 42, 48]))
 def test_wrapping_loses_nothing(text, width):
-    said = render([Words(text)], width)
+    said = to_text(Document("", [Paragraph(text)]), width)
     assert "".join(said.split()) == "".join(text.split())
 
 
@@ -310,4 +351,4 @@ def test_shaped_lines_are_no_wider_than_the_paper(text, limit):
     lines = fonts.wrap(text, limit, 8.5)
     assert "".join("".join(lines).split()) == "".join(text.split())
     for line in lines:
-        assert fonts.width(line, 8.5) <= limit or len(fonts.clusters(line)) == 1
+        assert fonts.width(line, 8.5) <= limit or len(clusters(line)) == 1

@@ -1,4 +1,4 @@
-"""Receipts as the bytes that a receipt printer takes (ESC/POS).
+"""Documents as the bytes that a receipt printer takes (ESC/POS).
 
 What the printer's own letters can say is sent as text; any other row as a picture, written with the fonts of the PDF.
 """
@@ -9,35 +9,32 @@ from typing import Any
 import uharfbuzz as hb
 from PIL import Image, ImageDraw
 
-from tillhook_pos.receipts.document import Receipt
-from tillhook_pos.receipts.fonts import EM
-from tillhook_pos.receipts.marks import Block, Written, block_of, qr_matrix
-from tillhook_pos.receipts.options import CODE_PAGES
-from tillhook_pos.receipts.paper import STRIP_WIDTH
-from tillhook_pos.receipts.rows import Barcode, Pair, Row, Square, Words, strip
-from tillhook_pos.receipts.text import lines_of
+from tillhook_paper.blocks import Barcode, Document, Pair, Paragraph, QRCode, Row
+from tillhook_paper.codepages import CODE_PAGES
+from tillhook_paper.codes import qr_matrix
+from tillhook_paper.fonts import EM
+from tillhook_paper.layout import Piece, Written, piece_of
+from tillhook_paper.sheets import ROLL_80
+from tillhook_paper.strip import rows_of
+from tillhook_paper.text import lines_of
 
 #: Dots of one column, by the printer's usual letters.
 _COLUMN_DOTS = 12
 #: Dots of 72 mm, at the 203 dots per inch of such printers; lengths in points are multiplied by it.
-_DOTS_PER_POINT = 576 / STRIP_WIDTH
+_DOTS_PER_POINT = 576 / ROLL_80.body_width
 #: What a letter must cover of a dot for it to be black.
 _DARK = 110
 _LEAST_QR_DOTS, _LARGEST_QR_DOTS = 3, 6
 _BARCODE_DOTS = 80
 
 
-def render(receipt: Receipt, columns: int, code_pages: Sequence[str]) -> bytes:
-    """Return a receipt as bytes for a printer of so many columns.
-
-    Args:
-        code_pages: Names of code pages that the printer knows, the one to be preferred first.
-    """
+def render(document: Document, columns: int, code_pages: Sequence[str], *, opens_drawer: bool) -> bytes:
+    """Return a document as bytes for a printer of so many columns; see :func:`tillhook_paper.to_escpos`."""
     printer = _printer(columns * _COLUMN_DOTS)
     printer.hw("INIT")
-    if receipt.opens_drawer:
+    if opens_drawer:
         printer.cashdraw(2)
-    for row in strip(receipt):
+    for row in rows_of(document.blocks):
         _print(printer, row, columns, code_pages)
     printer.cut()
     return bytes(printer.output)
@@ -60,24 +57,25 @@ def _print(printer: Any, row: Row, columns: int, code_pages: Sequence[str]) -> N
             printer.set(align="center")
             printer.barcode(_code128(row.text), "CODE128", height=_BARCODE_DOTS, width=2, function_type="B")
             printer.set(align="left")
-        case Square():
+        case QRCode():
             _print_image(printer, square(row.text, columns * _COLUMN_DOTS))
         case _:
             _print_text(printer, row, columns, code_pages)
 
 
 def _print_text(printer: Any, row: Row, columns: int, code_pages: Sequence[str]) -> None:
-    is_large = isinstance(row, Words | Pair) and row.size == "large"
-    lines = lines_of(row, columns // 2 if is_large and isinstance(row, Words) else columns)
+    is_large = isinstance(row, Paragraph | Pair) and row.size in ("large", "title")
+    is_wide = is_large and isinstance(row, Paragraph)
+    lines = lines_of(row, columns // 2 if is_wide else columns)
     code_page = _code_page("".join(lines), code_pages)
     if code_page is None:
         width = columns * _COLUMN_DOTS
-        _print_image(printer, picture(block_of(row, width / _DOTS_PER_POINT), width))
+        _print_image(printer, picture(piece_of(row, width / _DOTS_PER_POINT), width))
         return
     printer.charcode(code_page)
-    bold = isinstance(row, Words | Pair) and row.bold
+    bold = isinstance(row, Paragraph | Pair) and row.bold
     # An amount in letters of double height still ends where the others do.
-    printer.set(bold=bold, double_height=is_large, double_width=is_large and isinstance(row, Words))
+    printer.set(bold=bold, double_height=is_large, double_width=is_wide)
     for line in lines:
         printer.text(f"{line.rstrip()}\n")
     printer.set(bold=False, double_height=False, double_width=False, normal_textsize=True)
@@ -106,14 +104,14 @@ def _code128(text: str) -> str:
     return "{B" + letters.replace("{", "{{") + ("{C" + pairs if pairs else "")
 
 
-def picture(block: Block, width: int) -> Image.Image:
-    """Return a block as a picture of so many dots, black on white."""
-    height = max(round(block.height * _DOTS_PER_POINT), 1)
+def picture(piece: Piece, width: int) -> Image.Image:
+    """Return a piece as a picture of so many dots, black on white."""
+    height = max(round(piece.height * _DOTS_PER_POINT), 1)
     grey = Image.new("L", (width, height), 0)
     pen = ImageDraw.Draw(grey)
     raster = hb.RasterDraw()
     raster.extents = hb.RasterExtents(0, 0, width, height, 0)
-    for mark in block.marks:
+    for mark in piece.marks:
         if isinstance(mark, Written):
             _draw(raster, mark, height)
         else:

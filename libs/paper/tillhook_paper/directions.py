@@ -3,8 +3,8 @@
 It answers with the characters in that order, and HarfBuzz wants stretches of the text in the order in which it is read.
 So each character is followed by its number, written in characters that the algorithm carries along and does not heed.
 
-Embeddings and isolates never get here: :func:`tillhook_pos.receipts.words.clean` takes their characters out of every
-text, so that nobody's name can turn round what is printed beside it.
+Embeddings and isolates never get here: :func:`tillhook_paper.clean` takes their characters out of every text, so that
+nobody's name can turn round what is printed beside it.
 """
 
 import unicodedata

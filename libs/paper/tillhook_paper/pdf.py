@@ -1,74 +1,105 @@
 """Pages of shaped lines and black boxes as a PDF, by reportlab.
 
 HarfBuzz has chosen the glyphs and placed them; reportlab writes the file, with what is needed of the fonts inside.
-Nothing of a receipt is markup to it, and no file or address is ever opened for one.
+No text is markup to it, and no file or address is ever opened for one.
 """
 
-import io
 import threading
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
+from typing import BinaryIO
 
 from reportlab import rl_config
+from reportlab.pdfbase.pdfdoc import PDFArray, PDFDictionary, PDFName, PDFStream
 from reportlab.pdfgen.canvas import FILL_NON_ZERO, Canvas
 from reportlab.pdfgen.pathobject import PDFPathObject
 from reportlab.pdfgen.textobject import PDFTextObject
 
-from tillhook_pos.receipts.embedding import embedded, utf16
-from tillhook_pos.receipts.fonts import EM, Glyph, Line, Run, faces
-from tillhook_pos.receipts.marks import Box, Mark
+from tillhook_paper.embedding import embedded, utf16
+from tillhook_paper.fonts import EM, Glyph, Line, Run, faces
+from tillhook_paper.layout import Box, Mark, Page
+from tillhook_paper.words import clean
 
-# Its markup and its pictures may name files and addresses. Receipts have neither; this is in case one ever has.
+# Its markup and its pictures may name files and addresses. Ours has neither; this is in case it ever has.
 rl_config.trustedSchemes = ["data"]
 rl_config.trustedHosts = []
 # Pages as bytes, not written out in letters.
 rl_config.useA85 = 0
 
-#: One document at a time: its fonts are shared, and written in milliseconds.
+#: The fonts are shared. It is held for one page at a time, so that a receipt does not wait for a long report.
 _WRITING = threading.Lock()
 
 Point = tuple[float, float]
+#: What stands in the margins of a page, by its number and the number of all.
+Margins = Callable[[int, int], Sequence[Mark]]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What is on a page; lengths in points, down from its upper left corner."""
+def write(pages: Iterable[Page], file: BinaryIO, *, title: str, margins: Margins | None = None) -> int:
+    """Write a PDF file and return the number of its pages.
 
-    width: float
-    height: float
-    marks: Sequence[Mark]
-
-
-def write(pages: Sequence[Page], *, title: str) -> bytes:
-    """Return a PDF file."""
-    file = io.BytesIO()
+    Pages are taken one by one and packed as they come; how many there are is known when the last one is written, so
+    the margins of all are written then.
+    """
     with _WRITING:
-        # Without a first font reportlab names Helvetica on every page, and does not embed it.
-        first = embedded(faces(bold=False)[0]).fontName
-        canvas = Canvas(file, pageCompression=1, pdfVersion=(1, 5), initialFontName=first)
-        canvas.setTitle(title)
-        canvas.setAuthor("")
-        canvas.setSubject("")
-        canvas.setCreator("Tillhook")
-        canvas.setViewerPreference("DisplayDocTitle", "true")
-        for page in pages:
-            _write_page(canvas, page)
+        canvas = _canvas(file, title)
+    sizes = []
+    for page in pages:
+        sizes.append((page.width, page.height))
+        with _WRITING:
+            _write_page(canvas, page, _margin_name(len(sizes)) if margins else None)
+    with _WRITING:
+        for number, size in enumerate(sizes if margins else (), 1):
+            canvas.setPageSize(size)
+            canvas.beginForm(_margin_name(number))
+            _draw(canvas, margins(number, len(sizes)) if margins else (), size[1])
+            canvas.endForm()
         canvas.save()
-    return file.getvalue()
+    return len(sizes)
 
 
-def _write_page(canvas: Canvas, page: Page) -> None:
+def _canvas(file: BinaryIO, title: str) -> Canvas:
+    # Without a first font reportlab names Helvetica on every page, and does not embed it.
+    first = embedded(faces(bold=False)[0]).fontName
+    canvas = Canvas(file, pageCompression=1, pdfVersion=(1, 5), initialFontName=first)
+    canvas.setTitle(clean(title))
+    canvas.setAuthor("")
+    canvas.setSubject("")
+    canvas.setCreator("Tillhook")
+    canvas.setViewerPreference("DisplayDocTitle", "true")
+    return canvas
+
+
+def _margin_name(number: int) -> str:
+    return f"margins{number}"
+
+
+def _write_page(canvas: Canvas, page: Page, margins: str | None) -> None:
     canvas.setPageSize((page.width, page.height))
-    for mark in page.marks:
+    _draw(canvas, page.marks, page.height)
+    if margins:
+        canvas.doForm(margins)
+    canvas.showPage()
+    _pack(canvas)
+
+
+def _draw(canvas: Canvas, marks: Iterable[Mark], height: float) -> None:
+    for mark in marks:
         if isinstance(mark, Box):
-            bottom = page.height - mark.y - mark.height
-            canvas.rect(mark.x, bottom, mark.width, mark.height, stroke=0, fill=1)
+            canvas.rect(mark.x, height - mark.y - mark.height, mark.width, mark.height, stroke=0, fill=1)
         elif mark.line.runs:
             text = _Text(canvas)
-            text.write(mark.line, mark.size, mark.x, page.height - mark.y)
+            text.write(mark.line, mark.size, mark.x, height - mark.y)
             text.draw()
-    canvas.showPage()
+
+
+def _pack(canvas: Canvas) -> None:
+    """Compress the page that was written last; reportlab would keep each in full until the file is saved."""
+    page = canvas._doc.Pages.pages[-1]
+    packed = PDFDictionary({"Filter": PDFArray([PDFName("FlateDecode")])})
+    page.Contents = PDFStream(packed, zlib.compress(page.stream.encode("latin-1")))
+    page.stream = None
 
 
 class _Text(PDFTextObject):

@@ -1,7 +1,7 @@
 """The fonts that come with the installation, and writing a line of any script with them.
 
 A line is shaped by HarfBuzz: ligatures, conjuncts, joined and reordered letters, in the order of
-:mod:`tillhook_pos.receipts.directions`. Each character is written in the first font that has it; what none has shows
+:mod:`tillhook_paper.directions`. Each character is written in the first font that has it; what none has shows
 as the empty box that fonts have for that. Fonts are opened when the first line is written, not when the server starts.
 
 Lengths here are in thousandths of the font size.
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import uharfbuzz as hb
 
-from tillhook_pos.receipts.directions import stretches
+from tillhook_paper import words
+from tillhook_paper.directions import stretches
 
 #: What the size of a font is divided into.
 EM = 1000
@@ -111,9 +112,9 @@ class Face:
 
 @lru_cache(maxsize=_CACHED_LINES)
 def shape(text: str, *, bold: bool = False) -> Line:
-    """Return a cleaned text as a line of glyphs."""
+    """Return a text, cleaned, as a line of glyphs."""
     shaped: list[Run] = []
-    for stretch, right_to_left in stretches(text):
+    for stretch, right_to_left in stretches(words.clean(text)):
         runs = [face.shape(part, right_to_left=right_to_left) for face, part in _of_one_face(stretch, bold)]
         shaped += reversed(runs) if right_to_left else runs
     return Line(tuple(shaped), sum(glyph.advance for run in shaped for glyph in run.glyphs))
@@ -125,45 +126,8 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
 
 
 def wrap(text: str, limit: float, size: float, *, bold: bool = False) -> list[str]:
-    """Return the text in lines no wider than ``limit``, broken at blanks, and inside a word that is too long."""
-    lines, current = [], ""
-    for word in text.split(" "):
-        candidate = f"{current} {word}" if current else word
-        if width(candidate, size, bold=bold) <= limit:
-            current = candidate
-            continue
-        if current:
-            lines.append(current)
-        *whole, current = _break_word(word, limit, size, bold)
-        lines += whole
-    return [*lines, current] if current else lines or [""]
-
-
-def _break_word(word: str, limit: float, size: float, bold: bool) -> list[str]:
-    pieces, current = [], ""
-    for piece in clusters(word) if width(word, size, bold=bold) > limit else [word]:
-        if current and width(current + piece, size, bold=bold) > limit:
-            pieces.append(current)
-            current = ""
-        current += piece
-    return [*pieces, current]
-
-
-def clusters(text: str) -> list[str]:
-    """Return the text in letters, each with the marks that belong to it."""
-    found: list[str] = []
-    for char in text:
-        joined = found and (unicodedata.category(char) in ("Mn", "Mc", "Me", "Cf") or _joins_next(found[-1]))
-        if joined:
-            found[-1] += char
-        else:
-            found.append(char)
-    return found
-
-
-def _joins_next(cluster: str) -> bool:
-    """Say whether the next letter belongs to this one: after a joiner, and after the virama of a conjunct."""
-    return cluster[-1] == "\u200d" or unicodedata.combining(cluster[-1]) == 9
+    """Return the text in lines no wider than ``limit`` at a font size."""
+    return words.wrap(text, limit, lambda line: width(line, size, bold=bold))
 
 
 def _parts(text: str, starts: Sequence[int]) -> dict[int, str]:
