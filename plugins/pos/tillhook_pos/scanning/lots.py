@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from tillhook.db import utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.ledger import StockBook, policy_for
-from tillhook.quantities import format_quantity_units
+from tillhook.quantities import format_quantity, from_units
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales import business_day
 from tillhook_pos.documents import CHANNEL
@@ -34,7 +34,7 @@ class Lot:
         return {
             "batch_number": self.batch_number,
             "expiry_date": self.expiry_date and self.expiry_date.isoformat(),
-            "available": format_quantity_units(self.available),
+            "available": format_quantity(from_units(self.available)),
             "is_expired": self.expiry_date is not None and self.expiry_date < today,
         }
 
