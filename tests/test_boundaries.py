@@ -38,20 +38,6 @@ def test_a_library_imports_nothing_else_of_ours(library):
     assert not library.plugin, "what has an entry point is a plugin"
 
 
-def test_the_core_names_no_plugin(distributions, plugin):
-    (core,) = (each for each in distributions if each.name == "tillhook")
-    found = []
-    for path in sources(core.package):
-        source = path.read_text(encoding="utf-8")
-        found += [f"{path}: {name}" for name in (plugin.name, plugin.package.name) if name in source]
-        found += [
-            f"{path}:{node.lineno}: {node.value}"
-            for node in ast.walk(ast.parse(source))
-            if isinstance(node, ast.Constant) and node.value == plugin.plugin
-        ]
-    assert found == []
-
-
 def test_folder_distribution_package_and_entry_point_are_named_alike(plugin):
     assert plugin.name == f"tillhook-{plugin.plugin}"
     assert plugin.folder.name == plugin.plugin
