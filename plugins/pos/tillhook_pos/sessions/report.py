@@ -13,16 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from tillhook.db import as_instant, format_instant
-from tillhook.quantities import (
-    ZERO,
-    format_money,
-    format_money_units,
-    format_quantity,
-    format_quantity_units,
-    from_units,
-    multiply,
-    round_half_up,
-)
+from tillhook.quantities import ZERO, format_money, format_quantity, from_units, multiply, round_half_up
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook_pos.documents import CHANNEL, PERSONAL
 from tillhook_pos.models import Till, TillSession
@@ -295,7 +286,7 @@ def _show_movements(movements: Iterable[Mapping[str, Any]], direction: str, plac
         "total": format_money(sum((from_units(row["amount"]) for row in rows), ZERO), places),
         "movements": [
             {
-                "amount": format_money_units(row["amount"], places),
+                "amount": format_money(from_units(row["amount"]), places),
                 "reason": row["reason"],
                 "by": row["created_by"],
                 "by_name": row["name"] or "",
@@ -333,7 +324,7 @@ def _show_category(row: Mapping[str, Any], places: int) -> dict[str, Any]:
     return {
         "category": row["id"],
         "name": row["name"],
-        "quantity": format_quantity_units(int(row["quantity"])),
+        "quantity": format_quantity(from_units(int(row["quantity"]))),
         "net": format_money(gross - tax, places),
         "tax": format_money(tax, places),
         "gross": format_money(gross, places),
