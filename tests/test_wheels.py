@@ -51,8 +51,8 @@ def test_the_core_brings_its_types_its_page_and_its_revisions(wheels):
     assert {
         "tillhook/py.typed",
         "tillhook/db/script.py.mako",
-        "tillhook/http/docs/docs.css",
-        "tillhook/http/docs/docs.html",
-        "tillhook/http/docs/docs.js",
+        "tillhook/server/docs/docs.css",
+        "tillhook/server/docs/docs.html",
+        "tillhook/server/docs/docs.js",
         "tillhook/migrations/0001_initial.py",
     } <= names
