@@ -36,7 +36,8 @@ class Runtime:
         self.plugins = plugins
         self.broken = broken
         self.hooks = HookManager(areas, [(plugin.name, plugin.hooks) for plugin in plugins])
-        self.registry = Registry(self.hooks, settings)
+        words = {plugin.name: plugin.manifest.event_words for plugin in plugins}
+        self.registry = Registry(self.hooks, settings, words)
         self.migrations: tuple[MigrationSource, ...] = (CORE, *migration_sources(plugins, self.hooks))
         self.snapshots = SnapshotCache(self.registry)
 
@@ -87,3 +88,12 @@ def actor_of(session: Session) -> Actor:
 def request_id_of(session: Session) -> str:
     """Return the id of the request that the session serves; empty outside of one."""
     return cast(str, session.info["request_id"])
+
+
+__all__ = [
+    "Runtime",
+    "actor_of",
+    "request_id_of",
+    "runtime_of",
+    "snapshot_of",
+]

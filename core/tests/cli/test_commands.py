@@ -164,11 +164,11 @@ def test_a_plugin_adds_a_command(run, folder, monkeypatch, settings):
         folder,
         "zebra",
         "import click\nfrom tillhook import hookimpl\n@hookimpl\ndef register_commands():\n"
-        "    return [click.Command('gallop', callback=lambda: click.echo('hop'))]\n",
+        "    return [click.Command('zebra-gallop', callback=lambda: click.echo('hop'))]\n",
     )
     monkeypatch.setenv("TILLHOOK_MODULES", ",".join((*settings.modules, "zebra")))
-    assert run("gallop").output == "hop\n"
-    assert "gallop" in run("--help").output
+    assert run("zebra-gallop").output == "hop\n"
+    assert "zebra-gallop" in run("--help").output
 
 
 def test_help_needs_no_working_plugins(run, monkeypatch):

@@ -12,19 +12,20 @@ from tillhook.access.audit import audit, audit_changes
 from tillhook.access.models import KnownPermission, Role, RolePermission, UserAccount, UserRole
 from tillhook.actor import Actor
 from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
+from tillhook.hooks import RoleDeclaration
 from tillhook.quantities import format_quantity
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
 ADMIN, CUSTOMER = "admin", "customer"
-#: Shipped, in the order in which they are made.
-BUILTIN = {
-    ADMIN: "Administrator",
-    "supplier": "Supplier",
-    "cashier": "Cashier",
-    "accountant": "Accountant",
-    CUSTOMER: "Customer",
-}
+#: The core's, in the order in which they are made.
+ROLES = (
+    RoleDeclaration(name=ADMIN, title="Administrator"),
+    RoleDeclaration(name="supplier", title="Supplier"),
+    RoleDeclaration(name="cashier", title="Cashier"),
+    RoleDeclaration(name="accountant", title="Accountant"),
+    RoleDeclaration(name=CUSTOMER, title="Customer"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +39,17 @@ class NewRole:
 
 
 def sync_roles(session: Session) -> None:
-    """Make the shipped roles and give permissions that are new to their default roles.
+    """Make the declared roles and give permissions that are new to their default roles.
 
     Called after every migration. A permission is new only once: what an admin has taken from a role is not
     given back. The administrator always has all.
     """
-    made = _make_builtin(session)
-    declared = runtime_of(session).registry.permissions
+    registry = runtime_of(session).registry
+    made, declared = _make_roles(session, registry.roles.values()), registry.permissions
     known = set(session.scalars(select(KnownPermission.name)))
     new = [permission for name, permission in declared.items() if name not in known]
     roles = {role.name: role.id for role in session.scalars(select(Role))}
-    grants = {(roles[role], each.name) for each in new for role in each.roles if role in roles}
+    grants = {(roles[role], each.name) for each in new for role in each.roles}
     grants |= {(roles[ADMIN], name) for name in declared}
     grants -= {(row.role_id, row.permission) for row in session.scalars(select(RolePermission))}
     if new:
@@ -229,10 +230,10 @@ def require_admin_left(session: Session) -> None:
         raise Conflict("The last administrator stays one.", code="last-admin")
 
 
-def _make_builtin(session: Session) -> bool:
+def _make_roles(session: Session, declared: Iterable[RoleDeclaration]) -> bool:
     present = set(session.scalars(select(Role.name)))
     missing = [
-        {"name": name, "title": title, "is_builtin": True} for name, title in BUILTIN.items() if name not in present
+        {"name": role.name, "title": role.title, "is_builtin": True} for role in declared if role.name not in present
     ]
     if missing:
         session.execute(insert(Role), missing)

@@ -33,7 +33,7 @@ class _WithPlugins(click.Group):
         return super().get_command(ctx, cmd_name) or self._added(ctx).get(cmd_name)
 
     def _added(self, ctx: click.Context) -> dict[str, click.Command]:
-        added = ctx.ensure_object(Context).runtime.registry.commands()
+        added = ctx.ensure_object(Context).runtime.registry.commands
         if taken := sorted(set(added) & set(self.commands)):
             raise StartupError(f"a plugin adds the command {taken[0]}, which is the core's")
         return added

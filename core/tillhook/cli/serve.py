@@ -168,7 +168,8 @@ def _welcome(runtime: Runtime) -> str:
 
 def _first_sale(runtime: Runtime, url: str) -> list[str]:
     """Return commands that post a first sale, for pasting into a shell."""
-    if "pos" not in runtime.registry.channels:
+    channel = runtime.registry.default_channel or next(iter(runtime.registry.channels.values()), None)
+    if channel is None:
         return []
     with runtime.database.connect() as connection:
         row = connection.execute(text(_SOMETHING_IN_STOCK)).first()
@@ -177,7 +178,7 @@ def _first_sale(runtime: Runtime, url: str) -> list[str]:
     log_in = json.dumps({"email": "cashier@test.com", "password": DEMO_PASSWORD})
     sale = {
         "external_id": str(uuid4()),
-        "channel": "pos",
+        "channel": channel.name,
         "warehouse": row.location_id,
         "payment_method": "cash",
         "items": [{"product_id": row.product_id, "quantity": "2"}],

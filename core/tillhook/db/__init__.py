@@ -7,6 +7,7 @@ from tillhook.db.folding import fold, folded
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
 from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
+from tillhook.db.triggers import allow_changes, append_only
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "TimestampMixin",
     "WriteBatch",
     "advisory_lock",
+    "allow_changes",
     "among",
+    "append_only",
     "as_instant",
     "exact_checks",
     "fetch",

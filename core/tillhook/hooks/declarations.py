@@ -45,6 +45,7 @@ class Plugin:
         requires: Names of plugins that must be enabled too; theirs migrate first.
         table_prefix: What its tables' names begin with; ``name`` and ``_`` when left out.
         migrations: The package of its Alembic revisions, ``None`` for a plugin without tables.
+        event_words: What its events may begin with besides its name, such as ``invoice``; nobody else's may.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Plugin:
     summary: str = ""
     table_prefix: str = ""
     migrations: str | None = None
+    event_words: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.table_prefix:
@@ -108,11 +110,19 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Permission:
-    """``module:entity:verb``; ``roles`` hold it from the start, and ``admin`` holds every one."""
+    """``plugin:entity:verb``; ``roles``, declared ones, hold it from the start, and ``admin`` holds every one."""
 
     name: str
     title: str
     roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleDeclaration:
+    """A role that is there from the start; a plugin's is called like the plugin, or begins with its name and ``-``."""
+
+    name: str
+    title: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +132,7 @@ class SettingDeclaration:
     Args:
         key: Begins with the plugin's name and a dot.
         type: ``bool``, ``int``, ``str`` or ``Decimal``.
-        default: With ``None`` the setting may be unset.
+        default: Of that type, among the choices, and one that ``check`` takes; with ``None`` it may be unset.
         check: Raises ``ValueError`` for a value of the right type that will not do.
     """
 
@@ -147,6 +157,7 @@ class Channel:
         stock_policy: What a sale does that wants more than is available.
         offline_policy: The same for a sale that has already happened and is synced later.
         permission: What somebody needs to post here.
+        is_default: Sales that name no channel are of this one; at most one channel says so.
     """
 
     name: str
@@ -155,6 +166,7 @@ class Channel:
     stock_policy: StockPolicy = "block"
     offline_policy: StockPolicy = "allow"
     permission: str = "sales:sale:post"
+    is_default: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -152,7 +152,7 @@ class SaleIn(Schema):
     """A sale; with ``returns`` an exchange, and with ``returns`` and no ``items`` a return."""
 
     external_id = ExternalId(allow_none=True, load_default=None)
-    channel = Text(min=1, max=40, load_default="pos")
+    channel = Text(min=1, max=40, load_default="")
     source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)

@@ -25,8 +25,11 @@ def place(run: Run, entries: list[Entry]) -> list[Entry]:
 
 
 def channel_of(session: Session, name: str) -> Channel:
-    """Return a channel by its name; 422 for an unknown one."""
-    known: Mapping[str, Channel] = runtime_of(session).registry.channels
+    """Return a channel by its name, the default one for none; 422 for an unknown one."""
+    registry = runtime_of(session).registry
+    known: Mapping[str, Channel] = registry.channels
+    if not name and registry.default_channel is not None:
+        return registry.default_channel
     if name not in known:
         names = ", ".join(sorted(known)) or "none, enable a module that brings one"
         raise ValidationFailed.at("channel", f"Unknown; known are {names}.", code="unknown-channel")
@@ -72,7 +75,8 @@ def _with_origin(run: Run, entry: Entry) -> Entry:
 
 def _placed(run: Run, entry: Entry, customers: Mapping[int, Any]) -> Entry:
     command = entry.command
-    run.actor.require(channel_of(run.session, command.channel).permission)
+    channel = channel_of(run.session, command.channel)
+    run.actor.require(channel.permission)
     warehouse_id = command.warehouse
     if warehouse_id is None:
         warehouse_id = default_warehouse(run.session, run.actor)
@@ -91,7 +95,8 @@ def _placed(run: Run, entry: Entry, customers: Mapping[int, Any]) -> Entry:
             "customer_email": command.customer_email or customer.email or "",
         }
     # Hooks see the command, but not the body: that could be changed.
-    return replace(entry, command=replace(command, warehouse=warehouse_id, payload={}, asked=None, **found))
+    found |= {"channel": channel.name, "warehouse": warehouse_id, "payload": {}, "asked": None}
+    return replace(entry, command=replace(command, **found))
 
 
 def _customers(session: Session, keys: Iterable[int | None]) -> dict[int, Any]:
