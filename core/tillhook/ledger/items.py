@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from tillhook.db import fetch
+from tillhook.db import begin_writing, fetch
 
 
 class Item(NamedTuple):
@@ -73,7 +73,11 @@ def load_items(
     variant_ids: Iterable[int] = (),
     product_ids: Iterable[int] = (),
 ) -> list[Item]:
-    """Return the items of the variants, and of the default variants of the products; unknown ones are left out."""
+    """Return the items of the variants, and of the default variants of the products; unknown ones are left out.
+
+    What is planned by them has to be true when it is written: on SQLite nobody else writes from here on.
+    """
+    begin_writing(connection)
     items: list[Item] = []
     for condition, keys in ((_BY_VARIANT, list(variant_ids)), (_BY_PRODUCT, list(product_ids))):
         if keys:

@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from tillhook.db import format_instant, utc_now
+from tillhook.db import begin_writing, format_instant, utc_now
 from tillhook.ledger.movements import LevelKey
 
 
@@ -45,6 +45,7 @@ def lock_levels(connection: Connection, keys: Iterable[LevelKey]) -> dict[LevelK
     wanted = sorted(set(keys))
     if not wanted:
         return {}
+    begin_writing(connection)
     sweep_expired(connection, wanted)
     levels = {key: Level() for key in wanted}
     if connection.dialect.name == "postgresql":

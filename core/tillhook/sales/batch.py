@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from tillhook.access import require_warehouse
 from tillhook.actor import Actor
 from tillhook.catalogue import create_inline_product, remember_price
-from tillhook.db import RetryTransaction, WriteBatch, fetch, utc_now
+from tillhook.db import RetryTransaction, WriteBatch, begin_writing, fetch, utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.hooks import Channel
 from tillhook.ledger.alerts import stock_changed
@@ -673,6 +673,7 @@ def _keys(
         known, sale_ids, line_ids, kept, awaited = fetch(connection, _KEYS, (ids, sales, lines, ids, ids))[0]
         by_id = {row[0]: (row[1], row[2], row[3]) for row in known or ()}
         return by_id, sale_ids, line_ids, frozenset(kept), frozenset(awaited)
+    begin_writing(connection)
     rows = fetch(connection, _KNOWN_SQLITE.format(places=",".join("?" * len(ids))), ids * 3)
     # The writer's lock is held: nobody else takes these keys.
     last_sale, last_line = fetch(connection, _LAST_KEYS)[0]

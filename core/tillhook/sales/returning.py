@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from tillhook.db import as_instant, format_instant
+from tillhook.db import as_instant, begin_writing, format_instant
 from tillhook.errors import Conflict, DomainError, NotFound, ValidationFailed
 from tillhook.ledger.models import CUSTOMER, SCRAP
 from tillhook.ledger.movements import StockMovement
@@ -180,6 +180,7 @@ def origin_of(session: Session, command: SaleCommand, *, is_offline: bool) -> Or
 
 def lock_family(session: Session, sale_id: int) -> int:
     """Lock the first sale of all that hangs together with a document, and return its key."""
+    begin_writing(session.connection())
     root_id = int(session.execute(_ROOT, {"id": sale_id}).scalar_one())
     lock = " FOR UPDATE" if session.get_bind().dialect.name == "postgresql" else ""
     session.execute(text(f"SELECT id FROM sale WHERE id = :id{lock}"), {"id": root_id})
@@ -188,6 +189,7 @@ def lock_family(session: Session, sale_id: int) -> int:
 
 def lock_families(session: Session, returns: Sequence[SaleReturn]) -> None:
     """Lock what several documents will take back, in key order, before any of them locks a level."""
+    begin_writing(session.connection())
     if session.get_bind().dialect.name != "postgresql" or not returns:
         return
     rows = session.execute(
