@@ -104,9 +104,10 @@ def register_events() -> "Iterable[EventType]":
 
 @hookspec
 def register_consumers() -> "Iterable[Consumer]":
-    """Return who is to be told of events, each with a cursor of its own.
+    """Return who is to be told of events, each with a place of its own.
 
-    Called: once per process, at start. ``handle`` gets every event at least once, in commit order, after it.
+    Called: once per process, at start. ``handle`` (in a transaction) or ``deliver`` (outside any) gets every event at
+    least once, in commit order, after it; a consumer that is new gets what happens from then on.
     Since: 0.1
     """
 
@@ -122,9 +123,9 @@ def register_reports() -> "Iterable[Report]":
 
 @hookspec
 def register_jobs() -> "Iterable[Job]":
-    """Return work that the worker does again and again.
+    """Return work that the worker does again and again, at intervals or times of day.
 
-    Called: once per process, at start.
+    Called: once per process, at start. Each turn runs once, whatever the number of workers.
     Since: 0.1
     """
 
