@@ -43,17 +43,18 @@ class Runtime:
 
     @contextlib.contextmanager
     def unit_of_work(
-        self, actor: Actor | None = None, *, write: bool = True, request_id: str = ""
+        self, actor: Actor | None = None, *, write: bool = True, lazy: bool = False, request_id: str = ""
     ) -> Iterator[Session]:
         """Yield a session that commits at the end and rolls back on any exception.
 
         Args:
             actor: In whose name; ``SYSTEM`` by default.
-            write: Whether anything is written; SQLite takes its write lock at the beginning.
+            write: Whether anything is written; SQLite takes its writer lock at the beginning.
+            lazy: SQLite takes it with the first statement that writes or locks a row, see ``Database.transaction``.
         """
         with self.database.connect() as connection:
             snapshot = self.snapshots.current(connection)
-            with self.database.transaction(connection, write=write) as session:
+            with self.database.transaction(connection, write=write, lazy=lazy) as session:
                 self.bind(session, snapshot, actor or SYSTEM, request_id)
                 yield session
 

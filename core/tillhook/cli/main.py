@@ -6,9 +6,11 @@ import click
 
 import tillhook
 from tillhook.cli.config import config, docs, openapi
+from tillhook.cli.consumers import consumers
 from tillhook.cli.context import Context
 from tillhook.cli.demo import demo
 from tillhook.cli.events import events
+from tillhook.cli.jobs import jobs
 from tillhook.cli.migrate import db, migrate, migrations
 from tillhook.cli.modules import modules
 from tillhook.cli.serve import serve
@@ -47,7 +49,11 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Context)
 
 
-for _command in (serve, worker, migrate, db, migrations, modules, users, verify, demo, events, config, openapi, docs):
+for _command in (
+    *(serve, worker, jobs, events, consumers),
+    *(migrate, db, migrations, modules, users),
+    *(verify, demo, config, openapi, docs),
+):
     cli.add_command(_command)
 
 

@@ -6,9 +6,10 @@ from tillhook.db.bulk import WriteBatch, fetch, insert_rows
 from tillhook.db.folding import fold, folded
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
-from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
+from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
 from tillhook.db.triggers import allow_changes, append_only
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
+from tillhook.db.writer import RetryTransaction, begin_writing
 
 __all__ = [
     "AdvisoryLock",
@@ -27,6 +28,7 @@ __all__ = [
     "among",
     "append_only",
     "as_instant",
+    "begin_writing",
     "exact_checks",
     "fetch",
     "fold",

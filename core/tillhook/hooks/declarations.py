@@ -1,5 +1,6 @@
 """A plugin's manifest, and the declarations that its hooks return."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
+
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 StockPolicy = Literal["block", "allow", "absorb"]
 
@@ -46,6 +49,7 @@ class Plugin:
         table_prefix: What its tables' names begin with; ``name`` and ``_`` when left out.
         migrations: The package of its Alembic revisions, ``None`` for a plugin without tables.
         event_words: What its events may begin with besides its name, such as ``invoice``; nobody else's may.
+        opt_in: Only ``tillhook modules enable`` switches it on, never a start or a migration by themselves.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Plugin:
     table_prefix: str = ""
     migrations: str | None = None
     event_words: tuple[str, ...] = ()
+    opt_in: bool = False
 
     def __post_init__(self) -> None:
         if not self.table_prefix:
@@ -188,7 +193,10 @@ class PaymentMethod:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A committed event; ``seq`` has no gaps and orders events for every consumer alike."""
+    """A committed event; ``seq`` has no gaps and orders events for every consumer alike.
+
+    ``payload`` is a copy of whoever reads it.
+    """
 
     seq: int
     name: str
@@ -215,20 +223,50 @@ class EventType:
 
 @dataclass(frozen=True, kw_only=True)
 class Consumer:
-    """Who gets events after their commit: in order, at least once; ``events=None`` means all of them."""
+    """Who gets events after their commit: in order, at least once, at its own pace. Exactly one of:
+
+    Args:
+        handle: Called with session and events, in one transaction with the consumer's place; for work in the database.
+            SQLite's writer lock is taken when it first writes.
+        deliver: Called with the ``Runtime`` and events, outside any transaction, the place moves afterwards; for calls
+            to elsewhere, which may be slow.
+        events: Names of the events that it wants; ``None`` means all of them.
+        from_beginning: When it is new it begins with the oldest event that is there, not with the next one.
+    """
 
     name: str
-    handle: "Callable[[Session, Sequence[Event]], None]"
+    handle: "Callable[[Session, Sequence[Event]], None] | None" = None
+    deliver: Callable[[Any, Sequence[Event]], None] | None = None
     events: tuple[str, ...] | None = None
+    from_beginning: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.handle is None) == (self.deliver is None):
+            raise ValueError(f"consumer {self.name} needs one of handle and deliver")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Work that comes up again, each time in a transaction of its own."""
+    """Work that comes up again, each time in a transaction of its own and for one worker only. Exactly one of:
+
+    Args:
+        every_s: Seconds from one start to the next; the first is at once.
+        at: Time of day in the business's time zone, such as ``"03:00"``. One that is skipped when clocks change runs
+            at the next moment, one that is there twice runs the first time.
+    """
 
     name: str
-    every_s: int
     run: "Callable[[Session], None]"
+    every_s: int | None = None
+    at: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.every_s is None) == (self.at is None):
+            raise ValueError(f"job {self.name} needs one of every_s and at")
+        if self.every_s is not None and self.every_s < 1:
+            raise ValueError(f"job {self.name}: every_s={self.every_s} is not one second or more")
+        if self.at is not None and not _TIME_OF_DAY.fullmatch(self.at):
+            raise ValueError(f'job {self.name}: at={self.at!r} is no time of day such as "03:00"')
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -122,9 +122,10 @@ def register_events() -> "Iterable[EventType]":
 
 @hookspec
 def register_consumers() -> "Iterable[Consumer]":
-    """Return who is to be told of events, each with a cursor of its own.
+    """Return who is to be told of events, each with a place of its own.
 
-    Called: once per process, at start. ``handle`` gets every event at least once, in commit order, after it.
+    Called: once per process, at start. ``handle`` (in a transaction) or ``deliver`` (outside any) gets every event at
+        least once, in commit order, after it; a consumer that is new gets what happens from then on.
     Refused: a name that does not begin with the plugin's and a dot; an event that nobody declares, while others that
         begin with its first word are declared. Where nobody declares such events, their plugin is absent.
     Since: 0.1
@@ -142,9 +143,9 @@ def register_reports() -> "Iterable[Report]":
 
 @hookspec
 def register_jobs() -> "Iterable[Job]":
-    """Return work that the worker does again and again.
+    """Return work that the worker does again and again, at intervals or times of day.
 
-    Called: once per process, at start.
+    Called: once per process, at start. Each turn runs once, whatever the number of workers.
     Refused: a name that does not begin with the plugin's and a dot.
     Since: 0.1
     """

@@ -51,10 +51,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "consumer_cursor",
-        sa.Column("consumer", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", name=op.f("pk_consumer_cursor")),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("held_by", sa.Text(), nullable=True),
+        sa.Column("held_since", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("held_until", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("failures", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_consumer_cursor")),
     )
     op.create_table(
         "epoch",
@@ -76,6 +81,19 @@ def upgrade() -> None:
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
         batch_op.create_index("ix_idempotency_key_created_at", ["created_at"], unique=False)
 
+    op.create_table(
+        "job",
+        sa.Column("schedule", sa.Text(), nullable=False),
+        sa.Column("last_run_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("held_by", sa.Text(), nullable=True),
+        sa.Column("held_since", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("held_until", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("failures", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_job")),
+    )
     op.create_table(
         "known_permission",
         sa.Column("name", sa.Text(), nullable=False),
@@ -429,6 +447,12 @@ def upgrade() -> None:
         sa.CheckConstraint("precision BETWEEN 0 AND 4", name=op.f("ck_unit_precision")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_unit")),
         sa.UniqueConstraint("code", name=op.f("uq_unit_code")),
+    )
+    op.create_table(
+        "worker",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_worker")),
     )
     op.create_table(
         "role_permission",
@@ -970,6 +994,7 @@ def downgrade() -> None:
     allow_changes("stock_document")
     op.drop_table("stock_document")
     op.drop_table("role_permission")
+    op.drop_table("worker")
     op.drop_table("unit")
     with op.batch_alter_table("tax", schema=None) as batch_op:
         batch_op.drop_index(
@@ -1035,6 +1060,7 @@ def downgrade() -> None:
     op.drop_table("login_attempt")
     op.drop_table("location")
     op.drop_table("known_permission")
+    op.drop_table("job")
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
         batch_op.drop_index("ix_idempotency_key_created_at")
 

@@ -46,6 +46,16 @@ def installed_names() -> list[str]:
     return sorted(_installed())
 
 
+def is_opt_in(name: str) -> bool:
+    """Return whether an installed plugin waits for a person to enable it; only its manifest is imported."""
+    entry = _installed()[name]
+    try:
+        manifest = getattr(importlib.import_module(_package_of(entry)), "PLUGIN", None)
+    except Exception:
+        return False  # loading it says what is wrong
+    return isinstance(manifest, Plugin) and manifest.opt_in
+
+
 def load_plugins(names: Iterable[str]) -> tuple[list[LoadedPlugin], list[BrokenPlugin]]:
     """Import the named plugins, in the order of their names.
 
@@ -89,7 +99,7 @@ def _installed() -> dict[str, EntryPoint]:
 def _load(entry: EntryPoint) -> LoadedPlugin:
     if not _NAME.fullmatch(entry.name) or entry.name == CORE_NAME:
         raise StartupError(f"no plugin can be named {entry.name!r}: only a-z, 0-9 and _, and not {CORE_NAME}")
-    package = importlib.import_module(entry.module.rpartition(".")[0] or entry.module)
+    package = importlib.import_module(_package_of(entry))
     manifest = getattr(package, "PLUGIN", None)
     if not isinstance(manifest, Plugin):
         raise StartupError(f"{package.__name__} has no manifest: PLUGIN = Plugin(name={entry.name!r}, ...)")
@@ -101,6 +111,10 @@ def _load(entry: EntryPoint) -> LoadedPlugin:
     if importlib.util.find_spec(models):
         importlib.import_module(models)
     return LoadedPlugin(manifest, hooks, package.__name__)
+
+
+def _package_of(entry: EntryPoint) -> str:
+    return entry.module.rpartition(".")[0] or entry.module
 
 
 def _check_core_version(manifest: Plugin) -> None:
