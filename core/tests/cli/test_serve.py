@@ -109,11 +109,18 @@ def test_without_demo_it_says_how_to_make_the_first_user(serve):
     assert "testpass123" not in text
 
 
+def _is_worker(process):
+    try:
+        return "worker" in process.cmdline()
+    except psutil.ZombieProcess:
+        return False
+
+
 def _worker(master, port, *, without=None):
     """Return the worker beside the server, once readiness has seen it alive."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        children = [each for each in psutil.Process(master.pid).children() if "worker" in each.cmdline()]
+        children = [each for each in psutil.Process(master.pid).children() if _is_worker(each)]
         answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
         if children and children != [without] and json.load(answer)["worker"]["state"] == "alive":
             return children[0]

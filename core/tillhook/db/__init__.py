@@ -1,9 +1,9 @@
 """Engines, transactions, column types and migrations; what a plugin's ``models.py`` builds on."""
 
-from tillhook.db.among import among
+from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
-from tillhook.db.folding import fold, folded
+from tillhook.db.folding import containing, fold, folded
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
 from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
@@ -29,11 +29,13 @@ __all__ = [
     "append_only",
     "as_instant",
     "begin_writing",
+    "containing",
     "exact_checks",
     "fetch",
     "fold",
     "folded",
     "format_instant",
+    "grouped",
     "insert_rows",
     "is_retryable",
     "is_unavailable",

@@ -78,8 +78,10 @@ class Route:
         permission: A declared permission, :data:`AUTHENTICATED` or :data:`PUBLIC`.
         body: Loaded into ``call.body``; without one a body is refused.
         query: Loaded into ``call.query``; without one a query string is refused.
-        answer: Documents the answer, ``ThingOut(many=True)`` a plain list; not run on it.
-        status: The status of success.
+        answer: Documents the answer in JSON, ``ThingOut(many=True)`` a plain list; not run on it.
+        content_types: What it answers besides, or instead of, JSON: ``("image/*",)``.
+        status: The status of success; 204 has no content.
+        also: Further statuses of success: 200 for what was made before, with the same answer; 204 and 304 without.
         writes: Whether the transaction writes; by default every method but GET does.
         idempotent: Whether ``Idempotency-Key`` is heeded; by default for POST, unless public.
         upload: The body is ``multipart/form-data``.
@@ -95,7 +97,9 @@ class Route:
     body: "type[Schema] | None" = None
     query: "type[Schema] | None" = None
     answer: "type[Schema] | Schema | None" = None
+    content_types: tuple[str, ...] = ()
     status: int = 200
+    also: tuple[int, ...] = ()
     writes: bool | None = None
     idempotent: bool | None = None
     upload: bool = False
@@ -111,6 +115,11 @@ class Route:
         if not self.summary:
             text = (self.handler.__doc__ or "").strip()
             object.__setattr__(self, "summary", text.partition("\n")[0])
+
+    @property
+    def declares_its_answer(self) -> bool:
+        """Whether OpenAPI can say what a success answers."""
+        return self.answer is not None or bool(self.content_types) or self.status == 204
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,14 @@ routes = Routes()
 
 
 @routes.post(
-    "/sales", permission="sales:sale:post", body=SaleIn, answer=SaleOut, status=201, idempotent=False, problems=(409,)
+    "/sales",
+    permission="sales:sale:post",
+    body=SaleIn,
+    answer=SaleOut,
+    status=201,
+    also=(200,),
+    idempotent=False,
+    problems=(409,),
 )
 def create_sale(call: Call) -> Any:
     """Post a sale; the same ``external_id`` again gives the first one back, with 200."""
@@ -75,6 +82,7 @@ def cancel(call: Call, sale_id: int) -> Any:
     body=ReturnIn,
     answer=SaleOut,
     status=201,
+    also=(200,),
     problems=(404, 409),
 )
 def create_return(call: Call, sale_id: int) -> Any:

@@ -87,6 +87,10 @@ class PluginContract:
             migrator.upgrade()
             assert migrator.differences() == []
 
+    def test_every_route_declares_its_answer(self, runtime: "Runtime") -> None:
+        lacking = [f"{each.method} {each.path}" for each in self._routes(runtime) if not each.declares_its_answer]
+        assert lacking == [], "say answer=, content_types= or status=204"
+
     def test_no_route_answers_without_its_permission(
         self, runtime: "Runtime", client: "Client", make: "Factory"
     ) -> None:
