@@ -129,6 +129,7 @@ def fitting(make, client):
             **{"variant_id": None, "expected": None},
         },
         "POST /api/sales": sale,
+        "POST /api/sales/quote": sale,
         "POST /api/telesales/orders": sale,
         "POST /api/pos/sales": basket,
         "POST /api/pos/sell/{code}": {"code": "4006381333931", "quantity": "1", "discount_amount": "0"}

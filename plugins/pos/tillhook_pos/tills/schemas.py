@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, validates_schema
+from marshmallow import INCLUDE, ValidationError, fields, validates_schema
 
 from tillhook.http import (
     Amount,
@@ -159,8 +159,11 @@ class TillsOut(Schema):
     next_cursor = fields.String(allow_none=True)
 
 
-class RestoredOut(SaleOut):
-    """The sale of one code; of many codes only ``results``, one for each in the order sent."""
+class RestoredOut(Schema):
+    """The sale of one code, as the journal shows it; of many codes ``results``, one for each in the order sent."""
+
+    class Meta:
+        unknown = INCLUDE
 
     results = fields.List(fields.Dict())
 
