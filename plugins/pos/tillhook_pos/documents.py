@@ -54,7 +54,8 @@ def adopt(session: Session) -> int:
     )
     connection = session.connection()
     insert = insert_or(connection, CounterDocument).from_select(["sale_id", "till", "is_late"], rows)
-    return int(connection.execute(insert.on_conflict_do_nothing()).rowcount)
+    written = connection.execute(insert.on_conflict_do_nothing().returning(CounterDocument.sale_id))
+    return len(written.all())
 
 
 def _row(sale_id: int, till: str) -> dict[str, Any]:
