@@ -4,7 +4,7 @@ import ast
 
 import pytest
 
-from tillhook.testing.sources import core_slugs, folder_faults, import_faults, slug_faults, sql_faults
+from tillhook.testing.sources import core_slugs, folder_faults, import_faults, slug_faults
 
 
 def sources(package):
@@ -109,26 +109,3 @@ def test_a_plugins_templates_carry_its_name(tmp_path):
         "templates/page.html must be in templates/me/",
         "static/you must be in static/me/",
     ]
-
-
-@pytest.mark.parametrize(
-    ("source", "table"),
-    [
-        ('text("SELECT id FROM sale WHERE id = 1")', "sale"),
-        ('f"UPDATE {x} SET y = 1 FROM stock_level l WHERE l.id = {y}"', "stock_level"),
-        ('"""\nselect *\nfrom sale"""; x = "select 1 from sale"', "sale"),
-        ("PART = 'LEFT JOIN \"sale\" s ON s.id = d.sale_id'", "sale"),
-        ('Table("sale", Base.metadata)', "sale"),
-        ('sa.table("sale")', "sale"),
-        ('Base.metadata.tables["sale"]', "sale"),
-        ('text("SELECT id FROM me_sale JOIN sales")', ""),
-        ('"""Lines come FROM sale and go."""', ""),
-        ('"Nothing is left of the goods from sale 7."', ""),
-        ("select(Sale).where(Sale.id == 1)", ""),
-    ],
-)
-def test_a_plugin_names_no_table_of_the_core(tmp_path, source, table):
-    path = tmp_path / "queries.py"
-    path.write_text(source)
-    faults = {fault.partition(": ")[2] for fault in sql_faults(path, ["sale", "stock_level"])}
-    assert faults == ({f"names the core's table {table}; use its class"} if table else set())

@@ -3,6 +3,7 @@
 from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
+from tillhook.db.dialects import day_number, insert_or, without_limits
 from tillhook.db.folding import containing, fold, folded
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
@@ -30,12 +31,14 @@ __all__ = [
     "as_instant",
     "begin_writing",
     "containing",
+    "day_number",
     "exact_checks",
     "fetch",
     "fold",
     "folded",
     "format_instant",
     "grouped",
+    "insert_or",
     "insert_rows",
     "is_retryable",
     "is_unavailable",
@@ -45,4 +48,5 @@ __all__ = [
     "records_sql",
     "retrying",
     "utc_now",
+    "without_limits",
 ]

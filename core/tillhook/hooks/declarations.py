@@ -265,7 +265,7 @@ class Job:
     """
 
     name: str
-    run: "Callable[[Session], None]"
+    run: "Callable[[Session], object]"
     every_s: int | None = None
     at: str | None = None
 

@@ -9,6 +9,10 @@ from tillhook.http import Answer, out
 Row = Mapping[Any, Any]
 
 
+#: By which a product's sales are added up.
+PERIODS = ("daily", "weekly", "monthly")
+
+
 class SaleItemOut(Answer):
     """A line; ``variant`` is null for a product that is sold without naming one."""
 
@@ -183,3 +187,32 @@ class QuoteOut(Answer):
     payments = out.Many(QuotePaymentOut)
     items = out.Many(QuoteItemOut)
     short_lines = out.Many(ShortLineOut)
+
+
+class SoldProductOut(Answer):
+    """A product, as an analysis of its sales names it."""
+
+    id = out.Key()
+    name = out.Text()
+    sku = out.Text()
+
+
+class PeriodOut(Answer):
+    """What was sold in one period, named by its first day."""
+
+    period = out.Date()
+    quantity = out.Qty()
+    revenue = out.Money()
+
+
+class ProductAnalyticsOut(Answer):
+    """How a product sells; what came back is taken off."""
+
+    product = out.One(SoldProductOut)
+    period = out.Text(choices=PERIODS)
+    start_date = out.Date()
+    end_date = out.Date()
+    total_quantity_sold = out.Qty()
+    total_revenue = out.Money()
+    average_unit_price = out.Money()
+    period_breakdown = out.Many(PeriodOut)

@@ -4,7 +4,7 @@ from typing import Any
 
 from tillhook.http import Call, Reply, Routes, page_of
 from tillhook.sales.analytics import product_analytics
-from tillhook.sales.answers import QuoteOut, SaleOut
+from tillhook.sales.answers import ProductAnalyticsOut, QuoteOut, SaleOut
 from tillhook.sales.listing import list_sales
 from tillhook.sales.offline import post_sale
 from tillhook.sales.outcomes import Outcome
@@ -90,7 +90,9 @@ def create_return(call: Call, sale_id: int) -> Any:
     return sale_reply(return_goods(call.session, sale_id, by_device(call.session, call.body)))
 
 
-@routes.get("/sales/analytics", permission="sales:sale:read", query=AnalyticsQuery, problems=(404,))
+@routes.get(
+    "/sales/analytics", permission="sales:sale:read", query=AnalyticsQuery, answer=ProductAnalyticsOut, problems=(404,)
+)
 def analytics(call: Call) -> Any:
     """Show how a product sells over time."""
     query = call.query

@@ -31,6 +31,7 @@ from tillhook.http import (
     given,
 )
 from tillhook.quantities import ZERO
+from tillhook.sales.answers import PERIODS
 from tillhook.sales.commands import (
     MAX_NUMBER,
     NO_DEVICE,
@@ -269,4 +270,4 @@ class AnalyticsQuery(QuerySchema):
     product_id = Key(required=True)
     start_date = Day()
     end_date = Day()
-    period = Choice(["daily", "weekly", "monthly"], load_default="daily")
+    period = Choice(PERIODS, load_default="daily")

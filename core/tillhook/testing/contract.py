@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
-from tillhook.testing.sources import core_slugs, folder_faults, import_faults, slug_faults, sql_faults
+from tillhook.testing.sources import core_slugs, folder_faults, import_faults, slug_faults
+from tillhook.testing.sql_names import sql_faults
 
 if TYPE_CHECKING:
     from tillhook.hooks import Route
@@ -114,8 +115,7 @@ class PluginContract:
         from tillhook.modules import tables_of
 
         core = tables_of("tillhook")
-        sources = [path for path in self._files() if "migrations" not in path.parts]
-        assert [fault for path in sources for fault in sql_faults(path, core)] == []
+        assert [fault for path in self._files() for fault in sql_faults(path, core)] == []
 
     def test_its_problems_carry_its_name(self) -> None:
         allowed = core_slugs() | self.published_slugs

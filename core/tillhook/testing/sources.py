@@ -1,15 +1,11 @@
-"""What the contract reads off a plugin's source: imports, slugs, folders, and the core's tables in SQL."""
+"""What the contract reads off a plugin's source: imports, slugs and folders."""
 
 import ast
 import functools
 import importlib
-import re
 from collections.abc import Collection, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
-
-_LOOKS_LIKE_SQL = re.compile(r"\b(FROM|JOIN|INTO|UPDATE)\b|^\s*(select|insert|update|delete|with)\b")
-_NAMES_TABLE = re.compile(r'\b(?:from|join|into|update|table)\s+(?:only\s+)?"?([a-z_0-9]+)"?', re.IGNORECASE)
 
 
 def import_faults(path: Path, package: str) -> Iterator[str]:
@@ -42,14 +38,6 @@ def core_slugs() -> frozenset[str]:
     return frozenset(slug for path in core.rglob("*.py") for _, slug in _slugs(_tree(path)))
 
 
-def sql_faults(path: Path, tables: Collection[str]) -> Iterator[str]:
-    """Yield where a file names one of the tables: in SQL text, in ``Table("…")``, in ``metadata.tables["…"]``."""
-    tree = _tree(path)
-    for line, name in sorted({*_tables_in_text(tree), *_tables_by_name(tree)}):
-        if name in tables:
-            yield f"{path.name}:{line}: names the core's table {name}; use its class"
-
-
 def folder_faults(package: Path, plugin: str) -> Iterator[str]:
     """Yield the templates and static files that are not in a folder of the plugin's name."""
     for kind in ("templates", "static"):
@@ -60,32 +48,6 @@ def folder_faults(package: Path, plugin: str) -> Iterator[str]:
 
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def _tables_in_text(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    skipped = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}  # docstrings
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            skipped.update(map(id, node.values))
-            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "?" for part in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in skipped:
-            text = node.value
-        else:
-            continue
-        if _LOOKS_LIKE_SQL.search(text):
-            yield from ((node.lineno, found) for found in _NAMES_TABLE.findall(text))
-
-
-def _tables_by_name(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and node.args and _names_in(node.func) & {"Table", "table"}:
-            named: ast.expr = node.args[0]
-        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Attribute) and node.value.attr == "tables":
-            named = node.slice
-        else:
-            continue
-        if isinstance(named, ast.Constant) and isinstance(named.value, str):
-            yield node.lineno, named.value
 
 
 def _module_faults(path: Path, line: int, module: str, package: str) -> Iterator[str]:

@@ -1,7 +1,5 @@
 """The plugin keeps to what every plugin must keep to."""
 
-import pytest
-
 from tillhook.testing.contract import PluginContract
 
 
@@ -38,7 +36,3 @@ class TestContract(PluginContract):
             "user-cannot-sell",
         ]
     )
-
-    @pytest.mark.xfail(strict=True, reason="its views still read the core's tables in SQL")
-    def test_it_names_no_table_of_the_core(self, runtime):
-        super().test_it_names_no_table_of_the_core(runtime)

@@ -5,11 +5,12 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from tillhook.errors import DomainError
+from tillhook.ledger.posting.book import Draft, open_book
 from tillhook.ledger.posting.history import History, net, read_history, undone_by
 from tillhook.ledger.posting.issuing import keys_of, post_drafts, wanted_of
 from tillhook.ledger.posting.items import load_items
 from tillhook.ledger.posting.locks import lock_documents
-from tillhook.ledger.posting.planning import Draft, open_book, plan_lines
+from tillhook.ledger.posting.planning import plan_lines
 from tillhook.ledger.posting.undoing import give_back, reversal
 from tillhook.ledger.posting.values import Alongside, AlreadyReversed, Document, Events, Issue, Issued, Movement
 from tillhook.ledger.posting.writing import post

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tillhook.db import among
 from tillhook.ledger.models import StockMovement
 from tillhook.ledger.posting.values import Document, Movement
 from tillhook.quantities import from_units, to_units
@@ -57,12 +58,11 @@ class History:
 
 def read_history(session: Session, documents: Iterable[Document]) -> History:
     """Return what documents moved, and all that undid it directly or not; takes no lock."""
-    asked = tuple_(StockMovement.document_type, StockMovement.document_id).in_(sorted(set(documents)))
-    found = select(StockMovement.id).where(asked).cte("found", recursive=True)
-    undoing = select(StockMovement.id).join(found, StockMovement.reverses_id == found.c.id)
-    ids = select(found.union(undoing).c.id)
-    rows = session.scalars(select(StockMovement).where(StockMovement.id.in_(ids)).order_by(StockMovement.id)).all()
-    return History(_with_what_is_left(rows))
+    ids: dict[str, set[int]] = {}
+    for document in documents:
+        ids.setdefault(document.type, set()).add(document.id)
+    rows = {row.id: row for name in sorted(ids) for row in _read(session, name, sorted(ids[name]))}
+    return History(_with_what_is_left([rows[key] for key in sorted(rows)]))
 
 
 def undone_by(session: Session, document: Document) -> set[Document]:
@@ -80,6 +80,14 @@ def undone_by(session: Session, document: Document) -> set[Document]:
 def as_movement(row: StockMovement) -> Movement:
     """Return a row of the ledger as a value."""
     return Movement(**{field.name: getattr(row, field.name) for field in fields(Movement)})
+
+
+def _read(session: Session, type_: str, ids: Sequence[int]) -> Iterable[StockMovement]:
+    mine = (StockMovement.document_type == type_, among(StockMovement.document_id, ids))
+    found = select(StockMovement.id).where(*mine).cte("found", recursive=True)
+    undoing = select(StockMovement.id).join(found, StockMovement.reverses_id == found.c.id)
+    wanted = select(found.union(undoing).c.id)
+    return session.scalars(select(StockMovement).where(StockMovement.id.in_(wanted)))
 
 
 def _with_what_is_left(rows: Sequence[StockMovement]) -> tuple[Past, ...]:

@@ -6,10 +6,11 @@ from sqlalchemy.orm import Session
 
 from tillhook.errors import DomainError, ValidationFailed
 from tillhook.ledger.policy import policy_for
+from tillhook.ledger.posting.book import Draft, Wanted, enter, open_book
 from tillhook.ledger.posting.history import History, read_history
 from tillhook.ledger.posting.items import ItemKey, Items, load_items
 from tillhook.ledger.posting.locks import lock_documents
-from tillhook.ledger.posting.planning import Draft, NeedsLock, Wanted, enter, open_book, plan_lines
+from tillhook.ledger.posting.planning import NeedsLock, plan_lines
 from tillhook.ledger.posting.promises import promises_to, release_rows
 from tillhook.ledger.posting.undoing import plan_returns
 from tillhook.ledger.posting.values import (

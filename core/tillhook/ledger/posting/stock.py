@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 
 from tillhook.errors import ValidationFailed
 from tillhook.ledger.models import ADJUSTMENT, VENDOR
+from tillhook.ledger.posting.book import Draft, Wanted, open_book
 from tillhook.ledger.posting.items import Item, Items, load_items
 from tillhook.ledger.posting.lots import lot_of_inbound
-from tillhook.ledger.posting.planning import Draft, Wanted, open_book, plan_lines
+from tillhook.ledger.posting.planning import plan_lines
 from tillhook.ledger.posting.values import Alongside, Document, Issue, Issued, IssueLine, Movement, StockLine
 from tillhook.ledger.posting.writing import post
 from tillhook.quantities import from_units

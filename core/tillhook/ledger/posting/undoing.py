@@ -9,8 +9,8 @@ from sqlalchemy.orm import Session
 
 from tillhook.errors import Conflict
 from tillhook.ledger.models import SCRAP, Lot
+from tillhook.ledger.posting.book import Draft, add_movement
 from tillhook.ledger.posting.history import History, Past
-from tillhook.ledger.posting.planning import Draft, add_movement
 from tillhook.ledger.posting.values import Document, IssueLine, Movement, RestockLine
 from tillhook.quantities import from_units, to_units
 

@@ -32,7 +32,10 @@ def post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline:
     outcomes: list[Outcome] = []
     for part in _parts(session, commands):
         run = new_run(session, is_offline=is_offline)
-        outcomes += tell(run, write(run, prepare(run, recognise(run, part))))
+        entries = recognise(run, part)
+        prepare(run, entries)
+        write(run, entries)
+        outcomes += tell(run, entries)
     return outcomes
 
 

@@ -1,7 +1,7 @@
 """What goes through the pipeline: one entry per sale, and what the sales of one run share."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -30,10 +30,15 @@ class Run:
     is_offline: bool = False
     is_quote: bool = False
 
+    @property
+    def is_watched(self) -> bool:
+        """Whether a hook sees the drafts."""
+        return self.hooks.implemented("validate_sale") or self.hooks.implemented("sales_writing")
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Entry:
-    """One sale on its way into the journal; each stage returns it with more filled in, or with its outcome.
+    """One sale on its way into the journal; each stage fills in what it finds, or an outcome that ends its way.
 
     ``sent`` is the command as it came, ``command`` with what was found for it. ``duplicate_of`` is the key of the sale
     that it repeats, ``repeats`` the position of the entry that it repeats. ``line_ids`` are for what is sold, then for
@@ -72,10 +77,6 @@ class Entry:
             return self.sent.sent_as[1]
         return body_digest(self.sent.request, seller_id) if self.sent.external_id else None
 
-    def refused(self, error: DomainError) -> "Entry":
-        """Return the entry with its refusal."""
-        return replace(self, outcome=Outcome("rejected", error=error))
-
 
 def new_run(session: Session, *, is_offline: bool = False, is_quote: bool = False) -> Run:
     """Return what the sales of one run have in common."""
@@ -84,13 +85,11 @@ def new_run(session: Session, *, is_offline: bool = False, is_quote: bool = Fals
     )
 
 
-def each(entries: list[Entry], step: Callable[[Entry], Entry]) -> list[Entry]:
-    """Return the entries after a step that those still open take; an error refuses the one that it meets."""
-    return [_after(entry, step) if entry.is_open else entry for entry in entries]
-
-
-def _after(entry: Entry, step: Callable[[Entry], Entry]) -> Entry:
-    try:
-        return step(entry)
-    except DomainError as error:
-        return entry.refused(error)
+def each(entries: Iterable[Entry], step: Callable[[Entry], None]) -> None:
+    """Have every open entry take a step; an error refuses the one that it meets."""
+    for entry in entries:
+        if entry.is_open:
+            try:
+                step(entry)
+            except DomainError as error:
+                entry.outcome = Outcome("rejected", error=error)

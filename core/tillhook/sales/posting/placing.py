@@ -14,14 +14,15 @@ from tillhook.hooks import Channel
 from tillhook.parties import Party
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.posting.entries import Entry, Run, each
+from tillhook.sales.posting.tenders import has_check
 from tillhook.sales.returns import origin_of
 
 
-def place(run: Run, entries: list[Entry]) -> list[Entry]:
-    """Return the entries with channel, warehouse and customer found, and with what goods come back of."""
-    entries = each(entries, lambda entry: _with_origin(run, entry))
+def place(run: Run, entries: list[Entry]) -> None:
+    """Find channel, warehouse and customer of the entries, and the sale of which goods come back."""
+    each(entries, lambda entry: _find_origin(run, entry))
     customers = _customers(run.session, (entry.command.customer_id for entry in entries if entry.is_open))
-    return each(entries, lambda entry: _placed(run, entry, customers))
+    each(entries, lambda entry: _place(run, entry, customers))
 
 
 def channel_of(session: Session, name: str) -> Channel:
@@ -52,11 +53,11 @@ def default_warehouse(session: Session, actor: Actor) -> int:
     raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
 
 
-def _with_origin(run: Run, entry: Entry) -> Entry:
-    """Return the entry with the sale of which goods come back, and what it takes over from that."""
+def _find_origin(run: Run, entry: Entry) -> None:
+    """Find the sale of which goods come back, and take over what it says."""
     command = entry.command
     if command.returns is None:
-        return entry
+        return
     run.actor.require("sales:sale:return")
     origin = origin_of(run.session, command.returns, is_offline=run.is_offline, lock=not run.is_quote)
     sale = origin.sale
@@ -70,10 +71,10 @@ def _with_origin(run: Run, entry: Entry) -> Entry:
             customer_phone=command.customer_phone or sale.customer_phone,
             customer_email=command.customer_email or sale.customer_email,
         )
-    return replace(entry, origin=origin, command=command)
+    entry.origin, entry.command = origin, command
 
 
-def _placed(run: Run, entry: Entry, customers: Mapping[int, Any]) -> Entry:
+def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
     command = entry.command
     channel = channel_of(run.session, command.channel)
     run.actor.require(channel.permission)
@@ -84,19 +85,22 @@ def _placed(run: Run, entry: Entry, customers: Mapping[int, Any]) -> Entry:
     warehouse = run.snapshot.warehouses.get(warehouse_id)
     if warehouse is None or not warehouse.is_active:
         raise ValidationFailed.at("warehouse", "There is no such active warehouse.", code="unknown-warehouse")
-    found: dict[str, Any] = {}
+    named = {"channel": channel.name, "warehouse": warehouse_id}
+    found: dict[str, Any] = {name: value for name, value in named.items() if getattr(command, name) != value}
     if command.customer_id is not None:
         customer = customers.get(command.customer_id)
         if customer is None:
             raise ValidationFailed.at("customer_id", "There is no such customer.", code="unknown-customer")
-        found = {
+        found |= {
             "customer_name": command.customer_name or customer.name or "",
             "customer_phone": command.customer_phone or customer.phone or "",
             "customer_email": command.customer_email or customer.email or "",
         }
-    # Hooks see the command, but not the body: that could be changed.
-    found |= {"channel": channel.name, "warehouse": warehouse_id, "payload": {}, "asked": None}
-    return replace(entry, command=replace(command, **found))
+    if run.is_watched or has_check(run.session, command):
+        # Hooks see the command, but not the body: that could be changed.
+        found |= {"payload": {}, "asked": None}
+    if found:
+        entry.command = replace(command, **found)
 
 
 def _customers(session: Session, keys: Iterable[int | None]) -> dict[int, Any]:

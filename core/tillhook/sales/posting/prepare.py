@@ -1,11 +1,11 @@
 """Second stage: what each sale comes to, and how it is paid. Nothing is written, but for products made at the till."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from functools import partial
 
 from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger import Items
-from tillhook.sales.calendar import happened_at
+from tillhook.sales.clocks import happened_at
 from tillhook.sales.drafts import DraftLine, Origin, Returned, SaleDraft
 from tillhook.sales.posting.entries import Entry, Run, each
 from tillhook.sales.posting.goods import lines_of, load_goods
@@ -16,24 +16,23 @@ from tillhook.sales.returns import net_totals, take_back
 from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
 
 
-def prepare(run: Run, entries: list[Entry]) -> list[Entry]:
-    """Return the open entries with their drafts: priced, totalled, settled, and vetoed by nobody."""
-    entries = place(run, entries)
+def prepare(run: Run, entries: list[Entry]) -> None:
+    """Draft the open entries: priced, totalled, settled, and vetoed by nobody."""
+    place(run, entries)
     goods = load_goods(run, entries)
     earlier: list[SaleDraft] = []
 
-    def step(entry: Entry) -> Entry:
-        draft = settle(run, _drafted(run, entry, goods), entry.sent)
+    def step(entry: Entry) -> None:
+        draft = _draft(run, entry, goods)
         if not run.is_quote and run.hooks.implemented("validate_sale"):
             run.hooks.hook.validate_sale(session=run.session, draft=draft, earlier=tuple(earlier))
-        earlier.append(draft)
-        return replace(entry, draft=draft)
+            earlier.append(draft)
+        entry.draft = draft
 
-    return each(entries, step)
+    each(entries, step)
 
 
-def _drafted(run: Run, entry: Entry, goods: Items) -> SaleDraft:
-    """Return the sale priced and totalled, its payments still to come."""
+def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
     command = entry.command
     sale_date, suspect = happened_at(command.client_timestamp, run.recorded_at)
     assert command.warehouse is not None
@@ -45,7 +44,8 @@ def _drafted(run: Run, entry: Entry, goods: Items) -> SaleDraft:
     if entry.origin is not None:
         returned = _returned(run, entry, entry.origin)
         totals = net_totals(totals, returned.totals)
-    draft = SaleDraft(
+    draft = partial(
+        SaleDraft,
         id=entry.sale_id,
         command=command,
         channel=channel_of(run.session, command.channel),
@@ -58,10 +58,15 @@ def _drafted(run: Run, entry: Entry, goods: Items) -> SaleDraft:
         clock_suspect=suspect,
         lines=lines,
         totals=totals,
-        returned=returned,
     )
-    check_discount(run, draft)
-    return draft
+    check_discount(run, command, lines, totals)
+    settled = settle(run, entry.sent, totals.total_amount, returned, draft)
+    return draft(
+        returned=settled.returned,
+        payments=settled.payments,
+        cash_rounding=settled.cash_rounding,
+        change_due=settled.change_due,
+    )
 
 
 def _totals(run: Run, entry: Entry, lines: Sequence[DraftLine]) -> DocumentTotals:

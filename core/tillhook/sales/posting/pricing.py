@@ -1,16 +1,18 @@
-"""The price and the tax of a line, and who may change the price."""
+"""What a line is charged at, and who may change the price."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from tillhook.actor import Actor
 from tillhook.errors import PermissionDenied, ValidationFailed
 from tillhook.ledger import Item
-from tillhook.quantities import MAX, ZERO, format_quantity, from_units, multiply, round_half_up
+from tillhook.quantities import ZERO, format_quantity, multiply, round_half_up
 from tillhook.sales.commands import SaleCommand, SaleItem
-from tillhook.sales.drafts import DraftLine, PriceRequest, SaleDraft, TaxRequest
+from tillhook.sales.drafts import DraftLine
 from tillhook.sales.posting.entries import Run
+from tillhook.sales.posting.resolving import listed_price, tax_of
+from tillhook.sales.totals import DocumentTotals
 
 
 def price_line(run: Run, command: SaleCommand, number: int, asked: SaleItem, item: Item, at: datetime) -> DraftLine:
@@ -24,7 +26,7 @@ def price_line(run: Run, command: SaleCommand, number: int, asked: SaleItem, ite
         ValidationFailed: 422: a price is missing, or less than its discount.
         PermissionDenied: 403: a price, or a discount, that the actor may not give.
     """
-    catalogue_price = _catalogue_price(run, command, asked, item, at)
+    catalogue_price = listed_price(run, command, asked, item, at)
     flags: tuple[str, ...] = ()
     if asked.is_printed_price and asked.unit_price != catalogue_price:
         catalogue_price = asked.unit_price
@@ -51,7 +53,7 @@ def price_line(run: Run, command: SaleCommand, number: int, asked: SaleItem, ite
         # Of an open price, the one charged is what a discount is given on.
         reference = unit_price if item.price_mode == "open" else catalogue_price or ZERO
         _check_bounds(run, unit_price, asked.discount_per_item, reference, number)
-    tax_id, rate, inclusive = _tax(run, command, item, at)
+    tax_id, rate, inclusive = tax_of(run, command, item, at)
     return DraftLine(
         number,
         asked,
@@ -67,16 +69,16 @@ def price_line(run: Run, command: SaleCommand, number: int, asked: SaleItem, ite
     )
 
 
-def check_discount(run: Run, draft: SaleDraft) -> None:
+def check_discount(run: Run, command: SaleCommand, lines: Sequence[DraftLine], totals: DocumentTotals) -> None:
     """Refuse a discount on the whole sale that goes beyond what the role may give.
 
     Line and sale discounts count together, against the catalogue's prices, or the open ones that are charged.
     """
-    if not draft.command.discount_amount or draft.is_offline or run.actor.can("sales:sale:override_price"):
+    if not command.discount_amount or run.is_offline or run.actor.can("sales:sale:override_price"):
         return
     limit = _discount_limit(run)
-    full = sum((multiply(_reference(line), line.quantity) for line in draft.lines), ZERO)
-    net = sum((total.total_price - total.discount_share for total in draft.totals.lines), ZERO)
+    full = sum((multiply(_reference(line), line.quantity) for line in lines), ZERO)
+    net = sum((total.total_price - total.discount_share for total in totals.lines), ZERO)
     if net < round_half_up(multiply(full, 1 - limit), 4):
         raise _beyond(limit, "discount_amount", "Beyond your role's limit.")
 
@@ -130,49 +132,3 @@ def _check_bounds(run: Run, unit_price: Decimal, discount: Decimal, catalogue_pr
             code="price-above-catalogue",
             errors=[{"field": field, "message": "Above the catalogue's price."}],
         )
-
-
-def _catalogue_price(run: Run, command: SaleCommand, asked: SaleItem, item: Item, at: datetime) -> Decimal | None:
-    if item.price_mode == "open":
-        units = item.last_price if item.last_price is not None else (item.price or None)
-        price = None if units is None else from_units(units)
-    else:
-        price = from_units(item.price)
-    if not run.hooks.implemented("resolve_price"):
-        return price
-    request = PriceRequest(
-        product_id=item.product_id,
-        variant_id=item.variant_id,
-        quantity=asked.quantity,
-        list_price=price or ZERO,
-        channel=command.channel,
-        warehouse_id=command.warehouse or 0,
-        customer_id=command.customer_id,
-        at=at,
-    )
-    answer = run.hooks.resolve("resolve_price", _check_price, session=run.session, request=request)
-    return price if answer is None else Decimal(answer)
-
-
-def _check_price(answer: Any) -> None:
-    if not isinstance(answer, int | Decimal) or isinstance(answer, bool) or not Decimal(answer).is_finite():
-        raise ValueError(f"{answer!r} is no Decimal")
-    if not 0 <= answer <= MAX or round_half_up(Decimal(answer), 4) != answer:
-        raise ValueError(f"{answer!r} is no price: from 0 to {MAX:f}, at most 4 digits after the point")
-
-
-def _tax(run: Run, command: SaleCommand, item: Item, at: datetime) -> tuple[int | None, Decimal, bool]:
-    tax_id, taxes = item.tax_id, run.snapshot.taxes
-
-    def check(answer: Any) -> None:
-        if not isinstance(answer, int) or isinstance(answer, bool) or answer not in taxes:
-            raise ValueError(f"{answer!r} is the key of no tax")
-
-    if run.hooks.implemented("resolve_tax"):
-        request = TaxRequest(item.product_id, tax_id, command.channel, command.warehouse or 0, command.customer_id, at)
-        answer = run.hooks.resolve("resolve_tax", check, session=run.session, request=request)
-        tax_id = tax_id if answer is None else answer
-    if tax_id is None:
-        return None, ZERO, False
-    tax = taxes[tax_id]
-    return tax_id, tax.rate, tax.is_inclusive

@@ -74,7 +74,8 @@ def quote(session: Session, command: SaleCommand) -> Quote:
         DomainError: What the sale would be refused for, but for want of stock and money.
     """
     run = new_run(session, is_quote=True)
-    (entry,) = prepare(run, [Entry(position=0, sent=command, command=command)])
+    entry = Entry(position=0, sent=command, command=command)
+    prepare(run, [entry])
     if entry.outcome is not None and entry.outcome.error is not None:
         raise entry.outcome.error
     draft = entry.drafted

@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -11,6 +10,7 @@ from tillhook.db import begin_writing, fetch
 from tillhook.errors import Conflict
 from tillhook.sales.commands import SaleCommand, fingerprint, same_warehouse
 from tillhook.sales.exceptions import Discarded, decisions, store_refused
+from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting.entries import Entry, Run
 
 _KEYS = """
@@ -63,40 +63,45 @@ def recognise(run: Run, commands: Sequence[SaleCommand]) -> list[Entry]:
     kept = {entry.position: entry.sent for entry in entries if entry.was_refused}
     decided = decisions(run.session, kept)
     first: dict[str, Entry] = {}
-    compared = [_compared(run, entry, keys, decided.get(entry.position), first) for entry in entries]
-    return [
-        replace(entry, sale_id=next(sale_ids), line_ids=tuple(itertools.islice(line_ids, _lines(entry.sent))))
-        if entry.is_open
-        else entry
-        for entry in compared
-    ]
+    for entry in entries:
+        _compare(run, entry, keys, decided.get(entry.position), first)
+        if entry.is_open:
+            entry.sale_id, entry.line_ids = next(sale_ids), tuple(itertools.islice(line_ids, _lines(entry.sent)))
+    return entries
 
 
-def _compared(run: Run, entry: Entry, keys: _Keys, decision: int | Discarded | None, first: dict[str, Entry]) -> Entry:
-    """Return the entry set aside when the sale is known, was decided about, or is in the batch already."""
+def _compare(run: Run, entry: Entry, keys: _Keys, decision: int | Discarded | None, first: dict[str, Entry]) -> None:
+    """Set the entry aside when the sale is known, was decided about, or is in the batch already."""
     external_id, warehouse_id = entry.sent.external_id, entry.sent.warehouse
     if external_id is None:
-        return entry
+        return
     known = keys.known.get(external_id)
     if known is not None and known[1] == entry.fingerprint and same_warehouse(warehouse_id, known[2]):
-        return replace(entry, duplicate_of=known[0])
-    if isinstance(decision, Discarded):
-        return entry.refused(decision)
-    if decision is not None:
-        return replace(entry, duplicate_of=decision)
-    if known is None:
+        entry.duplicate_of = known[0]
+    elif isinstance(decision, Discarded):
+        entry.outcome = Outcome("rejected", error=decision)
+    elif decision is not None:
+        entry.duplicate_of = decision
+    elif known is not None:
+        _refuse_reuse(run, entry)
+    else:
         earlier = first.setdefault(external_id, entry)
         if earlier is entry:
-            return entry
+            return
         if earlier.fingerprint == entry.fingerprint and same_warehouse(warehouse_id, earlier.sent.warehouse):
-            return replace(entry, repeats=earlier.position)
+            entry.repeats = earlier.position
+        else:
+            _refuse_reuse(run, entry)
+
+
+def _refuse_reuse(run: Run, entry: Entry) -> None:
     error = Conflict(
         "This external_id was used for another sale; the new one is kept for a person to look at.",
         code="external-id-reused",
         errors=[{"field": "external_id", "message": "Used for other content before."}],
     )
     store_refused(run.session, [(entry.sent, error)])
-    return entry.refused(error)
+    entry.outcome = Outcome("rejected", error=error)
 
 
 def _fingerprint(run: Run, command: SaleCommand) -> str:

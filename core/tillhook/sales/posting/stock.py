@@ -6,8 +6,9 @@ from typing import Any
 from tillhook.errors import DomainError
 from tillhook.ledger import Document, Events, Issue, Issued, IssueLine, Items, ShortLine, issue_many
 from tillhook.ledger import shortages as shortages_of
-from tillhook.sales.calendar import business_day
+from tillhook.reference import Calendar
 from tillhook.sales.drafts import SaleDraft
+from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting.entries import Entry, Run
 from tillhook.sales.returns import restock_lines
 
@@ -15,15 +16,15 @@ from tillhook.sales.returns import restock_lines
 Alongside = Callable[[Sequence[tuple[Entry, Issued]]], Mapping[str, Sequence[Mapping[str, Any]]]]
 
 
-def issue_all(run: Run, entries: list[Entry], alongside: Alongside, events: Events) -> list[Entry]:
-    """Return the entries after their goods have moved; those that are short are refused.
+def issue_all(run: Run, entries: Iterable[Entry], alongside: Alongside, events: Events) -> None:
+    """Move the goods of the open entries; those that are short are refused.
 
     Raises:
         RetryTransaction: A concurrent sale came between; run the transaction again.
     """
     waiting = {entry.sale_id: entry for entry in entries if entry.is_open}
     if not waiting:
-        return entries
+        return
 
     def rows(issued: Sequence[Issued]) -> Mapping[str, Sequence[Mapping[str, Any]]]:
         pairs = [(waiting[each.document.id], each) for each in issued]
@@ -38,10 +39,9 @@ def issue_all(run: Run, entries: list[Entry], alongside: Alongside, events: Even
         alongside=rows,
         events=events,
     )
-    refused = {
-        sale_id: result for sale_id, result in zip(waiting, results, strict=True) if isinstance(result, DomainError)
-    }
-    return [entry.refused(refused[entry.sale_id]) if entry.sale_id in refused else entry for entry in entries]
+    for entry, result in zip(waiting.values(), results, strict=True):
+        if isinstance(result, DomainError):
+            entry.outcome = Outcome("rejected", error=result)
 
 
 def shortages(run: Run, draft: SaleDraft) -> tuple[ShortLine, ...]:
@@ -60,7 +60,7 @@ def _issue(run: Run, draft: SaleDraft) -> Issue:
         is_offline=draft.is_offline,
         may_sell_expired=draft.is_offline or run.actor.can("stock:lot:sell_expired"),
         picks_expired=draft.is_offline,
-        today=business_day(run.snapshot, draft.sale_date),
+        today=Calendar.of(run.snapshot).day_of(draft.sale_date),
         fulfils=draft.command.reservation and Document(*draft.command.reservation),
         lines=[
             IssueLine(

@@ -1,8 +1,8 @@
 """Settling a sale: tenders, change, and the methods that modules add."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -16,35 +16,50 @@ from tillhook.sales.returns import cash_step, check_refund_methods, pay_back
 from tillhook.sales.totals import round_to_step
 
 
-def settle(run: Run, draft: SaleDraft, sent: SaleCommand) -> SaleDraft:
-    """Return the draft with its tenders, the rounding of cash and the change; or with how money goes back.
+class Settlement(NamedTuple):
+    """How a sale is paid, or its money goes back; ``returned`` is marked where that went otherwise than asked."""
+
+    payments: tuple[Payment, ...] = ()
+    cash_rounding: Decimal = ZERO
+    change_due: Decimal = ZERO
+    returned: Returned | None = None
+
+
+def settle(
+    run: Run, sent: SaleCommand, due: Decimal, returned: Returned | None, draft: Callable[..., SaleDraft]
+) -> Settlement:
+    """Return the tenders of a sale, the rounding of cash and the change; or how money goes back.
 
     What is left after the other tenders, and is paid by methods that give change, is rounded to coins that exist.
     Change is given by those methods, the last of them first, and never for more than was handed over in it.
 
     In a quote methods are not asked, and too little is no error.
 
+    Args:
+        due: The total; negative when money goes back.
+        draft: Makes the draft that methods with a check are asked about.
+
     Raises:
         ValidationFailed: 422: an unknown method, an amount finer than the currency, too little, or too much in a
             method that gives no change; or a refund that may not be.
     """
-    session, due = run.session, draft.totals.total_amount
-    if draft.returned is not None:
+    session = run.session
+    if returned is not None:
         check_refund_methods(session, sent.refund, sent.refunds)
         if due <= 0:
-            return _settled_back(session, draft, draft.returned, -due)
+            return _settled_back(run, sent, returned, -due)
         if sent.refunds:
             raise ValidationFailed.at("refunds", f"Nothing goes back: {format_money(due)} is due.")
     methods = runtime_of(session).registry.payment_methods
     tenders = sent.tenders
     _check_tenders(session, sent)
     is_cash = [methods[tender.method].gives_change for tender in tenders]
-    amounts, rounding = _amounts(tenders, is_cash, due, cash_step(session), draft.is_offline)
+    amounts, rounding = _amounts(tenders, is_cash, due, cash_step(session), run.is_offline)
     due += rounding
     for tender, amount in zip(tenders, amounts, strict=True):
         check = methods[tender.method].check
         if check is not None and not run.is_quote:
-            check(session, replace(draft, cash_rounding=rounding), amount)
+            check(session, draft(returned=returned, cash_rounding=rounding), amount)
     change = sum(amounts, ZERO) - due
     if change < 0 and run.is_quote:
         # The rest may still be paid.
@@ -66,7 +81,7 @@ def settle(run: Run, draft: SaleDraft, sent: SaleCommand) -> SaleDraft:
         Payment(tender.method, amount, back, tender.reference)
         for tender, amount, back in zip(tenders, amounts, given, strict=True)
     )
-    return replace(draft, cash_rounding=rounding, change_due=change, payments=payments)
+    return Settlement(payments, rounding, change, returned)
 
 
 def has_check(session: Session, command: SaleCommand) -> bool:
@@ -88,23 +103,19 @@ def _check_tenders(session: Session, sent: SaleCommand) -> None:
             )
 
 
-def _settled_back(session: Session, draft: SaleDraft, returned: Returned, amount: Decimal) -> SaleDraft:
-    """Return the draft with how ``amount``, zero or more, goes back to the customer."""
-    command = draft.command
-    paid = sum((tender.amount for tender in command.payments if tender.amount is not None), ZERO)
+def _settled_back(run: Run, sent: SaleCommand, returned: Returned, amount: Decimal) -> Settlement:
+    """Return how ``amount``, zero or more, goes back to the customer."""
+    paid = sum((tender.amount for tender in sent.payments if tender.amount is not None), ZERO)
     if paid:
         raise ValidationFailed.at("payments", f"{format_money(paid)} too much: nothing is due.", code="overpaid")
     if not amount:
-        if command.refunds:
+        if sent.refunds:
             raise ValidationFailed.at("refunds", "Nothing goes back.", code="refund-not-the-amount")
-        return draft
-    refund = pay_back(session, returned.kept, amount, command.refund, command.refunds, is_offline=draft.is_offline)
-    return replace(
-        draft,
-        cash_rounding=refund.rounding,
-        payments=refund.payments,
-        returned=returned.flagged("refund-moved") if refund.is_moved else returned,
-    )
+        return Settlement(returned=returned)
+    refund = pay_back(run.session, returned.kept, amount, sent.refund, sent.refunds, is_offline=run.is_offline)
+    if refund.is_moved:
+        returned = returned.flagged("refund-moved")
+    return Settlement(refund.payments, refund.rounding, returned=returned)
 
 
 def _amounts(

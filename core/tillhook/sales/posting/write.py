@@ -1,13 +1,12 @@
 """Third and fourth stage: the goods are planned, then the documents, the goods' movements and the events written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from tillhook.catalogue import remember_price
 from tillhook.ledger import Issued
 from tillhook.numbering import sale_number
-from tillhook.sales.calendar import business_day
+from tillhook.reference import Calendar
 from tillhook.sales.drafts import SaleDraft
 from tillhook.sales.events import sale_event
 from tillhook.sales.posting.entries import Entry, Run
@@ -17,30 +16,29 @@ from tillhook.sales.rows import NUMBER_MARKS, DocumentRows, again_when_taken, do
 Tables = dict[str, list[Mapping[str, Any]]]
 
 
-def write(run: Run, entries: list[Entry]) -> list[Entry]:
-    """Return the entries with the rows that were written; those whose goods are short are refused.
+def write(run: Run, entries: list[Entry]) -> None:
+    """Write the open entries; those whose goods are short are refused.
 
     Raises:
         RetryTransaction: A concurrent sale came between; run the transaction again.
     """
-    written: dict[int, DocumentRows] = {}
+    written: list[DocumentRows] = []
 
     def alongside(planned: Sequence[tuple[Entry, Issued]]) -> Tables:
         for entry, issued in planned:
-            written[entry.sale_id] = _rows(run, entry, issued)
-        tables = tables_of(written.values())
+            entry.rows = _rows(run, entry, issued)
+            written.append(entry.rows)
+        tables = tables_of(written)
         return tables | _rows_of_plugins(run, [entry.drafted for entry, _ in planned])
 
     with again_when_taken():
-        entries = issue_all(run, entries, alongside, lambda: map(sale_event, written.values()))
-    entries = [replace(entry, rows=written[entry.sale_id]) if entry.is_open else entry for entry in entries]
+        issue_all(run, entries, alongside, lambda: map(sale_event, written))
     _remember_prices(run, entries)
-    return entries
 
 
 def _rows(run: Run, entry: Entry, issued: Issued) -> DocumentRows:
     draft = entry.drafted
-    day = business_day(run.snapshot, run.recorded_at)
+    day = Calendar.of(run.snapshot).day_of(run.recorded_at)
     return document_rows(
         draft,
         entry.line_ids,
