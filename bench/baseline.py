@@ -41,7 +41,7 @@ MOVEMENT = _words(
     " document_id document_line effect"
 )
 #: The counter's own row of a sale, where the sale comes in by it.
-NOTE = ["sale_id", "till", "is_late", "is_counted"]
+NOTE = ["sale_id", "till", "is_late"]
 EVENT = ["name", "payload", "warehouse_id", "occurred_at"]
 
 #: PostgreSQL's types of the columns that are not text.
@@ -56,7 +56,7 @@ _TYPES = {
         "bigint",
     ),
     **dict.fromkeys(_words("client_timestamp sale_date created_at synced_at occurred_at recorded_at"), "timestamptz"),
-    **dict.fromkeys(_words("is_offline clock_suspect tax_inclusive is_late is_counted"), "boolean"),
+    **dict.fromkeys(_words("is_offline clock_suspect tax_inclusive is_late"), "boolean"),
     "payload": "jsonb",
 }
 _CUSTOMER = -2
@@ -128,6 +128,7 @@ class _Store:
         self._payment_sql = _insert("sale_payment", PAYMENT, place, 1)
         self._movement_sql = {n: _insert("stock_movement", MOVEMENT, place, n) for n in (1, 2)}
         self._note_sql = _insert("pos_document", NOTE, place, 1)
+        self._uncounted_sql = _insert("sale_uncounted", ["sale_id"], place, 1)
         self._event_sql = {n: _insert("outbox", EVENT, place, n) for n in (1, 2)}
         self._level_sql = (
             f"UPDATE stock_level SET on_hand = on_hand - {place}, updated_at = {place} WHERE variant_id = {place}"
@@ -149,6 +150,7 @@ class _Store:
             cursor.execute(self._sale_sql, _sale_row(sale, sale_id, now, offline=False))
             cursor.execute(self._line_sql[count], _flat(_line_rows(sale, sale_id, items)))
             cursor.execute(self._payment_sql, _payment_row(sale, sale_id))
+            cursor.execute(self._uncounted_sql, (sale_id,))
             if sale["channel"] == "pos":
                 cursor.execute(self._note_sql, _note_row(sale, sale_id))
             cursor.execute(self._movement_sql[count], _flat(_movement_rows(sale, sale_id, items, now, now)))
@@ -173,6 +175,7 @@ class _Store:
             self.insert_many(cursor, "sale", SALE, [_sale_row(s, i, now, offline=True) for s, i in pairs])
             self.insert_many(cursor, "sale_line", LINE, [r for s, i in pairs for r in _line_rows(s, i, items)])
             self.insert_many(cursor, "sale_payment", PAYMENT, [_payment_row(s, i) for s, i in pairs])
+            self.insert_many(cursor, "sale_uncounted", ["sale_id"], [(i,) for _, i in pairs])
             notes = [_note_row(s, i) for s, i in pairs if s["channel"] == "pos"]
             if notes:
                 self.insert_many(cursor, "pos_document", NOTE, notes)
@@ -370,7 +373,7 @@ def _payment_row(sale: dict[str, Any], sale_id: int) -> Row:
 
 
 def _note_row(sale: dict[str, Any], sale_id: int) -> Row:
-    return (sale_id, sale["source_device"], False, False)
+    return (sale_id, sale["source_device"], False)
 
 
 def _movement_rows(sale: dict[str, Any], sale_id: int, items: dict[int, Item], occurred_at: str, now: str) -> list[Row]:

@@ -4,7 +4,7 @@ from tillhook.access.acting import acting_for, acting_with
 from tillhook.access.api_keys import KeyRequest, create_api_key, revoke_api_key
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.loading import load_actor, user_actor
-from tillhook.access.models import UserAccount
+from tillhook.access.models import ApiKey, UserAccount
 from tillhook.access.roles import NewRole, create_role, sync_roles
 from tillhook.access.scope import (
     require_warehouse,
@@ -18,6 +18,7 @@ from tillhook.access.tokens import Claims, authenticate_token, issue_access_toke
 from tillhook.access.users import NewUser, create_user, deactivate_user, update_user
 
 __all__ = [
+    "ApiKey",
     "Claims",
     "KeyRequest",
     "NewRole",

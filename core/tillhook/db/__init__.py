@@ -3,6 +3,7 @@
 from tillhook.db.among import among
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
+from tillhook.db.dialects import day_number, insert_or, without_limits
 from tillhook.db.folding import fold, folded
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
@@ -24,11 +25,13 @@ __all__ = [
     "advisory_lock",
     "among",
     "as_instant",
+    "day_number",
     "exact_checks",
     "fetch",
     "fold",
     "folded",
     "format_instant",
+    "insert_or",
     "insert_rows",
     "is_retryable",
     "is_unavailable",
@@ -38,4 +41,5 @@ __all__ = [
     "records_sql",
     "retrying",
     "utc_now",
+    "without_limits",
 ]

@@ -216,7 +216,7 @@ class Job:
 
     name: str
     every_s: int
-    run: "Callable[[Session], None]"
+    run: "Callable[[Session], object]"
 
 
 @dataclass(frozen=True, kw_only=True)

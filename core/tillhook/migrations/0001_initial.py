@@ -191,6 +191,98 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_role_name")),
     )
     op.create_table(
+        "rollup_calendar",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("timezone", sa.Text(), nullable=False),
+        sa.Column("day_cutoff_hour", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_rollup_calendar_single")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rollup_calendar")),
+    )
+    op.create_table(
+        "rollup_day",
+        sa.Column(
+            "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("day", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("sales_count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("warehouse_id", "seller_id", "day", "channel", name=op.f("pk_rollup_day")),
+    )
+    op.create_table(
+        "rollup_product",
+        sa.Column("length", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column(
+            "first_day", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column(
+            "product_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("revenue", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "length", "first_day", "warehouse_id", "seller_id", "channel", "product_id", name=op.f("pk_rollup_product")
+        ),
+    )
+    with op.batch_alter_table("rollup_product", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_rollup_product_day",
+            ["product_id", "warehouse_id", "seller_id", "first_day"],
+            unique=False,
+            postgresql_where=sa.text("length = 1"),
+            sqlite_where=sa.text("length = 1"),
+        )
+
+    op.create_table(
+        "rollup_tax",
+        sa.Column(
+            "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("day", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("tax_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("tax_rate", sa.BigInteger(), nullable=False),
+        sa.Column("gross", sa.BigInteger(), nullable=False),
+        sa.Column("tax", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint(
+            "warehouse_id", "seller_id", "day", "channel", "tax_id", "tax_rate", name=op.f("pk_rollup_tax")
+        ),
+    )
+    op.create_table(
+        "rollup_tender",
+        sa.Column(
+            "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column(
+            "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("day", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("channel", sa.Text(), nullable=False),
+        sa.Column("method", sa.Text(), nullable=False),
+        sa.Column("payment_count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("warehouse_id", "seller_id", "day", "channel", "method", name=op.f("pk_rollup_tender")),
+    )
+    op.create_table(
+        "sale_uncounted",
+        sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("sale_id", name=op.f("pk_sale_uncounted")),
+    )
+    op.create_table(
         "sale",
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("origin_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
@@ -898,8 +990,9 @@ def upgrade() -> None:
 
 
 def _fixed_rows() -> None:
-    """Write the rows that are always there: the epoch, and the virtual locations."""
+    """Write the rows that are always there: the epoch, the rollups' calendar, and the virtual locations."""
     op.execute("INSERT INTO epoch (id, value) VALUES (1, 1)")
+    op.execute("INSERT INTO rollup_calendar (id, timezone, day_cutoff_hour) VALUES (1, '', 0)")
     for key, kind in {-1: "vendor", -2: "customer", -3: "adjustment", -4: "scrap", -5: "transit"}.items():
         op.execute(
             "INSERT INTO location (id, kind, name, address, is_active, created_at, updated_at)"
@@ -1031,6 +1124,17 @@ def downgrade() -> None:
         batch_op.drop_index("ix_sale_date")
 
     op.drop_table("sale")
+    op.drop_table("sale_uncounted")
+    op.drop_table("rollup_tender")
+    op.drop_table("rollup_tax")
+    with op.batch_alter_table("rollup_product", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_rollup_product_day", postgresql_where=sa.text("length = 1"), sqlite_where=sa.text("length = 1")
+        )
+
+    op.drop_table("rollup_product")
+    op.drop_table("rollup_day")
+    op.drop_table("rollup_calendar")
     op.drop_table("role")
     op.drop_table("party")
     with op.batch_alter_table("outbox", schema=None) as batch_op:

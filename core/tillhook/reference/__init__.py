@@ -1,5 +1,6 @@
 """Slowly changing reference data, cached per process for one epoch, and the values of settings among it."""
 
+from tillhook.reference.calendar import Calendar
 from tillhook.reference.epoch import bump_epoch
 from tillhook.reference.snapshot import (
     PolicyRef,
@@ -11,6 +12,7 @@ from tillhook.reference.snapshot import (
 )
 
 __all__ = [
+    "Calendar",
     "PolicyRef",
     "Snapshot",
     "SnapshotCache",

@@ -1,8 +1,6 @@
 """The sales journal: the one path by which any channel sells, returns or cancels."""
 
-from tillhook.sales.analytics import day_start
 from tillhook.sales.answers import PaymentOut, QuoteOut, SaleItemOut, SaleOut
-from tillhook.sales.calendar import business_day
 from tillhook.sales.commands import (
     MAX_NUMBER,
     NO_DEVICE,
@@ -21,15 +19,33 @@ from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting import Quote, QuoteLine, default_warehouse, quote
 from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
 from tillhook.sales.returns import cancel_sale, lock_family, return_goods
+from tillhook.sales.rollups import (
+    DayTotal,
+    ProductTotal,
+    Scope,
+    TaxTotal,
+    TenderTotal,
+    Totals,
+    totals,
+    totals_by_day,
+    totals_by_product,
+    totals_by_tax,
+    totals_by_tender,
+    visible_scope,
+)
 from tillhook.sales.routes import sale_reply
 from tillhook.sales.schemas import MAX_LINES, ClientInstant, ExternalId, SaleIn, SaleItemIn, TenderIn
 from tillhook.sales.sender import by_device, device_of
+from tillhook.sales.sums import GROSS, NET, TaxSum, TenderSum, sums_by_tax, sums_by_tender
 
 __all__ = [
+    "GROSS",
     "MAX_LINES",
     "MAX_NUMBER",
+    "NET",
     "NO_DEVICE",
     "ClientInstant",
+    "DayTotal",
     "DraftLine",
     "ExternalId",
     "Outcome",
@@ -37,6 +53,7 @@ __all__ = [
     "PaymentOut",
     "PostedSale",
     "PriceRequest",
+    "ProductTotal",
     "Quote",
     "QuoteLine",
     "QuoteOut",
@@ -56,13 +73,17 @@ __all__ = [
     "SaleOut",
     "SalePayment",
     "SaleReturn",
+    "Scope",
     "TaxRequest",
+    "TaxSum",
+    "TaxTotal",
     "Tender",
     "TenderIn",
-    "business_day",
+    "TenderSum",
+    "TenderTotal",
+    "Totals",
     "by_device",
     "cancel_sale",
-    "day_start",
     "default_warehouse",
     "device_of",
     "find_repeated",
@@ -76,5 +97,13 @@ __all__ = [
     "return_goods",
     "sale_reply",
     "sales_by_id",
+    "sums_by_tax",
+    "sums_by_tender",
+    "totals",
+    "totals_by_day",
+    "totals_by_product",
+    "totals_by_tax",
+    "totals_by_tender",
     "visible_sales",
+    "visible_scope",
 ]

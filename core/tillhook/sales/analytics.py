@@ -1,22 +1,19 @@
 """How a product sells, over days, weeks or months."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.access import sees_all_sales, warehouse_condition
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.products.models import Product
 from tillhook.products.search import is_hidden
 from tillhook.quantities import ZERO, divide, round_half_up
+from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, snapshot_of
 from tillhook.sales.answers import PeriodOut, ProductAnalyticsOut, SoldProductOut
-from tillhook.sales.calendar import business_day
-from tillhook.sales.models import Sale, SaleLine
+from tillhook.sales.rollups import days_of_product, visible_scope
 
 _DEFAULT_DAYS = 30
 
@@ -35,30 +32,16 @@ def product_analytics(
     product = session.get(Product, product_id)
     if product is None or is_hidden(actor_of(session), product.status, product.owner_id):
         raise NotFound("There is no such product.", code="unknown-product")
-    snapshot = snapshot_of(session)
-    today = business_day(snapshot, datetime.now(ZoneInfo("UTC")))
+    today = Calendar.of(snapshot_of(session)).today()
     last = end or today
     first = start or min(last, today) - timedelta(days=_DEFAULT_DAYS - 1)
     if last < first:
         raise ValidationFailed.at("end_date", "Before start_date.")
-    query = (
-        select(Sale.sale_date, SaleLine.quantity, SaleLine.total_price, SaleLine.discount_share)
-        .join(Sale, Sale.id == SaleLine.sale_id)
-        .where(
-            SaleLine.product_id == product_id,
-            Sale.sale_date >= day_start(session, first),
-            Sale.sale_date < day_start(session, last + timedelta(days=1)),
-            warehouse_condition(session, Sale.warehouse_id),
-        )
-    )
-    actor = actor_of(session)
-    if not sees_all_sales(actor):
-        query = query.where(Sale.seller_id == actor.user_id)
     periods: dict[date, tuple[Decimal, Decimal]] = {}
-    for sold_at, quantity, price, share in session.execute(query):
-        key = _first_day(business_day(snapshot, sold_at), period)
+    for day, quantity, revenue in days_of_product(session, visible_scope(session), product_id, first, last):
+        key = _first_day(day, period)
         old_quantity, old_revenue = periods.get(key, (ZERO, ZERO))
-        periods[key] = (old_quantity + quantity, old_revenue + price - share)
+        periods[key] = (old_quantity + quantity, old_revenue + revenue)
     total_quantity = sum((quantity for quantity, _ in periods.values()), ZERO)
     total_revenue = sum((revenue for _, revenue in periods.values()), ZERO)
     average = round_half_up(divide(total_revenue, total_quantity), 2) if total_quantity else ZERO
@@ -76,13 +59,6 @@ def product_analytics(
             for key, (quantity, revenue) in sorted(periods.items())
         ],
     )
-
-
-def day_start(session: Session, day: date) -> datetime:
-    """Return the moment at which a day of the business begins."""
-    snapshot = snapshot_of(session)
-    zone = ZoneInfo(snapshot.setting("timezone"))
-    return datetime.combine(day, time(hour=snapshot.setting("day_cutoff_hour")), tzinfo=zone)
 
 
 def _first_day(day: date, period: str) -> date:

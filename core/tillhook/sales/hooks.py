@@ -3,6 +3,7 @@
 from decimal import Decimal
 from types import ModuleType
 
+import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,9 @@ from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.models import SaleLine
 from tillhook.sales.offline import post_waiting
 from tillhook.sales.offline.routes import routes as offline_routes
+from tillhook.sales.rollups.cli import rollups
+from tillhook.sales.rollups.counting import count_sales
+from tillhook.sales.rollups.invariants import INVARIANTS as ROLLUPS
 from tillhook.sales.routes import routes
 
 _SELLERS = ("supplier", "cashier")
@@ -91,12 +95,20 @@ def register_events() -> tuple[EventType, ...]:
 
 @hookimpl
 def register_jobs() -> tuple[Job, ...]:
-    return (Job(name="sales.waiting_returns", every_s=60, run=post_waiting),)
+    return (
+        Job(name="sales.waiting_returns", every_s=60, run=post_waiting),
+        Job(name="sales.rollups", every_s=30, run=count_sales),
+    )
+
+
+@hookimpl
+def register_commands() -> tuple[click.Command, ...]:
+    return (rollups,)
 
 
 @hookimpl
 def register_invariants() -> tuple[Invariant, ...]:
-    return INVARIANTS
+    return (*INVARIANTS, *ROLLUPS)
 
 
 @hookimpl

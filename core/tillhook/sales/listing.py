@@ -1,6 +1,5 @@
 """The list of sales."""
 
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import exists, or_
@@ -9,7 +8,8 @@ from sqlalchemy.orm import Session, aliased
 from tillhook.access import require_warehouse
 from tillhook.db import fold, folded
 from tillhook.http import page
-from tillhook.sales.analytics import day_start
+from tillhook.reference import Calendar
+from tillhook.runtime import snapshot_of
 from tillhook.sales.models import Sale, SalePayment
 from tillhook.sales.queries import sales_by_id, visible_sales
 
@@ -32,10 +32,11 @@ def list_sales(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, 
         cancellation = aliased(Sale)
         cancelled = exists().where(cancellation.origin_id == Sale.id, cancellation.kind == "cancellation")
         statement = statement.where(cancelled if query["is_cancelled"] else ~cancelled)
+    calendar = Calendar.of(snapshot_of(session))
     if "date_from" in query:
-        statement = statement.where(Sale.sale_date >= day_start(session, query["date_from"]))
+        statement = statement.where(Sale.sale_date >= calendar.start(query["date_from"]))
     if "date_to" in query:
-        statement = statement.where(Sale.sale_date < day_start(session, query["date_to"] + timedelta(days=1)))
+        statement = statement.where(Sale.sale_date < calendar.end(query["date_to"]))
     if query["search"]:
         statement = statement.where(_matches(query["search"]))
     ordering = {

@@ -60,6 +60,8 @@ def tables_of(documents: Collection[DocumentRows]) -> dict[str, list[Any]]:
         "sale": [document.sale for document in documents],
         "sale_line": [line for document in documents for line in document.lines],
         "sale_payment": [payment for document in documents for payment in document.payments],
+        # For the rollups; see tillhook.sales.rollups.
+        "sale_uncounted": [{"sale_id": document.sale["id"]} for document in documents],
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tillhook.db import format_instant, utc_now
 from tillhook.testing import at_once, clean, differences
-from tillhook_pos.views.totals import rebuild_totals
+from tillhook_pos.documents import adopt
 
 TILL = "pos-01"
 
@@ -64,7 +64,7 @@ def test_what_is_adopted_is_in_the_same_drawer(client, make, runtime, bread):
     sale = sold(make, bread, f"user:{honest.id}", as_=other)
     execute(runtime, "DELETE FROM pos_document")
     with runtime.unit_of_work() as session:
-        rebuild_totals(session)
+        adopt(session)
     with runtime.database.connect() as connection:
         rows = connection.exec_driver_sql("SELECT sale_id, till FROM pos_document").all()
     assert [tuple(row) for row in rows] == [(sale.id, f"user:{other.id}")]

@@ -3,15 +3,19 @@
 import uuid
 
 import pytest
+from sqlalchemy import delete
+
+from tillhook_pos.documents import adopt
+from tillhook_pos.models import CounterDocument
 
 
 def notes(runtime):
     with runtime.database.connect() as connection:
         rows = connection.exec_driver_sql(
-            "SELECT s.kind, s.channel, d.till, d.session_id, d.is_counted FROM pos_document d"
+            "SELECT s.kind, s.channel, d.till, d.session_id FROM pos_document d"
             " JOIN sale s ON s.id = d.sale_id ORDER BY d.sale_id"
         )
-        return [(row[0], row[1], row[2], row[3], bool(row[4])) for row in rows]
+        return [(row[0], row[1], row[2], row[3]) for row in rows]
 
 
 def test_a_sale_is_noted_with_its_till(make, runtime):
@@ -20,8 +24,8 @@ def test_a_sale_is_noted_with_its_till(make, runtime):
     cashier = make.sale([(product, 1)], channel="pos", as_="cashier").seller
     make.sale([(product, 1)], channel="counter", source_device="till-1")
     assert notes(runtime) == [
-        ("sale", "pos", "till-1", None, False),
-        ("sale", "pos", f"user:{cashier}", None, False),
+        ("sale", "pos", "till-1", None),
+        ("sale", "pos", f"user:{cashier}", None),
     ]
 
 
@@ -59,3 +63,18 @@ def test_a_sale_that_fails_leaves_no_note(client, make, runtime):
     body = {"channel": "pos", "warehouse": make.main, "items": [{"product_id": product.id, "quantity": "2"}]}
     assert client.post("/api/sales", body, as_="cashier").status_code == 409
     assert notes(runtime) == []
+
+
+def test_documents_from_before_the_plugin_are_the_counter_s_too(make, runtime):
+    product = make.product(price="3.00", stock=10)
+    for who in ("cashier", "admin"):
+        make.sale([(product, 1)], channel="pos", as_=who)
+    make.sale([(product, 1)], channel="pos", source_device="till-1")
+    make.sale([(product, 1)])
+    before = notes(runtime)
+    with runtime.unit_of_work() as session:
+        session.execute(delete(CounterDocument))
+    for count in (3, 0):
+        with runtime.unit_of_work() as session:
+            assert adopt(session) == count
+    assert notes(runtime) == before

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sqlalchemy import Text, case, cast, false, func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from tillhook.db import insert_rows
-from tillhook.sales import NO_DEVICE, PostedSale, SaleDraft
+from tillhook.db import insert_or, insert_rows
+from tillhook.sales import NO_DEVICE, PostedSale, Sale, SaleDraft
+from tillhook_pos.models import CounterDocument
 
 #: The counter's channel.
 CHANNEL = "pos"
@@ -37,5 +39,23 @@ def note(session: Session, document: PostedSale) -> None:
         insert_rows(session.connection(), "pos_document", [_row(document.id, till)])
 
 
+def adopt(session: Session) -> int:
+    """Write the rows of the counter's documents that have none: those made while this plugin was not enabled.
+
+    Returns:
+        How many there were.
+    """
+    personal = literal(PERSONAL) + func.coalesce(cast(Sale.seller_id, Text), "None")
+    is_personal = or_(Sale.source_device == NO_DEVICE, Sale.source_device.startswith(PERSONAL, autoescape=True))
+    rows = (
+        select(Sale.id, case((is_personal, personal), else_=Sale.source_device), false())
+        .outerjoin(CounterDocument, CounterDocument.sale_id == Sale.id)
+        .where(Sale.channel == CHANNEL, CounterDocument.sale_id.is_(None))
+    )
+    connection = session.connection()
+    insert = insert_or(connection, CounterDocument).from_select(["sale_id", "till", "is_late"], rows)
+    return int(connection.execute(insert.on_conflict_do_nothing()).rowcount)
+
+
 def _row(sale_id: int, till: str) -> dict[str, Any]:
-    return {"sale_id": sale_id, "till": till, "session_id": None, "is_late": False, "is_counted": False}
+    return {"sale_id": sale_id, "till": till, "session_id": None, "is_late": False}

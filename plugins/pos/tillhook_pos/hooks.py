@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import click
 from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
@@ -11,17 +10,15 @@ from tillhook.config import Settings
 from tillhook.hooks import Channel, Invariant, Job, Permission, Route, SettingDeclaration
 from tillhook.sales import PostedSale, SaleDraft
 from tillhook_pos import documents, models  # noqa: F401 - models: its tables
-from tillhook_pos.invariants import INVARIANTS
 from tillhook_pos.parked.routes import routes as parked_routes
 from tillhook_pos.permissions import PERMISSIONS
 from tillhook_pos.receipts.routes import routes as receipts_routes
 from tillhook_pos.scanning.routes import routes as scanning_routes
 from tillhook_pos.sessions import requirement
+from tillhook_pos.sessions.invariants import INVARIANTS
 from tillhook_pos.sessions.routes import routes as sessions_routes
 from tillhook_pos.settings import SETTINGS
 from tillhook_pos.tills.routes import routes as tills_routes
-from tillhook_pos.views.cli import pos
-from tillhook_pos.views.jobs import JOBS
 from tillhook_pos.views.routes import routes as views_routes
 
 
@@ -54,12 +51,8 @@ def register_routes(settings: Settings) -> tuple[Route, ...]:
 
 @hookimpl
 def register_jobs() -> tuple[Job, ...]:
-    return JOBS
-
-
-@hookimpl
-def register_commands() -> tuple[click.Command, ...]:
-    return (pos,)
+    # It looks at the whole journal: when the worker starts, as a plugin is enabled by a start, and once a day.
+    return (Job(name="pos.adopt_documents", every_s=86_400, run=documents.adopt),)
 
 
 @hookimpl

@@ -1,6 +1,6 @@
 """The counter's tables. Sales themselves are the core's; what is here belongs to tills and to their sessions."""
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -88,7 +88,7 @@ class CounterDocument(Base):
     """A document of the journal that was made at the counter: which till's it is, and what has taken note of it.
 
     Written together with the document. A session claims what it reports when it closes, once: ``session_id``, and
-    ``is_late`` when it happened before the session was opened. ``is_counted`` says that the day's totals have it.
+    ``is_late`` when it happened before the session was opened.
     """
 
     __tablename__ = "pos_document"
@@ -98,12 +98,10 @@ class CounterDocument(Base):
     till: Mapped[str]
     session_id: Mapped[int | None]
     is_late: Mapped[bool] = mapped_column(default=False)
-    is_counted: Mapped[bool] = mapped_column(default=False)
 
     __table_args__ = (
         partial_index("ix_pos_document_unclaimed", "till", "sale_id", where="session_id IS NULL"),
         partial_index("ix_pos_document_session", "session_id", where="session_id IS NOT NULL"),
-        partial_index("ix_pos_document_uncounted", "sale_id", where="NOT is_counted"),
     )
 
 
@@ -140,66 +138,3 @@ class PrintedReceipt(Base):
     sale_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     copies: Mapped[int]
     first_printed_at: Mapped[datetime] = mapped_column(default=utc_now)
-
-
-class DayTotal(Base):
-    """What was sold at the counter on a business day, net of what came back.
-
-    It is kept thrice, so that whoever asks reads few rows: for a seller at a warehouse, for a warehouse, and for the
-    whole business, -1 standing for all. ``seller_id`` 0 is the system.
-    """
-
-    __tablename__ = "pos_day_total"
-
-    warehouse_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    seller_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    day: Mapped[date] = mapped_column(primary_key=True)
-    sales_count: Mapped[int]
-    quantity: Mapped[Decimal]
-    amount: Mapped[Decimal]
-
-
-class DayTender(Base):
-    """What came in by a payment method, likewise.
-
-    ``payment_count`` counts each sale once, at the method that paid most of it; ``method`` is ``none`` for documents
-    that nothing was paid for.
-    """
-
-    __tablename__ = "pos_day_tender"
-
-    warehouse_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    seller_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    day: Mapped[date] = mapped_column(primary_key=True)
-    method: Mapped[str] = mapped_column(primary_key=True)
-    payment_count: Mapped[int]
-    amount: Mapped[Decimal]
-
-
-class PeriodProduct(Base):
-    """What was sold of a product in a period, likewise: ``length`` business days from ``first_day`` on.
-
-    Lengths are powers of four, so that a range of days is the sum and difference of a few periods however long it is.
-    """
-
-    __tablename__ = "pos_period_product"
-
-    length: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    first_day: Mapped[date] = mapped_column(primary_key=True)
-    warehouse_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    seller_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    product_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    quantity: Mapped[Decimal]
-    revenue: Mapped[Decimal]
-
-
-class CounterCalendar(Base):
-    """The time zone and the cut-off by which the day's totals were made; one row."""
-
-    __tablename__ = "pos_calendar"
-
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    timezone: Mapped[str]
-    day_cutoff_hour: Mapped[int]
-
-    __table_args__ = (CheckConstraint("id = 1", name="single"),)

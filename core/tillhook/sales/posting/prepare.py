@@ -5,7 +5,7 @@ from functools import partial
 
 from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger import Items
-from tillhook.sales.calendar import happened_at
+from tillhook.sales.clocks import happened_at
 from tillhook.sales.drafts import DraftLine, Origin, Returned, SaleDraft
 from tillhook.sales.posting.entries import Entry, Run, each
 from tillhook.sales.posting.goods import lines_of, load_goods

@@ -6,7 +6,7 @@ from typing import Any
 from tillhook.errors import DomainError
 from tillhook.ledger import Document, Events, Issue, Issued, IssueLine, Items, ShortLine, issue_many
 from tillhook.ledger import shortages as shortages_of
-from tillhook.sales.calendar import business_day
+from tillhook.reference import Calendar
 from tillhook.sales.drafts import SaleDraft
 from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting.entries import Entry, Run
@@ -60,7 +60,7 @@ def _issue(run: Run, draft: SaleDraft) -> Issue:
         is_offline=draft.is_offline,
         may_sell_expired=draft.is_offline or run.actor.can("stock:lot:sell_expired"),
         picks_expired=draft.is_offline,
-        today=business_day(run.snapshot, draft.sale_date),
+        today=Calendar.of(run.snapshot).day_of(draft.sale_date),
         fulfils=draft.command.reservation and Document(*draft.command.reservation),
         lines=[
             IssueLine(

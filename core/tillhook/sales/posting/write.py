@@ -6,7 +6,7 @@ from typing import Any
 from tillhook.catalogue import remember_price
 from tillhook.ledger import Issued
 from tillhook.numbering import sale_number
-from tillhook.sales.calendar import business_day
+from tillhook.reference import Calendar
 from tillhook.sales.drafts import SaleDraft
 from tillhook.sales.events import sale_event
 from tillhook.sales.posting.entries import Entry, Run
@@ -38,7 +38,7 @@ def write(run: Run, entries: list[Entry]) -> None:
 
 def _rows(run: Run, entry: Entry, issued: Issued) -> DocumentRows:
     draft = entry.drafted
-    day = business_day(run.snapshot, run.recorded_at)
+    day = Calendar.of(run.snapshot).day_of(run.recorded_at)
     return document_rows(
         draft,
         entry.line_ids,

@@ -12,8 +12,9 @@ from tillhook.hooks import frozen
 from tillhook.ledger import Document, Restock, restock, reverse
 from tillhook.numbering import sale_number
 from tillhook.quantities import ZERO, from_units, to_units
+from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
-from tillhook.sales.calendar import business_day, happened_at
+from tillhook.sales.clocks import happened_at
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand, return_fingerprint
 from tillhook.sales.drafts import Payment, PostedSale
 from tillhook.sales.events import sale_event
@@ -204,7 +205,7 @@ def _document(session: Session, sale: Any, kind: str, source_device: str, **colu
         sale,
         kind,
         id=key,
-        sale_number=sale_number(prefix, business_day(snapshot, now), key),
+        sale_number=sale_number(prefix, Calendar.of(snapshot).day_of(now), key),
         seller_id=actor.user_id,
         seller_name=actor.name,
         source_device=actor.device or source_device,

@@ -34,48 +34,11 @@ def _append_only(table: str) -> None:
 
 def upgrade() -> None:
     op.create_table(
-        "pos_calendar",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
-        sa.Column("timezone", sa.Text(), nullable=False),
-        sa.Column("day_cutoff_hour", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.CheckConstraint("id = 1", name=op.f("ck_pos_calendar_single")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_pos_calendar")),
-    )
-    op.create_table(
-        "pos_day_tender",
-        sa.Column(
-            "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
-        ),
-        sa.Column(
-            "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
-        ),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("method", sa.Text(), nullable=False),
-        sa.Column("payment_count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("warehouse_id", "seller_id", "day", "method", name=op.f("pk_pos_day_tender")),
-    )
-    op.create_table(
-        "pos_day_total",
-        sa.Column(
-            "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
-        ),
-        sa.Column(
-            "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
-        ),
-        sa.Column("day", sa.Date(), nullable=False),
-        sa.Column("sales_count", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("amount", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("warehouse_id", "seller_id", "day", name=op.f("pk_pos_day_total")),
-    )
-    op.create_table(
         "pos_document",
         sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.Column("till", sa.Text(), nullable=False),
         sa.Column("session_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("is_late", sa.Boolean(), nullable=False),
-        sa.Column("is_counted", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("sale_id", name=op.f("pk_pos_document")),
     )
     with op.batch_alter_table("pos_document", schema=None) as batch_op:
@@ -93,33 +56,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("session_id IS NULL"),
             sqlite_where=sa.text("session_id IS NULL"),
         )
-        batch_op.create_index(
-            "ix_pos_document_uncounted",
-            ["sale_id"],
-            unique=False,
-            postgresql_where=sa.text("NOT is_counted"),
-            sqlite_where=sa.text("NOT is_counted"),
-        )
 
-    op.create_table(
-        "pos_period_product",
-        sa.Column("length", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
-        sa.Column("first_day", sa.Date(), nullable=False),
-        sa.Column(
-            "warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
-        ),
-        sa.Column(
-            "seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
-        ),
-        sa.Column(
-            "product_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
-        ),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("revenue", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint(
-            "length", "first_day", "warehouse_id", "seller_id", "product_id", name=op.f("pk_pos_period_product")
-        ),
-    )
     op.create_table(
         "pos_receipt",
         sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
@@ -270,13 +207,7 @@ def downgrade() -> None:
 
     op.drop_table("pos_parked_sale")
     op.drop_table("pos_receipt")
-    op.drop_table("pos_period_product")
     with op.batch_alter_table("pos_document", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_pos_document_uncounted",
-            postgresql_where=sa.text("NOT is_counted"),
-            sqlite_where=sa.text("NOT is_counted"),
-        )
         batch_op.drop_index(
             "ix_pos_document_unclaimed",
             postgresql_where=sa.text("session_id IS NULL"),
@@ -289,6 +220,3 @@ def downgrade() -> None:
         )
 
     op.drop_table("pos_document")
-    op.drop_table("pos_day_total")
-    op.drop_table("pos_day_tender")
-    op.drop_table("pos_calendar")

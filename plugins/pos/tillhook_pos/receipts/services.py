@@ -3,24 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, text
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
-from tillhook.db import Instant, utc_now
+from tillhook.db import insert_or, utc_now
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales import get_sale, sales_by_id
 from tillhook_paper import A4, ROLL_80, to_escpos, to_pdf, to_text
+from tillhook_pos.models import PrintedReceipt
 from tillhook_pos.receipts.document import Receipt, build
 from tillhook_pos.receipts.layout import on_roll, on_sheets
 from tillhook_pos.receipts.options import code_pages
 from tillhook_pos.tills.codes import receipt_code, receipt_reference
-
-_COUNT = """
-INSERT INTO pos_receipt (sale_id, copies, first_printed_at) VALUES (:sale, 1, :now)
-ON CONFLICT (sale_id) DO UPDATE SET copies = pos_receipt.copies + 1
-RETURNING copies
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +55,11 @@ def square_content(session: Session, sale_id: int) -> str:
 
 def _count(session: Session, sale_id: int) -> int:
     """Note a hand-out and return how many there were before."""
-    copies = session.execute(
-        text(_COUNT).bindparams(bindparam("now", type_=Instant())), {"sale": sale_id, "now": utc_now()}
-    ).scalar_one()
+    connection = session.connection()
+    first = insert_or(connection, PrintedReceipt).values(sale_id=sale_id, copies=1, first_printed_at=utc_now())
+    again = {"copies": PrintedReceipt.copies + 1}
+    counted = first.on_conflict_do_update(index_elements=["sale_id"], set_=again).returning(PrintedReceipt.copies)
+    copies = connection.execute(counted).scalar_one()
     if copies > 1:
         audit(session, "reprint", "sale", sale_id, after={"copy": copies - 1})
     return int(copies) - 1

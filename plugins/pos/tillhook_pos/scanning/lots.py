@@ -7,12 +7,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from tillhook.db import utc_now
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.ledger import lots_at, policy_for
 from tillhook.quantities import format_quantity, from_units, to_units
+from tillhook.reference import Calendar
 from tillhook.runtime import runtime_of, snapshot_of
-from tillhook.sales import business_day
 from tillhook_pos.documents import CHANNEL
 from tillhook_pos.scanning.readings import Reading
 from tillhook_pos.scanning.resolving import Found, Shelf
@@ -41,7 +40,7 @@ class Lot:
 
 def today_of(session: Session) -> date:
     """Return the business day that it is."""
-    return business_day(snapshot_of(session), utc_now())
+    return Calendar.of(snapshot_of(session)).today()
 
 
 def lots_here(session: Session, shelf: Shelf, found: Iterable[Found]) -> dict[int, list[Lot]]:

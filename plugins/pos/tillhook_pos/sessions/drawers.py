@@ -4,54 +4,28 @@ Nothing is looked up when a sale is posted. A session claims when it closes, and
 its drawer that no session has claimed.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import text
+from sqlalchemy import and_, exists, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from tillhook.db import as_instant, format_instant
-from tillhook.sales import NO_DEVICE
+from tillhook.access import ApiKey
+from tillhook.db import among
+from tillhook.sales import NO_DEVICE, Sale
 from tillhook_pos.documents import PERSONAL, till_name
-from tillhook_pos.models import Till, TillSession
+from tillhook_pos.models import CounterDocument, Till, TillSession
 
 #: Stands in ``session_id`` of what was sold before its drawer ever had a session: in no Z report, and late in none.
 OUTSIDE = 0
 #: How far an online till's clock may be behind before what it says is believed to be of the session before.
 _TOLERANCE = timedelta(minutes=5)
-_NEVER = "9999-12-31T23:59:59.000000Z"
-
-# A drawer is in one warehouse: what another shop sells by the same name is not in it.
-_UNCLAIMED = """
-SELECT d.sale_id, s.currency,
-       (s.created_at < :opened OR s.sale_date < :tolerated OR (s.is_offline AND s.sale_date < :opened)) AS is_late
-  FROM pos_document d JOIN sale s ON s.id = d.sale_id
- WHERE d.session_id IS NULL AND d.till IN (:till, :personal) AND s.warehouse_id = :warehouse
-   AND (d.till = :till OR s.created_at < :covered OR (s.created_at >= :opened AND s.created_at < :outranked))
- ORDER BY d.sale_id
-"""
-_CLAIM = "UPDATE pos_document SET session_id = :session, is_late = :late WHERE sale_id {among}"
-# Other open sessions of the same person, and whether they come first: the person's own, then the latest.
-_RIVALS = """
-SELECT p.opened_at, (t.name = :personal OR p.id > :session) AS comes_first
-  FROM pos_session p JOIN pos_till t ON t.id = p.till_id
- WHERE p.closed_at IS NULL AND p.warehouse_id = :warehouse AND p.id <> :session
-   AND (t.name = :personal OR (p.opened_by = :person AND NOT EXISTS (SELECT 1 FROM api_key k WHERE k.device = t.name)))
-"""
-_HAD_SESSIONS = """
-SELECT 1 FROM pos_session p JOIN pos_till t ON t.id = p.till_id
- WHERE p.warehouse_id = :warehouse AND (t.name = :drawer OR (:personal = :drawer AND p.opened_by = :person
-       AND NOT EXISTS (SELECT 1 FROM api_key k WHERE k.device = t.name)))
- LIMIT 1
-"""
-_LEAVE_OUTSIDE = """
-UPDATE pos_document SET session_id = :outside
- WHERE session_id IS NULL AND till = :drawer
-   AND EXISTS (SELECT 1 FROM sale s WHERE s.id = pos_document.sale_id AND s.warehouse_id = :warehouse)
-"""
+_NEVER = datetime.max.replace(tzinfo=UTC)
+#: Of updates: nothing of the table is held by the session.
+_PLAIN = {"synchronize_session": False}
+#: Whether some device's key is bound to the till, so that its sales always carry its name.
+NAMES_ITSELF = exists().where(ApiKey.device == Till.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +40,6 @@ class Document:
 def personal_till(user_id: int | None) -> str:
     """Return the name of the drawer of a person who sells without naming a device."""
     return till_name(NO_DEVICE, user_id)
-
-
-def names_itself(session: Session, till: str) -> bool:
-    """Say whether some device's key is bound to the till, so that its sales always carry its name."""
-    found = session.execute(text("SELECT 1 FROM api_key WHERE device = :name LIMIT 1"), {"name": till})
-    return found.first() is not None
 
 
 def unclaimed(session: Session, till: Till, row: TillSession, *, lock: bool = False) -> list[Document]:
@@ -90,21 +58,29 @@ def unclaimed(session: Session, till: Till, row: TillSession, *, lock: bool = Fa
     covered, outranked = _bounds(session, row, personal) if personal else (_NEVER, _NEVER)
     if personal == till.name:
         outranked = _NEVER
-    suffix = " FOR UPDATE OF d" if lock and _is_postgresql(session) else ""
-    rows = session.execute(
-        text(_UNCLAIMED + suffix),
-        {
-            # What is the person's own drawer has the bounds of one.
-            "till": "" if personal == till.name else till.name,
-            "personal": personal,
-            "warehouse": row.warehouse_id,
-            "opened": format_instant(row.opened_at),
-            "tolerated": format_instant(row.opened_at - _TOLERANCE),
-            "covered": covered,
-            "outranked": outranked,
-        },
+    # What is the person's own drawer has the bounds of one.
+    named = "" if personal == till.name else till.name
+    is_late = or_(
+        Sale.created_at < row.opened_at,
+        Sale.sale_date < row.opened_at - _TOLERANCE,
+        and_(Sale.is_offline, Sale.sale_date < row.opened_at),
     )
-    return [Document(each.sale_id, each.currency, bool(each.is_late)) for each in rows]
+    is_own = or_(
+        CounterDocument.till == named,
+        Sale.created_at < covered,
+        and_(Sale.created_at >= row.opened_at, Sale.created_at < outranked),
+    )
+    statement = (
+        select(CounterDocument.sale_id, Sale.currency, is_late)
+        .join(Sale, Sale.id == CounterDocument.sale_id)
+        # A drawer is in one warehouse: what another shop sells by the same name is not in it.
+        .where(CounterDocument.session_id.is_(None), CounterDocument.till.in_((named, personal)))
+        .where(Sale.warehouse_id == row.warehouse_id, is_own)
+        .order_by(CounterDocument.sale_id)
+    )
+    if lock:
+        statement = statement.with_for_update(of=CounterDocument)
+    return [Document(*each) for each in session.execute(statement)]
 
 
 def claim(session: Session, session_id: int, documents: Sequence[Document]) -> None:
@@ -112,46 +88,53 @@ def claim(session: Session, session_id: int, documents: Sequence[Document]) -> N
     for late in (False, True):
         keys = [document.sale_id for document in documents if document.is_late is late]
         if keys:
-            among, parameter = among_keys(session, keys)
-            session.execute(text(_CLAIM.format(among=among)), {"session": session_id, "late": late, "keys": parameter})
+            taken = update(CounterDocument).where(among(CounterDocument.sale_id, keys))
+            session.execute(taken.values(session_id=session_id, is_late=late), execution_options=_PLAIN)
 
 
 def leave_outside(session: Session, till: Till, row: TillSession) -> None:
     """Set aside what was sold before the drawer's first session; to be called before that session is written."""
     personal = _personal_of(session, till, row)
     for drawer in sorted({till.name, personal} - {""}):
-        wanted = {"warehouse": row.warehouse_id, "drawer": drawer, "personal": personal, "person": row.opened_by}
-        if session.execute(text(_HAD_SESSIONS), wanted).first() is None:
-            session.execute(text(_LEAVE_OUTSIDE), {"outside": OUTSIDE, "drawer": drawer, "warehouse": row.warehouse_id})
-
-
-def among_keys(session: Session, keys: Sequence[int]) -> tuple[str, Any]:
-    """Return the condition that a column is among the keys, and its parameter ``keys``: one, however many they are."""
-    if _is_postgresql(session):
-        return "= ANY(:keys)", list(keys)
-    return "IN (SELECT value FROM json_each(:keys))", json.dumps(list(keys))
+        by_person = and_(literal(drawer == personal), TillSession.opened_by == row.opened_by, ~NAMES_ITSELF)
+        had_sessions = (
+            select(TillSession.id)
+            .join(Till, Till.id == TillSession.till_id)
+            .where(TillSession.warehouse_id == row.warehouse_id, or_(Till.name == drawer, by_person))
+        )
+        if session.scalar(had_sessions.limit(1)) is None:
+            here = select(Sale.id).where(Sale.id == CounterDocument.sale_id, Sale.warehouse_id == row.warehouse_id)
+            left = update(CounterDocument).where(
+                CounterDocument.session_id.is_(None), CounterDocument.till == drawer, here.exists()
+            )
+            session.execute(left.values(session_id=OUTSIDE), execution_options=_PLAIN)
 
 
 def _personal_of(session: Session, till: Till, row: TillSession) -> str:
     """Return the personal drawer that goes into the session, empty for none."""
     if till.name.startswith(PERSONAL):
         return till.name
-    if row.opened_by is None or names_itself(session, till.name):
+    if row.opened_by is None or session.scalar(select(ApiKey.id).where(ApiKey.device == till.name).limit(1)):
         return ""
     return personal_till(row.opened_by)
 
 
-def _bounds(session: Session, row: TillSession, personal: str) -> tuple[str, str]:
-    """Return since when another open session, and since when one that comes first, takes the personal drawer."""
-    wanted = {"personal": personal, "person": row.opened_by, "session": row.id, "warehouse": row.warehouse_id}
-    rivals = [
-        (format_instant(as_instant(each.opened_at)), bool(each.comes_first))
-        for each in session.execute(text(_RIVALS), wanted)
-    ]
+def _bounds(session: Session, row: TillSession, personal: str) -> tuple[datetime, datetime]:
+    """Return since when another open session, and since when one that comes first, takes the personal drawer.
+
+    The person's own comes first, then the one opened last.
+    """
+    is_own = Till.name == personal
+    rivals = session.execute(
+        select(TillSession.opened_at, or_(is_own, TillSession.id > row.id))
+        .join(Till, Till.id == TillSession.till_id)
+        .where(
+            TillSession.closed_at.is_(None),
+            TillSession.warehouse_id == row.warehouse_id,
+            TillSession.id != row.id,
+            or_(is_own, and_(TillSession.opened_by == row.opened_by, ~NAMES_ITSELF)),
+        )
+    ).all()
     covered = min((opened for opened, _ in rivals), default=_NEVER)
     outranked = min((opened for opened, comes_first in rivals if comes_first), default=_NEVER)
     return covered, outranked
-
-
-def _is_postgresql(session: Session) -> bool:
-    return session.get_bind().dialect.name == "postgresql"

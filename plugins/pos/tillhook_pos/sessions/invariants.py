@@ -1,125 +1,144 @@
 """What must be true of till sessions: whole series of Z reports, each of which says what its documents say."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Select, Text, and_, cast, func, literal, or_, select
+from sqlalchemy.orm import join, outerjoin
 
 from tillhook.hooks import Difference, Invariant
-from tillhook.quantities import ZERO, from_units
+from tillhook.numbering import NumberSeries
+from tillhook.quantities import ZERO
+from tillhook.sales import NET, Sale, SalePayment
 from tillhook_pos.documents import CHANNEL
+from tillhook_pos.models import CashMovement, CounterDocument, Till, TillSession
+from tillhook_pos.sessions.drawers import OUTSIDE
 from tillhook_pos.sessions.report import KINDS
 
-_Z_NUMBERS = text(
-    """
-    SELECT t.name, COUNT(p.z_number) AS count, MIN(p.z_number) AS first, MAX(p.z_number) AS last, n.last AS given
-      FROM pos_till t JOIN pos_session p ON p.till_id = t.id AND p.z_number IS NOT NULL
-      LEFT JOIN number_series n ON n.name = 'pos-z:' || CAST(t.id AS TEXT)
-     GROUP BY t.id, t.name, n.last
-    HAVING COUNT(p.z_number) <> MAX(p.z_number) OR MIN(p.z_number) <> 1 OR COALESCE(n.last, 0) <> MAX(p.z_number)
-     ORDER BY t.name
-    """
-)
-# 0 is what was sold before a drawer ever had a session.
-_CLAIMED = text(
-    """
-    SELECT s.sale_number, d.session_id, p.warehouse_id AS session_warehouse, s.warehouse_id, p.closed_at
-      FROM pos_document d JOIN sale s ON s.id = d.sale_id LEFT JOIN pos_session p ON p.id = d.session_id
-     WHERE d.session_id IS NOT NULL AND d.session_id <> 0
-       AND (p.id IS NULL OR p.closed_at IS NULL OR p.warehouse_id <> s.warehouse_id)
-     ORDER BY s.sale_number
-    """
-)
-_LOST = text(
-    "SELECT d.sale_id FROM pos_document d LEFT JOIN sale s ON s.id = d.sale_id WHERE s.id IS NULL ORDER BY d.sale_id"
-)
-_UNNOTED = text(
-    f"""
-    SELECT s.sale_number FROM sale s LEFT JOIN pos_document d ON d.sale_id = s.id
-     WHERE s.channel = '{CHANNEL}' AND d.sale_id IS NULL ORDER BY s.sale_number
-    """
-)
-_REPORTS = text(
-    """
-    SELECT p.id, p.z_number, p.z_report, p.opening_float, p.expected_cash, p.counted_cash, p.over_short,
-           COALESCE((SELECT SUM(amount) FROM pos_cash_movement m
-                      WHERE m.session_id = p.id AND m.direction = 'in'), 0) AS cash_in,
-           COALESCE((SELECT SUM(amount) FROM pos_cash_movement m
-                      WHERE m.session_id = p.id AND m.direction = 'out'), 0) AS cash_out
-      FROM pos_session p WHERE p.closed_at IS NOT NULL ORDER BY p.id
-    """
-)
-_TOTALS = text(
-    """
-    SELECT d.session_id, s.currency, d.is_late, s.kind, COUNT(*) AS count, SUM(s.total_amount) AS total,
-           SUM(s.tax_amount) AS tax, SUM(s.cash_rounding) AS rounding
-      FROM pos_document d JOIN sale s ON s.id = d.sale_id
-     WHERE d.session_id > 0 GROUP BY d.session_id, s.currency, d.is_late, s.kind
-    """
-)
-_TENDERS = text(
-    """
-    SELECT d.session_id, s.currency, d.is_late, p.method, SUM(p.amount - p.change) AS net
-      FROM pos_document d JOIN sale s ON s.id = d.sale_id JOIN sale_payment p ON p.sale_id = d.sale_id
-     WHERE d.session_id > 0 GROUP BY d.session_id, s.currency, d.is_late, p.method
-    """
-)
+_DOCUMENTS = join(CounterDocument, Sale, Sale.id == CounterDocument.sale_id)
+#: Whose figures a document is in: a session, and there those of a currency, late or not.
+_GROUP = (CounterDocument.session_id, Sale.currency, CounterDocument.is_late)
 
 
 def _z_numbers(connection: Connection) -> Iterator[Difference]:
-    for row in connection.execute(_Z_NUMBERS):
+    count, first, last = (each(TillSession.z_number) for each in (func.count, func.min, func.max))
+    series = literal("pos-z:") + cast(Till.id, Text)
+    statement = (
+        select(
+            Till.name, count.label("number"), first.label("first"), last.label("last"), NumberSeries.last.label("given")
+        )
+        .join(TillSession, and_(TillSession.till_id == Till.id, TillSession.z_number.is_not(None)))
+        .outerjoin(NumberSeries, NumberSeries.name == series)
+        .group_by(Till.id, Till.name, NumberSeries.last)
+        .having(or_(count != last, first != 1, func.coalesce(NumberSeries.last, 0) != last))
+        .order_by(Till.name)
+    )
+    for row in connection.execute(statement):
         yield Difference(
             invariant="Z numbers",
             subject=f"till {row.name}",
             expected=f"1 to {row.given}",
-            actual=f"{row.count} from {row.first} to {row.last}",
+            actual=f"{row.number} from {row.first} to {row.last}",
         )
 
 
 def _claimed(connection: Connection) -> Iterator[Difference]:
-    for row in connection.execute(_CLAIMED):
+    of_session = TillSession.id == CounterDocument.session_id
+    claimed = (
+        select(
+            Sale.sale_number,
+            CounterDocument.session_id,
+            Sale.warehouse_id,
+            TillSession.warehouse_id.label("session_warehouse"),
+            TillSession.closed_at,
+        )
+        .select_from(_DOCUMENTS)
+        .outerjoin(TillSession, of_session)
+        .where(CounterDocument.session_id.is_not(None), CounterDocument.session_id != OUTSIDE)
+        .where(
+            or_(
+                TillSession.id.is_(None),
+                TillSession.closed_at.is_(None),
+                TillSession.warehouse_id != Sale.warehouse_id,
+            )
+        )
+        .order_by(Sale.sale_number)
+    )
+    for row in connection.execute(claimed):
         yield Difference(
             invariant="documents of sessions",
             subject=f"sale {row.sale_number}",
             expected=f"a closed session of warehouse {row.warehouse_id}",
             actual=f"session {row.session_id} of warehouse {row.session_warehouse}, closed {row.closed_at}",
         )
-    for row in connection.execute(_LOST):
-        yield Difference(
-            invariant="documents of sessions", subject=f"sale {row.sale_id}", expected="there", actual="lost"
-        )
-    for row in connection.execute(_UNNOTED):
+    notes = outerjoin(CounterDocument, Sale, Sale.id == CounterDocument.sale_id)
+    lost = select(CounterDocument.sale_id).select_from(notes).where(Sale.id.is_(None))
+    for key in connection.scalars(lost.order_by(CounterDocument.sale_id)):
+        yield Difference(invariant="documents of sessions", subject=f"sale {key}", expected="there", actual="lost")
+    noted = select(CounterDocument.sale_id).where(CounterDocument.sale_id == Sale.id)
+    unnoted = select(Sale.sale_number).where(Sale.channel == CHANNEL, ~noted.exists())
+    for number in connection.scalars(unnoted.order_by(Sale.sale_number)):
         yield Difference(
             invariant="documents of sessions",
-            subject=f"sale {row.sale_number}",
+            subject=f"sale {number}",
             expected="a till's",
-            actual="no till's; tillhook pos rebuild-totals finds it one",
+            actual="no till's; the worker finds it one when it starts",
         )
 
 
 def _z_reports(connection: Connection) -> Iterator[Difference]:
     documents: dict[Any, dict[str, Any]] = {}
-    for row in connection.execute(_TOTALS):
-        documents.setdefault((row.session_id, row.currency, bool(row.is_late)), {})[row.kind] = row
-    tenders: dict[Any, dict[str, int]] = {}
-    for row in connection.execute(_TENDERS):
-        tenders.setdefault((row.session_id, row.currency, bool(row.is_late)), {})[row.method] = int(row.net)
-    for row in connection.execute(_REPORTS):
-        report = row.z_report if isinstance(row.z_report, dict) else json.loads(row.z_report)
+    for row in connection.execute(_sums()):
+        documents.setdefault((row.session_id, row.currency, row.is_late), {})[row.kind] = row
+    tenders: dict[Any, dict[str, Decimal]] = {}
+    for row in connection.execute(_nets()):
+        tenders.setdefault((row.session_id, row.currency, row.is_late), {})[row.method] = row.net
+    for row in connection.execute(_closed_sessions()):
+        report = row.z_report
         own, late = ((row.id, report["currency"], is_late) for is_late in (False, True))
         yield from _figures(row.id, report, documents.get(own, {}), documents.get(late, {}))
         others = [kinds for key, kinds in documents.items() if key[0] == row.id and key[1] != report["currency"]]
-        found = sum(each.count for kinds in others for each in kinds.values())
+        found = sum(each.number for kinds in others for each in kinds.values())
         stated = sum(each["count"] for each in report["other_currencies"])
         yield from _compared(row.id, "documents in other currencies", found, stated)
         for key, shown in ((own, report["tenders"]), (late, report["late"]["tenders"])):
             nets = {each["method"]: Decimal(each["net"]) for each in shown}
             for method in sorted(nets.keys() | tenders.get(key, {}).keys()):
-                net = from_units(tenders.get(key, {}).get(method, 0))
+                net = tenders.get(key, {}).get(method, ZERO)
                 yield from _compared(row.id, f"net in {method}", net, nets.get(method, ZERO))
         yield from _drawer(row, report)
+
+
+def _sums() -> Select[*tuple[Any, ...]]:
+    sums = {"total": Sale.total_amount, "tax": Sale.tax_amount, "rounding": Sale.cash_rounding}
+    summed = (func.sum(column).label(name) for name, column in sums.items())
+    statement = select(*_GROUP, Sale.kind, func.count().label("number"), *summed).select_from(_DOCUMENTS)
+    return statement.where(CounterDocument.session_id > OUTSIDE).group_by(*_GROUP, Sale.kind)
+
+
+def _nets() -> Select[*tuple[Any, ...]]:
+    net = func.sum(NET).label("net")
+    return (
+        select(*_GROUP, SalePayment.method, net)
+        .select_from(_DOCUMENTS)
+        .join(SalePayment, SalePayment.sale_id == Sale.id)
+        .where(CounterDocument.session_id > OUTSIDE)
+        .group_by(*_GROUP, SalePayment.method)
+    )
+
+
+def _closed_sessions() -> Select[*tuple[Any, ...]]:
+    def moved(direction: str) -> Any:
+        amount = select(func.sum(CashMovement.amount)).where(
+            CashMovement.session_id == TillSession.id, CashMovement.direction == direction
+        )
+        return func.coalesce(amount.scalar_subquery(), 0).label(f"cash_{direction}")
+
+    columns = TillSession.__table__.columns
+    return (
+        select(*columns, moved("in"), moved("out")).where(TillSession.closed_at.is_not(None)).order_by(TillSession.id)
+    )
 
 
 def _figures(
@@ -128,10 +147,10 @@ def _figures(
     """Compare what a report says of documents with the documents, by kind."""
     for kind, name in KINDS.items():
         found = own.get(kind)
-        yield from _compared(session_id, name, found.count if found else 0, report[name]["count"])
+        yield from _compared(session_id, name, found.number if found else 0, report[name]["count"])
         yield from _compared(session_id, f"total of {name}", _sum([found], "total"), Decimal(report[name]["total"]))
     kept, came_late = list(own.values()), list(late.values())
-    yield from _compared(session_id, "late documents", sum(each.count for each in came_late), report["late"]["count"])
+    yield from _compared(session_id, "late documents", sum(each.number for each in came_late), report["late"]["count"])
     taxes = (sum((Decimal(each["tax"]) for each in report["taxes"]), ZERO), Decimal(report["tax_total"]))
     for what, expected, actual in (
         ("total", _sum(kept, "total"), report["net_total"]),
@@ -149,13 +168,12 @@ def _figures(
 def _drawer(row: Any, report: Mapping[str, Any]) -> Iterator[Difference]:
     """Compare what a report says of the drawer with the session's row, and that with what must be in it."""
     cash = sum((Decimal(each["net"]) for each in report["tenders"] if each["is_cash"]), ZERO)
-    cash_in, cash_out = from_units(int(row.cash_in)), from_units(int(row.cash_out))
-    counted, expected = from_units(row.counted_cash), from_units(row.expected_cash)
+    cash_in, cash_out, counted, expected = row.cash_in, row.cash_out, row.counted_cash, row.expected_cash
     yield from _compared(row.id, "number", row.z_number, report["number"])
-    yield from _compared(row.id, "expected cash", from_units(row.opening_float) + cash_in - cash_out + cash, expected)
-    yield from _compared(row.id, "over/short", counted - expected, from_units(row.over_short))
+    yield from _compared(row.id, "expected cash", row.opening_float + cash_in - cash_out + cash, expected)
+    yield from _compared(row.id, "over/short", counted - expected, row.over_short)
     for what, kept, stated in (
-        ("opening float", from_units(row.opening_float), report["opening_float"]),
+        ("opening float", row.opening_float, report["opening_float"]),
         ("cash in", cash_in, report["cash_in"]["total"]),
         ("cash out", cash_out, report["cash_out"]["total"]),
         ("expected cash", expected, report["expected_cash"]),
@@ -166,7 +184,7 @@ def _drawer(row: Any, report: Mapping[str, Any]) -> Iterator[Difference]:
 
 
 def _sum(rows: Iterable[Any], name: str) -> Decimal:
-    return sum((from_units(int(getattr(row, name))) for row in rows if row is not None), ZERO)
+    return sum((getattr(row, name) for row in rows if row is not None), ZERO)
 
 
 def _compared(session_id: int, what: str, expected: Any, actual: Any) -> Iterator[Difference]:

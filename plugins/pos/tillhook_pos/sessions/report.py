@@ -4,20 +4,33 @@ Figures are sums in the database over the keys of the documents, so that all par
 Amounts have the sign of the journal: what was paid back is negative.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, and_, func, literal, or_, select
 from sqlalchemy.orm import Session
 
-from tillhook.db import as_instant, format_instant
-from tillhook.quantities import ZERO, format_money, format_quantity, from_units, multiply, round_half_up
+from tillhook.access import UserAccount
+from tillhook.db import among, format_instant
+from tillhook.products import Category, Product
+from tillhook.quantities import ZERO, format_money, format_quantity, multiply, round_half_up
 from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.sales import (
+    GROSS,
+    NO_DEVICE,
+    Sale,
+    SaleException,
+    SaleLine,
+    TaxSum,
+    TenderSum,
+    sums_by_tax,
+    sums_by_tender,
+)
 from tillhook_pos.documents import CHANNEL, PERSONAL
-from tillhook_pos.models import Till, TillSession
-from tillhook_pos.sessions.drawers import Document, among_keys
+from tillhook_pos.models import CashMovement, ParkedSale, Till, TillSession
+from tillhook_pos.sessions.drawers import Document
 
 #: What the kinds of documents are called in a report.
 KINDS = {"sale": "sales", "return": "returns", "exchange": "exchanges", "cancellation": "cancellations"}
@@ -25,56 +38,11 @@ KINDS = {"sale": "sales", "return": "returns", "exchange": "exchanges", "cancell
 #: Late documents named in a report; a shop that did without sessions for a year has more.
 MOST_NUMBERS = 1_000
 
-_DOCUMENTS = """
-SELECT kind, COUNT(*) AS count, SUM(total_amount) AS total, SUM(tax_amount) AS tax,
-       SUM(discount_amount) AS discount, SUM(cash_rounding) AS rounding, MIN(id) AS first, MAX(id) AS last
-  FROM sale WHERE id {among} GROUP BY kind
-"""
-_NUMBERS = "SELECT sale_number FROM sale WHERE id {among} ORDER BY id"
-_TENDERS = """
-SELECT p.method, SUM(CASE WHEN p.amount > 0 OR s.kind = 'sale' THEN 1 ELSE 0 END) AS count,
-       SUM(CASE WHEN p.amount > 0 THEN p.amount ELSE 0 END) AS amount_in, SUM(p.change) AS change,
-       SUM(CASE WHEN p.amount < 0 THEN -p.amount ELSE 0 END) AS refunded, SUM(p.amount - p.change) AS net
-  FROM sale_payment p JOIN sale s ON s.id = p.sale_id WHERE p.sale_id {among} GROUP BY p.method ORDER BY p.method
-"""
-_TAXES = """
-SELECT tax_rate, SUM(tax_amount) AS tax,
-       SUM(total_price - discount_share + CASE WHEN tax_inclusive THEN 0 ELSE tax_amount END) AS gross
-  FROM sale_line WHERE sale_id {among} GROUP BY tax_rate ORDER BY tax_rate
-"""
-# A product may have no category, and names are those of now: the report keeps them.
-_CATEGORIES = """
-SELECT c.id, c.name, SUM(l.quantity) AS quantity, SUM(l.tax_amount) AS tax,
-       SUM(l.total_price - l.discount_share + CASE WHEN l.tax_inclusive THEN 0 ELSE l.tax_amount END) AS gross
-  FROM sale_line l LEFT JOIN product p ON p.id = l.product_id LEFT JOIN category c ON c.id = p.category_id
- WHERE l.sale_id {among} GROUP BY c.id, c.name ORDER BY c.name IS NULL, c.name, c.id
-"""
-_LINE_DISCOUNTS = """
-SELECT quantity, discount_per_item, COUNT(*) AS count FROM sale_line
- WHERE sale_id {among} AND discount_per_item <> 0 GROUP BY quantity, discount_per_item
-"""
-_MOVEMENTS = """
-SELECT m.direction, m.amount, m.reason, m.created_at, m.created_by, u.name
-  FROM pos_cash_movement m LEFT JOIN user_account u ON u.id = m.created_by
- WHERE m.session_id = :session ORDER BY m.id
-"""
-_PARKED = """
-SELECT COUNT(*) FROM pos_parked_sale
- WHERE status = 'parked' AND warehouse_id = :warehouse AND till IN (:till, :personal)
-"""
-# What could not even be read has no channel.
-_REFUSED = """
-SELECT COUNT(*) FROM sale_exception
- WHERE status IN ('open', 'waiting') AND channel IN (:channel, '')
-   AND (warehouse_id = :warehouse OR warehouse_id IS NULL)
-   AND (source_device = :till OR (:is_personal AND source_device = 'web' AND seller_id = :person))
-"""
-
 
 def expected_cash(session: Session, row: TillSession, documents: Iterable[Document]) -> Decimal:
     """Return what must be in the drawer: float, cash in less cash out, and what its own documents brought in cash."""
     own, _, _ = _split(session, documents)
-    return row.opening_float + _balance(_movements(session, row.id)) + _cash(session, _tenders(session, own))
+    return row.opening_float + _balance(_movements(session, row.id)) + _cash(session, sums_by_tender(session, own))
 
 
 def cash_methods(session: Session) -> frozenset[str]:
@@ -131,7 +99,7 @@ def build(
         "last_sale_number": figures.last_number,
         "tenders": [_show_tender(session, each, places) for each in figures.tenders],
         "taxes": [_show_tax(each, places) for each in figures.taxes],
-        "categories": [_show_category(each, places) for each in _rows(session, _CATEGORIES, own)],
+        "categories": [_show_category(each, places) for each in _categories(session, own)],
         "discounts": _show_discounts(_line_discounts(session, own, places), figures.sum("discount"), places),
         "cash_rounding": format_money(figures.sum("rounding"), places),
         "expected_cash": format_money(expected, places),
@@ -169,38 +137,45 @@ def veil(report: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
 class _Figures:
-    """The sums of some documents, money."""
+    """The sums of some documents: by kind, by tender and by tax; and their first and last number."""
 
-    def __init__(self, kinds: Mapping[str, Any], tenders: list[dict[str, Any]], taxes: list[dict[str, Any]]) -> None:
-        self._kinds = kinds
-        self.tenders = tenders
-        self.taxes = taxes
-        self.first_number: str | None = None
-        self.last_number: str | None = None
+    kinds: Mapping[str, Any]
+    tenders: list[TenderSum]
+    taxes: list[TaxSum]
+    first_number: str | None
+    last_number: str | None
 
     def sum(self, name: str) -> Decimal:
-        return sum((from_units(int(row[name])) for row in self._kinds.values()), ZERO)
+        return sum((getattr(row, name) for row in self.kinds.values()), ZERO)
 
     def documents(self, places: int) -> dict[str, Any]:
         shown: dict[str, Any] = {}
         for kind, name in KINDS.items():
-            row = self._kinds.get(kind)
-            total = from_units(int(row["total"])) if row else ZERO
-            shown[name] = {"count": row["count"] if row else 0, "total": format_money(total, places)}
+            row = self.kinds.get(kind)
+            shown[name] = {"count": row.number if row else 0, "total": format_money(row.total if row else ZERO, places)}
         shown["net_total"] = format_money(self.sum("total"), places)
         shown["tax_total"] = format_money(self.sum("tax"), places)
         return shown
 
 
 def _figures(session: Session, keys: Sequence[int]) -> _Figures:
-    kinds = {row["kind"]: row for row in _rows(session, _DOCUMENTS, keys)}
-    figures = _Figures(kinds, _tenders(session, keys), _taxes(session, keys))
-    if kinds:
-        ends = sorted({min(row["first"] for row in kinds.values()), max(row["last"] for row in kinds.values())})
-        numbers = [row["sale_number"] for row in _rows(session, _NUMBERS, ends)]
-        figures.first_number, figures.last_number = numbers[0], numbers[-1]
-    return figures
+    statement = select(
+        Sale.kind,
+        func.count().label("number"),
+        func.sum(Sale.total_amount).label("total"),
+        func.sum(Sale.tax_amount).label("tax"),
+        func.sum(Sale.discount_amount).label("discount"),
+        func.sum(Sale.cash_rounding).label("rounding"),
+    )
+    kinds = {row.kind: row for row in session.execute(statement.where(among(Sale.id, keys)).group_by(Sale.kind))}
+    numbers = _numbers(session, [min(keys), max(keys)]) if keys else [None]
+    return _Figures(kinds, sums_by_tender(session, keys), sums_by_tax(session, keys), numbers[0], numbers[-1])
+
+
+def _numbers(session: Session, keys: Collection[int]) -> Sequence[str | None]:
+    return session.scalars(select(Sale.sale_number).where(among(Sale.id, keys)).order_by(Sale.id)).all()
 
 
 def _split(session: Session, documents: Iterable[Document]) -> tuple[list[int], list[int], dict[str, list[int]]]:
@@ -217,118 +192,132 @@ def _split(session: Session, documents: Iterable[Document]) -> tuple[list[int], 
     return own, late, foreign
 
 
-def _rows(session: Session, statement: str, keys: Sequence[int]) -> list[Mapping[str, Any]]:
-    if not keys:
-        return []
-    among, parameter = among_keys(session, keys)
-    return [dict(row) for row in session.execute(text(statement.format(among=among)), {"keys": parameter}).mappings()]
-
-
-def _tenders(session: Session, keys: Sequence[int]) -> list[dict[str, Any]]:
-    money = ("amount_in", "change", "refunded", "net")
-    return [
-        {"method": row["method"], "count": int(row["count"])} | {name: from_units(int(row[name])) for name in money}
-        for row in _rows(session, _TENDERS, keys)
-    ]
-
-
-def _cash(session: Session, tenders: Iterable[Mapping[str, Any]]) -> Decimal:
+def _cash(session: Session, tenders: Iterable[TenderSum]) -> Decimal:
     methods = cash_methods(session)
-    return sum((tender["net"] for tender in tenders if tender["method"] in methods), ZERO)
+    return sum((tender.net for tender in tenders if tender.method in methods), ZERO)
 
 
-def _taxes(session: Session, keys: Sequence[int]) -> list[dict[str, Any]]:
-    return [{name: from_units(int(value)) for name, value in row.items()} for row in _rows(session, _TAXES, keys)]
+def _categories(session: Session, keys: Sequence[int]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Return lines by category; a product may have none, and names are those of now: the report keeps them."""
+    statement = (
+        select(
+            Category.id,
+            Category.name,
+            func.sum(SaleLine.quantity).label("quantity"),
+            func.sum(SaleLine.tax_amount).label("tax"),
+            func.sum(GROSS).label("gross"),
+        )
+        .select_from(SaleLine)
+        .outerjoin(Product, Product.id == SaleLine.product_id)
+        .outerjoin(Category, Category.id == Product.category_id)
+        .where(among(SaleLine.sale_id, keys))
+        .group_by(Category.id, Category.name)
+        .order_by(Category.name.is_(None), Category.name, Category.id)
+    )
+    return session.execute(statement).all()
 
 
 def _line_discounts(session: Session, keys: Sequence[int], places: int) -> Decimal:
+    statement = (
+        select(SaleLine.quantity, SaleLine.discount_per_item, func.count())
+        .where(among(SaleLine.sale_id, keys), SaleLine.discount_per_item != 0)
+        .group_by(SaleLine.quantity, SaleLine.discount_per_item)
+    )
     total = ZERO
-    for row in _rows(session, _LINE_DISCOUNTS, keys):
-        of_line = multiply(from_units(row["quantity"]), from_units(row["discount_per_item"]))
-        total += round_half_up(of_line, places) * row["count"]
+    for quantity, discount, count in session.execute(statement):
+        total += round_half_up(multiply(quantity, discount), places) * count
     return total
 
 
-def _movements(session: Session, session_id: int) -> list[Mapping[str, Any]]:
-    return [dict(row) for row in session.execute(text(_MOVEMENTS), {"session": session_id}).mappings()]
+def _movements(session: Session, session_id: int) -> Sequence[Row[*tuple[Any, ...]]]:
+    statement = (
+        select(CashMovement, UserAccount.name)
+        .outerjoin(UserAccount, UserAccount.id == CashMovement.created_by)
+        .where(CashMovement.session_id == session_id)
+        .order_by(CashMovement.id)
+    )
+    return session.execute(statement).all()
 
 
-def _balance(movements: Iterable[Mapping[str, Any]]) -> Decimal:
-    return sum((from_units(row["amount"]) * (1 if row["direction"] == "in" else -1) for row in movements), ZERO)
+def _balance(movements: Iterable[Row[*tuple[Any, ...]]]) -> Decimal:
+    return sum((each.amount * (1 if each.direction == "in" else -1) for each, _ in movements), ZERO)
 
 
 def _names(session: Session, *user_ids: int | None) -> dict[int | None, str]:
     keys = [key for key in user_ids if key is not None]
-    return {
-        row["id"]: row["name"] for row in _rows(session, "SELECT id, name FROM user_account WHERE id {among}", keys)
-    }
+    statement = select(UserAccount.id, UserAccount.name).where(among(UserAccount.id, keys))
+    return dict(session.execute(statement).all())
 
 
 def _parked(session: Session, till: Till, row: TillSession) -> int:
-    wanted = {"warehouse": row.warehouse_id, "till": till.name, "personal": f"{PERSONAL}{row.opened_by}"}
-    return int(session.execute(text(_PARKED), wanted).scalar_one())
+    drawers = (till.name, f"{PERSONAL}{row.opened_by}")
+    statement = select(func.count()).where(
+        ParkedSale.status == "parked", ParkedSale.warehouse_id == row.warehouse_id, ParkedSale.till.in_(drawers)
+    )
+    return session.scalar(statement) or 0
 
 
 def _refused(session: Session, till: Till, row: TillSession) -> int:
-    wanted = {
-        "channel": CHANNEL,
-        "warehouse": row.warehouse_id,
-        "till": till.name,
-        "is_personal": till.name.startswith(PERSONAL),
-        "person": row.opened_by,
-    }
-    return int(session.execute(text(_REFUSED), wanted).scalar_one())
+    refused = SaleException
+    is_person_s = and_(
+        literal(till.name.startswith(PERSONAL)),
+        refused.source_device == NO_DEVICE,
+        refused.seller_id == row.opened_by,
+    )
+    statement = select(func.count()).where(
+        refused.status.in_(("open", "waiting")),
+        # What could not even be read has no channel.
+        refused.channel.in_((CHANNEL, "")),
+        or_(refused.warehouse_id == row.warehouse_id, refused.warehouse_id.is_(None)),
+        or_(refused.source_device == till.name, is_person_s),
+    )
+    return session.scalar(statement) or 0
 
 
-def _show_movements(movements: Iterable[Mapping[str, Any]], direction: str, places: int) -> dict[str, Any]:
-    rows = [row for row in movements if row["direction"] == direction]
+def _show_movements(movements: Iterable[Row[*tuple[Any, ...]]], direction: str, places: int) -> dict[str, Any]:
+    rows = [(each, name) for each, name in movements if each.direction == direction]
     return {
-        "total": format_money(sum((from_units(row["amount"]) for row in rows), ZERO), places),
+        "total": format_money(sum((each.amount for each, _ in rows), ZERO), places),
         "movements": [
             {
-                "amount": format_money(from_units(row["amount"]), places),
-                "reason": row["reason"],
-                "by": row["created_by"],
-                "by_name": row["name"] or "",
-                "at": _instant(row["created_at"]),
+                "amount": format_money(each.amount, places),
+                "reason": each.reason,
+                "by": each.created_by,
+                "by_name": name or "",
+                "at": format_instant(each.created_at),
             }
-            for row in rows
+            for each, name in rows
         ],
     }
 
 
-def _show_tender(session: Session, tender: Mapping[str, Any], places: int) -> dict[str, Any]:
-    method = runtime_of(session).registry.payment_methods.get(tender["method"])
-    shown = {name: format_money(tender[name], places) for name in ("amount_in", "change", "refunded", "net")}
+def _show_tender(session: Session, tender: TenderSum, places: int) -> dict[str, Any]:
+    method = runtime_of(session).registry.payment_methods.get(tender.method)
     return {
-        "method": tender["method"],
+        "method": tender.method,
         # A method of a module that is off now has its name only.
-        "title": method.title if method else tender["method"],
-        "is_cash": tender["method"] in cash_methods(session),
-        "count": tender["count"],
-        **shown,
+        "title": method.title if method else tender.method,
+        "is_cash": tender.method in cash_methods(session),
+        "count": tender.number,
+        "amount_in": format_money(tender.amount_in, places),
+        "change": format_money(tender.change, places),
+        "refunded": format_money(tender.refunded, places),
+        "net": format_money(tender.net, places),
     }
 
 
-def _show_tax(row: Mapping[str, Any], places: int) -> dict[str, Any]:
-    return {
-        "rate": format_quantity(row["tax_rate"]),
-        "net": format_money(row["gross"] - row["tax"], places),
-        "tax": format_money(row["tax"], places),
-        "gross": format_money(row["gross"], places),
-    }
+def _show_tax(row: TaxSum, places: int) -> dict[str, Any]:
+    return {"rate": format_quantity(row.rate), **_show_taxed(row, places)}
 
 
-def _show_category(row: Mapping[str, Any], places: int) -> dict[str, Any]:
-    tax, gross = from_units(int(row["tax"])), from_units(int(row["gross"]))
-    return {
-        "category": row["id"],
-        "name": row["name"],
-        "quantity": format_quantity(from_units(int(row["quantity"]))),
-        "net": format_money(gross - tax, places),
-        "tax": format_money(tax, places),
-        "gross": format_money(gross, places),
-    }
+def _show_category(row: Any, places: int) -> dict[str, Any]:
+    named = {"category": row.id, "name": row.name, "quantity": format_quantity(row.quantity)}
+    return {**named, **_show_taxed(row, places)}
+
+
+def _show_taxed(row: Any, places: int) -> dict[str, str]:
+    amounts = {"net": row.gross - row.tax, "tax": row.tax, "gross": row.gross}
+    return {name: format_money(amount, places) for name, amount in amounts.items()}
 
 
 def _show_discounts(lines: Decimal, orders: Decimal, places: int) -> dict[str, str]:
@@ -359,9 +348,5 @@ def _show_apart(session: Session, keys: Sequence[int], places: int) -> dict[str,
         "cash_rounding": format_money(figures.sum("rounding"), places),
         "tenders": [_show_tender(session, each, places) for each in figures.tenders],
         "taxes": [_show_tax(each, places) for each in figures.taxes],
-        "numbers": [row["sale_number"] for row in _rows(session, _NUMBERS, sorted(keys)[:MOST_NUMBERS])],
+        "numbers": _numbers(session, sorted(keys)[:MOST_NUMBERS]),
     }
-
-
-def _instant(value: datetime | str) -> str:
-    return format_instant(as_instant(value))

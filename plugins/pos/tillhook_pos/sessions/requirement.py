@@ -1,23 +1,16 @@
 """With the setting ``pos.require_session``: no sale at the counter without an open till."""
 
-from sqlalchemy import text
+from sqlalchemy import and_, literal, or_, select
 from sqlalchemy.orm import Session
 
 from tillhook.errors import Conflict
 from tillhook.runtime import snapshot_of
 from tillhook.sales import PostedSale, SaleDraft
 from tillhook_pos.documents import CHANNEL, PERSONAL, till_name
+from tillhook_pos.models import Till, TillSession
+from tillhook_pos.sessions.drawers import NAMES_ITSELF
 
 SETTING = "pos.require_session"
-
-# A person's sales that name no device also go to a till that the person opened and that no device's key is bound to.
-_OPEN = """
-SELECT p.id FROM pos_session p JOIN pos_till t ON t.id = p.till_id
- WHERE p.closed_at IS NULL AND p.warehouse_id = :warehouse
-   AND (t.name = :till OR (:is_personal AND p.opened_by = :seller
-        AND NOT EXISTS (SELECT 1 FROM api_key k WHERE k.device = t.name)))
- ORDER BY p.id LIMIT 1
-"""
 
 
 def check_sale(session: Session, draft: SaleDraft) -> None:
@@ -38,13 +31,18 @@ def check_taken_back(session: Session, document: PostedSale) -> None:
 
 def _require_open(session: Session, source_device: str, seller_id: int | None, warehouse_id: int) -> None:
     till = till_name(source_device, seller_id)
-    # Closing waits until the sale is there, and a sale until the till is closed: each is in the session it saw open.
-    lock = " FOR SHARE OF p" if session.get_bind().dialect.name == "postgresql" else ""
-    found = session.execute(
-        text(_OPEN + lock),
-        {"warehouse": warehouse_id, "till": till, "is_personal": till.startswith(PERSONAL), "seller": seller_id},
+    # Sales that name no device also go to a till that the person opened and that no device's key is bound to.
+    is_person_s = and_(literal(till.startswith(PERSONAL)), TillSession.opened_by == seller_id, ~NAMES_ITSELF)
+    statement = (
+        select(TillSession.id)
+        .join(Till, Till.id == TillSession.till_id)
+        .where(TillSession.closed_at.is_(None), TillSession.warehouse_id == warehouse_id)
+        .where(or_(Till.name == till, is_person_s))
+        .order_by(TillSession.id)
+        .limit(1)
     )
-    if found.first() is None:
+    # Closing waits until the sale is there, and a sale until the till is closed: each is in the session it saw open.
+    if session.scalar(statement.with_for_update(read=True, of=TillSession)) is None:
         raise Conflict(
             f"The till {till} has no open session.",
             code="no-open-session",

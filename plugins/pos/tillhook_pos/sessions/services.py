@@ -5,7 +5,6 @@ key order, then the till's number series.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,8 +18,9 @@ from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFail
 from tillhook.http import page
 from tillhook.numbering import next_number
 from tillhook.quantities import MAX, ZERO, format_money, multiply, round_half_up
+from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales import NO_DEVICE, day_start, default_warehouse
+from tillhook.sales import NO_DEVICE, default_warehouse
 from tillhook_pos import permissions
 from tillhook_pos.documents import PERSONAL
 from tillhook_pos.models import CashMovement, Till, TillSession
@@ -93,10 +93,11 @@ def list_sessions(session: Session, query: Mapping[str, Any]) -> tuple[list[dict
     if "status" in query:
         closed = TillSession.closed_at.is_not(None)
         statement = statement.where(closed if query["status"] == "closed" else ~closed)
+    calendar = Calendar.of(snapshot_of(session))
     if "date_from" in query:
-        statement = statement.where(TillSession.opened_at >= day_start(session, query["date_from"]))
+        statement = statement.where(TillSession.opened_at >= calendar.start(query["date_from"]))
     if "date_to" in query:
-        statement = statement.where(TillSession.opened_at < day_start(session, query["date_to"] + timedelta(days=1)))
+        statement = statement.where(TillSession.opened_at < calendar.end(query["date_to"]))
     ordering = {"id": TillSession.id, "opened_at": TillSession.opened_at, "closed_at": TillSession.closed_at}
     rows, cursor = page(session, statement, ordering=ordering, query=query)
     tills = _by_id(session, Till, {row.till_id for row in rows})

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.quantities import format_quantity
-from tillhook.sales import fingerprint, sales_by_id
+from tillhook.sales import Sale, fingerprint, sales_by_id
 from tillhook_pos.documents import CHANNEL
 from tillhook_pos.tills.contents import Content
 from tillhook_pos.tills.signing import MAX_PRINTED, sign_by_server, sign_reference
@@ -36,7 +36,7 @@ def receipt_code(session: Session, sale_id: int) -> str | None:
         return None
     if len(sale["items"]) > _MAX_LINES:
         return None
-    known = session.execute(text("SELECT fingerprint FROM sale WHERE id = :id"), {"id": sale_id}).scalar()
+    known = session.scalar(select(Sale.fingerprint).where(Sale.id == sale_id))
     for body in _bodies(sale):
         content = Content(sale["seller"], body, Decimal(sale["amount_due"]))
         if fingerprint(content.command(), sale["seller"]) == known:
@@ -47,7 +47,7 @@ def receipt_code(session: Session, sale_id: int) -> str | None:
 
 def receipt_reference(session: Session, sale_id: int) -> str:
     """Return the signed name of a document, which every receipt can carry."""
-    number = session.execute(text("SELECT sale_number FROM sale WHERE id = :id"), {"id": sale_id}).scalar_one()
+    number = session.execute(select(Sale.sale_number).where(Sale.id == sale_id)).scalar_one()
     return sign_reference(session, number)
 
 

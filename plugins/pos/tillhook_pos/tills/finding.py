@@ -3,19 +3,18 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import acting_with, require_warehouse
 from tillhook.errors import NotFound
 from tillhook.quantities import format_money
-from tillhook.sales import fingerprint, get_sale
+from tillhook.sales import Sale, fingerprint, get_sale
 from tillhook_pos.tills.signing import SignedReceipt, looks_signed, read, read_reference
 
 #: Who holds a signed receipt may see its sale, whoever sold it; within the own warehouses.
 BEARER = ("sales:sale:read", "sales:sale:read_all")
-_BY_EXTERNAL_ID = "SELECT id, warehouse_id, fingerprint FROM sale WHERE external_id = :value"
-_BY_NUMBER = "SELECT id, warehouse_id, fingerprint FROM sale WHERE sale_number = :value"
+_SALE = select(Sale.id, Sale.warehouse_id, Sale.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ def find(session: Session, receipt: str, field: str) -> Found:
     signed = read(session, receipt, field)
     body = signed.content.body
     require_warehouse(session, body["warehouse"], field=field)
-    row = session.execute(text(_BY_EXTERNAL_ID), {"value": body["external_id"]}).first()
+    row = session.execute(_SALE.where(Sale.external_id == body["external_id"])).first()
     if row is None:
         return Found(None, signed, is_bearer=True)
     require_warehouse(session, row.warehouse_id, field=field)
@@ -89,7 +88,7 @@ def _visible(session: Session, found: Found) -> dict[str, Any] | None:
 
 
 def _number(session: Session, number: str, field: str) -> Any:
-    row = session.execute(text(_BY_NUMBER), {"value": number}).first()
+    row = session.execute(_SALE.where(Sale.sale_number == number)).first()
     if row is None:
         raise unknown_sale(field)
     return row

@@ -5,23 +5,29 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from tillhook.access import acting_with, require_warehouse
 from tillhook.errors import Conflict, DomainError, NotFound, PermissionDenied, ValidationFailed
 from tillhook.products import ScannedCode, find_code
-from tillhook.quantities import ZERO, from_units, multiply, to_units
+from tillhook.quantities import ZERO, multiply, to_units
 from tillhook.runtime import actor_of
-from tillhook.sales import NO_DEVICE, Outcome, ReturnCommand, ReturnItem, Tender, get_sale, lock_family, return_goods
+from tillhook.sales import (
+    NO_DEVICE,
+    Outcome,
+    ReturnCommand,
+    ReturnItem,
+    Sale,
+    SaleLine,
+    Tender,
+    get_sale,
+    lock_family,
+    return_goods,
+)
 from tillhook_pos.scanning.resolving import resolve
 from tillhook_pos.tills.finding import BEARER, Found, find, unknown_sale
 
-_RETURNED = """
-SELECT r.origin_line_id AS line, -SUM(r.quantity) AS quantity FROM sale_line r JOIN sale s ON s.id = r.sale_id
-WHERE s.origin_id = :sale AND s.kind IN ('return', 'exchange') AND s.id < :before AND r.origin_line_id IS NOT NULL
-GROUP BY r.origin_line_id
-"""
 _LAST_KEY = 2**63 - 1
 
 
@@ -130,10 +136,9 @@ def _lines(session: Session, sale: Mapping[str, Any], external_id: str | None) -
     """
     known = None
     if external_id is not None:
-        statement = text("SELECT id FROM sale WHERE external_id = :external_id AND origin_id = :sale")
-        known = session.execute(statement, {"external_id": external_id, "sale": sale["id"]}).scalar()
-    rows = session.execute(text(_RETURNED), {"sale": sale["id"], "before": known or _LAST_KEY})
-    returned = {row.line: from_units(int(row.quantity)) for row in rows}
+        of_sale = Sale.origin_id == sale["id"]
+        known = session.scalar(select(Sale.id).where(Sale.external_id == external_id, of_sale))
+    returned = _returned(session, sale["id"], known or _LAST_KEY)
     return [
         _Line(
             item["id"],
@@ -144,6 +149,18 @@ def _lines(session: Session, sale: Mapping[str, Any], external_id: str | None) -
         for item in sale["items"]
         if Decimal(item["quantity"]) > 0
     ]
+
+
+def _returned(session: Session, sale_id: int, before: int) -> dict[int | None, Decimal]:
+    """Return what came back of the sale's lines in documents whose key is below ``before``."""
+    statement = (
+        select(SaleLine.origin_line_id, -func.sum(SaleLine.quantity))
+        .join(Sale, Sale.id == SaleLine.sale_id)
+        .where(Sale.origin_id == sale_id, Sale.kind.in_(("return", "exchange")), Sale.id < before)
+        .where(SaleLine.origin_line_id.is_not(None))
+        .group_by(SaleLine.origin_line_id)
+    )
+    return dict(session.execute(statement).all())
 
 
 def _parts(

@@ -1,37 +1,21 @@
 """The seller's own stock: what each warehouse has of each variant and lot."""
 
 import re
+from collections.abc import Collection
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, and_, exists, func, literal, or_, select, tuple_
+from sqlalchemy.orm import Session, aliased
 
 from tillhook.access import require_warehouse, visible_warehouses
+from tillhook.db import Exact, among
 from tillhook.errors import ValidationFailed
-from tillhook.quantities import format_quantity, from_units, to_units
+from tillhook.ledger import Lot, StockLevel, StockThreshold
+from tillhook.products import Product, Variant, sees_all
+from tillhook.quantities import format_quantity
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook_pos.views import statements
 
-# A lot that is used up is left out, unless the variant has nothing else there and no later lot: then it says so.
-_ROWS = """
-WITH total AS (
-    SELECT v.product_id, l.location_id, SUM(l.on_hand) AS on_hand
-      FROM stock_level l JOIN variant v ON v.id = l.variant_id WHERE l.location_id {warehouses}
-     GROUP BY v.product_id, l.location_id)
-SELECT l.variant_id, l.location_id, l.lot_id, l.on_hand, p.id AS product_id, p.name, v.is_default,
-       v.name AS variant_name, lot.batch_number, lot.expiry_date, t.on_hand AS total,
-       COALESCE(own.threshold, p.low_stock_threshold, :threshold) AS threshold
-  FROM stock_level l JOIN variant v ON v.id = l.variant_id JOIN product p ON p.id = v.product_id
-  JOIN total t ON t.product_id = p.id AND t.location_id = l.location_id
-  LEFT JOIN lot ON lot.id = l.lot_id
-  LEFT JOIN stock_threshold own ON own.product_id = p.id AND own.warehouse_id = l.location_id
- WHERE l.location_id {warehouses}
-   AND (l.on_hand <> 0 OR p.status <> 'archived' AND NOT EXISTS (SELECT 1 FROM stock_level m
-       WHERE m.variant_id = l.variant_id AND m.location_id = l.location_id AND (m.on_hand <> 0 OR m.lot_id > l.lot_id)))
-   AND (p.status NOT IN ('pending', 'rejected') OR :sees_all OR p.owner_id = :actor)
-   AND (t.on_hand < COALESCE(own.threshold, p.low_stock_threshold, :threshold) OR NOT :low_stock)
-   AND (l.variant_id, l.location_id, l.lot_id) > (:variant, :location, :lot)
- ORDER BY l.variant_id, l.location_id, l.lot_id LIMIT :limit
-"""
 _CURSOR = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.([0-9]{1,18})", re.ASCII)
 
 
@@ -52,23 +36,64 @@ def inventory(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, A
     else:
         visible = visible_warehouses(session)
         warehouses = sorted(snapshot.warehouses if visible is None else visible)
-    variant, location, lot = _place(query["cursor"])
-    rows = statements.run(
-        session.connection(),
-        _ROWS,
-        among={"warehouses": warehouses},
-        threshold=to_units(snapshot.setting("low_stock_threshold")),
-        sees_all=actor.can("catalogue:product:approve") or actor.can("catalogue:product:read_all"),
-        actor=actor.user_id,
-        low_stock=query.get("low_stock", False),
-        variant=variant,
-        location=location,
-        lot=lot,
-        limit=query["limit"] + 1,
+    mine = or_(Product.status.not_in(("pending", "rejected")), Product.owner_id == actor.user_id)
+    known = [] if sees_all(actor) else [mine]
+    place = tuple_(StockLevel.variant_id, StockLevel.location_id, StockLevel.lot_id)
+    statement = (
+        _stock(warehouses, snapshot.setting("low_stock_threshold"), low_only=query.get("low_stock", False))
+        .where(place > tuple_(*_place(query["cursor"])), *known)
+        .order_by(*place)
+        .limit(query["limit"] + 1)
     )
+    rows = session.execute(statement).all()
     more, rows = len(rows) > query["limit"], rows[: query["limit"]]
     cursor = f"{rows[-1].variant_id}.{rows[-1].location_id}.{rows[-1].lot_id}" if more else None
     return [_show(row, snapshot.warehouses[row.location_id].name) for row in rows], cursor
+
+
+def _stock(warehouses: Collection[int], threshold: Decimal, *, low_only: bool) -> Select[*tuple[Any, ...]]:
+    """Return the query for what the warehouses have, and for how much of the product each has altogether.
+
+    A lot that is used up is left out, unless the variant has nothing else there and no later lot: then it says so.
+    """
+    level, other = aliased(StockLevel), aliased(StockLevel)
+    total = (
+        select(Variant.product_id, level.location_id, func.sum(level.on_hand).label("on_hand"))
+        .join(Variant, Variant.id == level.variant_id)
+        .where(among(level.location_id, warehouses))
+        .group_by(Variant.product_id, level.location_id)
+        .subquery("total")
+    )
+    limit = func.coalesce(StockThreshold.threshold, Product.low_stock_threshold, literal(threshold, Exact))
+    same_place = and_(other.variant_id == StockLevel.variant_id, other.location_id == StockLevel.location_id)
+    is_alone = ~exists().where(same_place, or_(other.on_hand != 0, other.lot_id > StockLevel.lot_id))
+    statement = (
+        select(
+            StockLevel.variant_id,
+            StockLevel.location_id,
+            StockLevel.lot_id,
+            StockLevel.on_hand,
+            Product.id.label("product_id"),
+            Product.name,
+            Variant.is_default,
+            Variant.name.label("variant_name"),
+            Lot.batch_number,
+            Lot.expiry_date,
+            (total.c.on_hand < limit).label("is_low"),
+            limit.label("threshold"),
+        )
+        .join(Variant, Variant.id == StockLevel.variant_id)
+        .join(Product, Product.id == Variant.product_id)
+        .join(total, and_(total.c.product_id == Product.id, total.c.location_id == StockLevel.location_id))
+        .outerjoin(Lot, Lot.id == StockLevel.lot_id)
+        .outerjoin(
+            StockThreshold,
+            and_(StockThreshold.product_id == Product.id, StockThreshold.warehouse_id == StockLevel.location_id),
+        )
+        .where(among(StockLevel.location_id, warehouses))
+        .where(or_(StockLevel.on_hand != 0, and_(Product.status != "archived", is_alone)))
+    )
+    return statement.where(total.c.on_hand < limit) if low_only else statement
 
 
 def _place(cursor: str | None) -> tuple[int, int, int]:
@@ -87,11 +112,11 @@ def _show(row: Any, warehouse_name: str) -> dict[str, Any]:
         "product_name": row.name,
         "variant_id": None if row.is_default else row.variant_id,
         "variant_details": row.variant_name,
-        "quantity": format_quantity(from_units(row.on_hand)),
-        "low_stock_threshold": format_quantity(from_units(row.threshold)),
-        "is_low_stock": row.total < row.threshold,
+        "quantity": format_quantity(row.on_hand),
+        "low_stock_threshold": format_quantity(row.threshold),
+        "is_low_stock": row.is_low,
         "batch_number": row.batch_number,
-        "expiry_date": None if row.expiry_date is None else str(row.expiry_date),
+        "expiry_date": row.expiry_date and row.expiry_date.isoformat(),
         "warehouse_id": row.location_id,
         "warehouse_name": warehouse_name,
     }

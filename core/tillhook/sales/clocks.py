@@ -1,9 +1,6 @@
-"""The business's day: its time zone and the hour at which a day ends."""
+"""When something happened by a device's clock, if that clock can be believed."""
 
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
-
-from tillhook.reference import Snapshot
+from datetime import datetime, timedelta
 
 #: How far a device's clock may run ahead before its word is not taken for the date of a sale.
 _TOLERANCE = timedelta(minutes=5)
@@ -21,9 +18,3 @@ def happened_at(stamp: datetime | None, recorded_at: datetime) -> tuple[datetime
     if stamp > recorded_at + _TOLERANCE or stamp.year < _EARLIEST_YEAR:
         return recorded_at, True
     return min(stamp, recorded_at), False
-
-
-def business_day(snapshot: Snapshot, moment: datetime) -> date:
-    """Return the day that ``moment`` belongs to; before the cut-off hour it is still the day before."""
-    local = moment.astimezone(ZoneInfo(snapshot.setting("timezone")))
-    return (local - timedelta(hours=snapshot.setting("day_cutoff_hour"))).date()

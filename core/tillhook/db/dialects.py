@@ -1,0 +1,51 @@
+"""What the two engines say differently, for those who write expressions."""
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, Connection, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+#: ``date(1970, 1, 1).toordinal()``.
+_EPOCH_DAY = 719_163
+
+
+class day_number(FunctionElement[int]):
+    """The date of an instant, moved by some seconds, as ``date.toordinal()`` counts days; both after 1970.
+
+    Args of the constructor: the instant, and the seconds to add.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+    name = "day_number"
+
+    def __init__(self, instant: Any, seconds: ColumnElement[int]) -> None:
+        super().__init__(instant, seconds)
+
+
+@compiles(day_number, "postgresql")
+def _day_number_postgresql(element: day_number, compiler: Any, **options: Any) -> str:
+    instant, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    return f"(CAST(floor((EXTRACT(epoch FROM {instant}) + {seconds}) / 86400) AS BIGINT) + {_EPOCH_DAY})"
+
+
+@compiles(day_number, "sqlite")
+def _day_number_sqlite(element: day_number, compiler: Any, **options: Any) -> str:
+    instant, seconds = (compiler.process(clause, **options) for clause in element.clauses)
+    # Whole seconds: SQLite would round a fraction up into the next day.
+    epoch = f"CAST(strftime('%s', substr({instant}, 1, 19)) AS INTEGER)"
+    return f"(({epoch} + {seconds}) / 86400 + {_EPOCH_DAY})"
+
+
+def insert_or(connection: Connection, table: Any) -> Any:
+    """Return an insert into ``table`` that takes ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def without_limits(connection: Connection) -> None:
+    """Let this transaction wait and work as long as it takes, and sort in memory what would else go to disk."""
+    if connection.dialect.name == "postgresql":
+        for limit in ("lock_timeout = 0", "statement_timeout = 0", "work_mem = '128MB'"):
+            connection.execute(text(f"SET LOCAL {limit}"))
