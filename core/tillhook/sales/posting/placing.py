@@ -26,8 +26,11 @@ def place(run: Run, entries: list[Entry]) -> None:
 
 
 def channel_of(session: Session, name: str) -> Channel:
-    """Return a channel by its name; 422 for an unknown one."""
-    known: Mapping[str, Channel] = runtime_of(session).registry.channels
+    """Return a channel by its name, the default one for none; 422 for an unknown one."""
+    registry = runtime_of(session).registry
+    known: Mapping[str, Channel] = registry.channels
+    if not name and registry.default_channel is not None:
+        return registry.default_channel
     if name not in known:
         names = ", ".join(sorted(known)) or "none, enable a module that brings one"
         raise ValidationFailed.at("channel", f"Unknown; known are {names}.", code="unknown-channel")
@@ -73,7 +76,8 @@ def _find_origin(run: Run, entry: Entry) -> None:
 
 def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
     command = entry.command
-    run.actor.require(channel_of(run.session, command.channel).permission)
+    channel = channel_of(run.session, command.channel)
+    run.actor.require(channel.permission)
     warehouse_id = command.warehouse
     if warehouse_id is None:
         warehouse_id = default_warehouse(run.session, run.actor)
@@ -82,6 +86,8 @@ def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
     if warehouse is None or not warehouse.is_active:
         raise ValidationFailed.at("warehouse", "There is no such active warehouse.", code="unknown-warehouse")
     found: dict[str, Any] = {} if command.warehouse == warehouse_id else {"warehouse": warehouse_id}
+    if command.channel != channel.name:
+        found["channel"] = channel.name
     if command.customer_id is not None:
         customer = customers.get(command.customer_id)
         if customer is None:
