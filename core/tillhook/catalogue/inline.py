@@ -52,6 +52,11 @@ def create_inline_product(
 def inline_item(session: Session, product_data: Mapping[str, Any], actor: Actor, field: str = "product_data") -> Item:
     """Return what the product would be sold as, without making it; errors as :func:`create_inline_product`."""
     fields = _fields(product_data, actor, field)
+    for name, resolve in (("category", setup.resolve_category), ("unit", setup.resolve_unit)):
+        reference = fields[name]
+        # What a name would make is made with the product.
+        if isinstance(reference, int) or (reference and not actor.can("catalogue:setup:manage")):
+            resolve(session, reference, f"{field}.{name}")
     return Item(
         warehouse_id=0,
         variant_id=0,

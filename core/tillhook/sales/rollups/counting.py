@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from tillhook.db import among, insert_or, utc_now, without_limits
+from tillhook.db import among, begin_writing, insert_or, utc_now, without_limits
 from tillhook.reference import Calendar
 from tillhook.runtime import snapshot_of
 from tillhook.sales.models import Sale
@@ -46,6 +46,7 @@ def count_sales(session: Session, limit: int = BATCH) -> int:
         How many were counted; none while somebody else writes rollups.
     """
     connection = session.connection()
+    begin_writing(connection)
     if connection.scalar(select(RollupCalendar.id).with_for_update(skip_locked=True)) is None:
         return 0
     calendar = Calendar.of(snapshot_of(session))
@@ -71,6 +72,7 @@ def rebuild(session: Session) -> int:
     """
     connection = session.connection()
     without_limits(connection)
+    begin_writing(connection)
     connection.execute(select(RollupCalendar.id).with_for_update())
     return _rebuild(connection, Calendar.of(snapshot_of(session)))
 
