@@ -1,24 +1,16 @@
 """What the tests of several areas need: hooks of a test's own, and somebody who comes between."""
 
-from types import SimpleNamespace
+from functools import partial
 
 import pytest
 
-from tillhook import hookimpl
-from tillhook.hooks import HookManager
-from tillhook.server.building import AREAS
+from tillhook.testing import plug
 
 
 @pytest.fixture
 def hooked(runtime):
     """Let functions implement the hooks of their names."""
-
-    def hook(**functions):
-        plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
-        extra = SimpleNamespace(**{name: hookimpl(function) for name, function in functions.items()})
-        runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
-
-    return hook
+    return partial(plug, runtime)
 
 
 @pytest.fixture
