@@ -1,5 +1,6 @@
 """The pages in docs/ and the READMEs: their snippets are files that are tested, and their links lead somewhere."""
 
+import importlib
 import os
 import re
 import shlex
@@ -15,6 +16,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "writing-a-plugin.md"
 _FENCE = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", re.M | re.S)
+_IMPORT = re.compile(r"^\s*from (tillhook(?:\.\w+)*) import (?:\(([^)]*)\)|([^\n#]*))", re.M)
 _LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 
 
@@ -52,6 +54,23 @@ def test_the_guide_shows_the_whole_example():
     source = (ROOT / "examples/telesales/tillhook_telesales/hooks.py").read_text(encoding="utf-8")
     lines = source.splitlines()[1:]  # the docstring
     assert [line for line in lines if line and line not in shown] == []
+
+
+def imported() -> Iterator[tuple[str, str, str]]:
+    """Yield where, module and name of each import from the core in the pages' snippets and the examples' files."""
+    sources = [(str(each), each.text) for each in snippets()]
+    sources += [(str(path), path.read_text(encoding="utf-8")) for path in sorted(ROOT.glob("examples/**/*.py"))]
+    for where, source in sources:
+        for module, several, one in _IMPORT.findall(source):
+            for name in (several or one).split(","):
+                if name.strip():
+                    yield where, module, name.split(" as ")[0].strip()
+
+
+def test_what_pages_and_examples_import_is_public():
+    found = set(imported())
+    assert {"hookimpl", "Channel", "post_sale", "PluginContract"} <= {name for _, _, name in found}
+    assert [each for each in found if each[2] not in getattr(importlib.import_module(each[1]), "__all__", ())] == []
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))

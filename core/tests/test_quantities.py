@@ -15,8 +15,10 @@ from tillhook.quantities import (
     format_money,
     format_quantity,
     from_units,
+    money_of_units,
     multiply,
     parse,
+    quantity_of_units,
     round_half_up,
     to_units,
 )
@@ -224,6 +226,11 @@ class TestFormat:
     def test_loses_no_digit(self, value, quantity, money):
         assert format_quantity(Decimal(value)) == quantity
         assert format_money(Decimal(value)) == money
+
+    @pytest.mark.parametrize("units", [0, 1, -1, 5000, -5000, 10_000, 123_400, -1_000_000, 10**15 - 1, 10_001])
+    def test_what_the_database_holds_is_written_alike(self, units):
+        assert quantity_of_units(units) == format_quantity(from_units(units))
+        assert money_of_units(units) == format_money(from_units(units))
 
     @pytest.mark.parametrize(("digits", "text"), [(0, "5"), (2, "5.00"), (3, "5.000")])
     def test_shows_the_places_of_the_currency(self, digits, text):

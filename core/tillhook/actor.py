@@ -56,3 +56,6 @@ class Actor:
 SYSTEM = Actor(name="system", warehouse_ids=None, is_system=True)
 #: A request without a token.
 ANONYMOUS = Actor()
+
+
+__all__ = ["ANONYMOUS", "SYSTEM", "Actor"]

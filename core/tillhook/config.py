@@ -4,7 +4,6 @@ Each one is declared once, as a field of :class:`Settings`; ``docs/settings.md``
 a person changes while the server runs is no such setting but a row, see ``tillhook.reference``.
 """
 
-import difflib
 import ipaddress
 import os
 import secrets
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from tillhook.errors import StartupError
+from tillhook.errors import StartupError, nearest
 
 PREFIX = "TILLHOOK_"
 #: Read by ``bin/`` and by the tests, not here.
@@ -220,9 +219,7 @@ def _unknown(environment: Mapping[str, str]) -> list[str]:
     problems = []
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known and not name.startswith(_FOREIGN):
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            problems.append(f"{name}: there is no such setting{hint}")
+            problems.append(f"{name}: there is no such setting{nearest(name, known, cutoff=0.5)}")
     return problems
 
 
@@ -260,3 +257,6 @@ def _shown(value: Any) -> str:
     if isinstance(value, bool):
         return str(int(value))
     return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+__all__ = ["Settings", "settings_page"]

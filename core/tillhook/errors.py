@@ -14,7 +14,8 @@
 Services raise these and never import the web framework.
 """
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 
@@ -117,3 +118,22 @@ class TooManyRequests(DomainError):
 
 class StartupError(Exception):
     """The server refuses to start; the text says why and what to change."""
+
+
+def nearest(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
+    """Return ``; did you mean …?`` when one of the known names is like this one, else nothing."""
+    found = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f"; did you mean {found[0]}?" if found else ""
+
+
+__all__ = [
+    "Conflict",
+    "DomainError",
+    "NotFound",
+    "PermissionDenied",
+    "StartupError",
+    "TooManyRequests",
+    "Unauthenticated",
+    "ValidationFailed",
+    "nearest",
+]

@@ -149,3 +149,39 @@ def format_money(value: Decimal, places: int = 2) -> str:
     whole, _, fraction = format_quantity(value).partition(".")
     fraction = fraction.ljust(places, "0")
     return f"{whole}.{fraction}" if fraction else whole
+
+
+def money_of_units(units: int) -> str:
+    """Return what :func:`format_money` does, from integers of 1/10,000 in a fraction of its time."""
+    sign = "-" if units < 0 else ""
+    whole, rest = divmod(abs(units), SCALE)
+    if rest % 100 == 0:
+        return f"{sign}{whole}.{rest // 100:02d}"
+    return f"{sign}{whole}.{rest:04d}".rstrip("0")
+
+
+def quantity_of_units(units: int) -> str:
+    """Return what :func:`format_quantity` does, from integers of 1/10,000."""
+    sign = "-" if units < 0 else ""
+    whole, rest = divmod(abs(units), SCALE)
+    return f"{sign}{whole}.{rest:04d}".rstrip("0") if rest else f"{sign}{whole}"
+
+
+__all__ = [
+    "MAX",
+    "MAX_UNITS",
+    "PLACES",
+    "SCALE",
+    "ZERO",
+    "allocate",
+    "divide",
+    "format_money",
+    "format_quantity",
+    "from_units",
+    "money_of_units",
+    "multiply",
+    "parse",
+    "quantity_of_units",
+    "round_half_up",
+    "to_units",
+]

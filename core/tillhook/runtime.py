@@ -36,23 +36,25 @@ class Runtime:
         self.plugins = plugins
         self.broken = broken
         self.hooks = HookManager(areas, [(plugin.name, plugin.hooks) for plugin in plugins])
-        self.registry = Registry(self.hooks, settings)
+        words = {plugin.name: plugin.manifest.event_words for plugin in plugins}
+        self.registry = Registry(self.hooks, settings, words)
         self.migrations: tuple[MigrationSource, ...] = (CORE, *migration_sources(plugins, self.hooks))
         self.snapshots = SnapshotCache(self.registry)
 
     @contextlib.contextmanager
     def unit_of_work(
-        self, actor: Actor | None = None, *, write: bool = True, request_id: str = ""
+        self, actor: Actor | None = None, *, write: bool = True, lazy: bool = False, request_id: str = ""
     ) -> Iterator[Session]:
         """Yield a session that commits at the end and rolls back on any exception.
 
         Args:
             actor: In whose name; ``SYSTEM`` by default.
-            write: Whether anything is written; SQLite takes its write lock at the beginning.
+            write: Whether anything is written; SQLite takes its writer lock at the beginning.
+            lazy: SQLite takes it with the first statement that writes or locks a row, see ``Database.transaction``.
         """
         with self.database.connect() as connection:
             snapshot = self.snapshots.current(connection)
-            with self.database.transaction(connection, write=write) as session:
+            with self.database.transaction(connection, write=write, lazy=lazy) as session:
                 self.bind(session, snapshot, actor or SYSTEM, request_id)
                 yield session
 
@@ -87,3 +89,12 @@ def actor_of(session: Session) -> Actor:
 def request_id_of(session: Session) -> str:
     """Return the id of the request that the session serves; empty outside of one."""
     return cast(str, session.info["request_id"])
+
+
+__all__ = [
+    "Runtime",
+    "actor_of",
+    "request_id_of",
+    "runtime_of",
+    "snapshot_of",
+]

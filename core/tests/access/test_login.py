@@ -13,8 +13,8 @@ from tillhook.access.models import AuditEntry, LoginAttempt, RefreshToken, Sessi
 from tillhook.access.sessions import forget_old_sessions
 from tillhook.access.throttle import forget_old_attempts
 from tillhook.db import utc_now
-from tillhook.reference import update_settings
 from tillhook.runtime import Runtime
+from tillhook.settings import update_settings
 from tillhook.testing.client import Client
 from tillhook.testing.server import RunningServer
 

@@ -208,3 +208,18 @@ def test_new_warehouses_show_at_once(client: Client, make: Factory) -> None:
     assert client.patch(path, {"warehouses": [make.other]}).status_code == 200
     seen = client.get("/api/auth/me", as_="cashier").json["warehouses"]
     assert [warehouse["name"] for warehouse in seen] == ["Other shop"]
+
+
+@pytest.mark.parametrize("written", ["özil", "ÖZIL", "O\N{COMBINING DIAERESIS}zil"])
+def test_a_search_finds_a_name_however_it_is_written(client: Client, make: Factory, written: str) -> None:
+    user = make.user("admin", name="Mesut Özil")
+    client.post("/api/api-keys", {"name": "Till of Özil", "scopes": ["sales:sale:post"]}, as_=user)
+    client.post("/api/parties", {"name": "Özil & Söhne"})
+    for path, name in (
+        ("users", "Mesut Özil"),
+        ("api-keys", "Till of Özil"),
+        ("parties", "Özil & Söhne"),
+        ("audit", "Mesut Özil"),
+    ):
+        items = client.get(f"/api/{path}", params={"search": written}).json["items"]
+        assert {each.get("actor_name") or each["name"] for each in items} == {name}, path

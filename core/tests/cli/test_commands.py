@@ -2,6 +2,7 @@
 
 import json
 import sys
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -9,8 +10,12 @@ from sqlalchemy import text
 
 from tillhook.cli.demo import create_demo_data, is_demo
 from tillhook.cli.main import cli, main
+from tillhook.db import utc_now
 from tillhook.errors import StartupError
+from tillhook.events import record
+from tillhook.events.models import ConsumerCursor
 from tillhook.hooks import DemoData
+from tillhook.server.models import JobTurn
 from tillhook.testing.plugins import write_plugin
 
 
@@ -74,6 +79,34 @@ def test_modules_are_switched_when_no_variable_fixes_them(run, folder, monkeypat
     assert run("modules", "disable", "zebra").exit_code == 0
     [line] = [line for line in run("modules", "list").output.splitlines() if line.startswith("zebra")]
     assert line.split() == ["zebra", "1.0", "disabled"]
+
+
+_WATCHFUL = """
+from tillhook import hookimpl
+from tillhook.hooks import Consumer, Job
+
+
+@hookimpl
+def register_consumers():
+    return [Consumer(name="zebra.watch", handle=print)]
+
+
+@hookimpl
+def register_jobs():
+    return [Job(name="zebra.graze", every_s=86_400, run=print)]
+"""
+
+
+def test_who_is_enabled_gets_events_from_then_on_and_its_jobs_begin_anew(run, runtime, folder, monkeypatch):
+    write_plugin(folder, "zebra", _WATCHFUL)
+    monkeypatch.delenv("TILLHOOK_MODULES")
+    with runtime.unit_of_work() as session:
+        record(session, "inventory:low-stock-alert", {})
+        session.add(JobTurn(name="zebra.graze", schedule="every 86400 s", next_at=utc_now() + timedelta(days=1)))
+    assert run("modules", "enable", "zebra").exit_code == 0
+    with runtime.unit_of_work() as session:
+        assert session.get(ConsumerCursor, "zebra.watch").seq == 1
+        assert session.get(JobTurn, "zebra.graze") is None
 
 
 def test_verify_is_silent_about_sound_books_and_names_a_damaged_level(run, make, runtime):
@@ -164,11 +197,11 @@ def test_a_plugin_adds_a_command(run, folder, monkeypatch, settings):
         folder,
         "zebra",
         "import click\nfrom tillhook import hookimpl\n@hookimpl\ndef register_commands():\n"
-        "    return [click.Command('gallop', callback=lambda: click.echo('hop'))]\n",
+        "    return [click.Command('zebra-gallop', callback=lambda: click.echo('hop'))]\n",
     )
     monkeypatch.setenv("TILLHOOK_MODULES", ",".join((*settings.modules, "zebra")))
-    assert run("gallop").output == "hop\n"
-    assert "gallop" in run("--help").output
+    assert run("zebra-gallop").output == "hop\n"
+    assert "zebra-gallop" in run("--help").output
 
 
 def test_help_needs_no_working_plugins(run, monkeypatch):

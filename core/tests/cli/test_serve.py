@@ -41,7 +41,7 @@ def serve(databases, engine_name, tmp_path, port, modules):
         }
 
         @contextlib.contextmanager
-        def serve(**variables):
+        def start(**variables):
             log = tmp_path / "log"
             with log.open("wb") as output:
                 process = subprocess.Popen(
@@ -51,6 +51,7 @@ def serve(databases, engine_name, tmp_path, port, modules):
                     stderr=output,
                     start_new_session=True,
                 )
+            start.master = process
             try:
                 _wait(port, process, log)
                 yield log
@@ -59,7 +60,7 @@ def serve(databases, engine_name, tmp_path, port, modules):
                     os.killpg(process.pid, signal.SIGINT)
                 assert _stopped(process) == 0, log.read_text()
 
-        yield serve
+        yield start
 
 
 def _stopped(process):
@@ -106,6 +107,38 @@ def test_without_demo_it_says_how_to_make_the_first_user(serve):
         text = log.read_text()
     assert "tillhook users add" in text
     assert "testpass123" not in text
+
+
+def _is_worker(process):
+    try:
+        return "worker" in process.cmdline()
+    except psutil.ZombieProcess:
+        return False
+
+
+def _worker(master, port, *, without=None):
+    """Return the worker beside the server, once readiness has seen it alive."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        children = [each for each in psutil.Process(master.pid).children() if _is_worker(each)]
+        answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
+        if children and children != [without] and json.load(answer)["worker"]["state"] == "alive":
+            return children[0]
+        time.sleep(0.05)
+    raise AssertionError("no worker")
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_a_worker_that_dies_is_started_again_and_ends_with_the_server(serve, port):
+    with serve() as log:
+        first = _worker(serve.master, port)
+        first.kill()
+        second = _worker(serve.master, port, without=first)
+        # It hears nothing any more: the server does not wait for it for ever.
+        second.suspend()
+    assert not second.is_running()
+    assert "worker_died" in log.read_text()
+    assert "worker_killed" in log.read_text()
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])

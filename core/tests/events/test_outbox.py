@@ -4,8 +4,7 @@ import threading
 
 import pytest
 
-from tillhook.events import dispatch, read_events, record, sequence_events
-from tillhook.hooks import Consumer
+from tillhook.events import read_events, record, sequence_events
 
 NAME = "inventory:low-stock-alert"
 
@@ -95,27 +94,20 @@ def test_numbers_have_no_gaps_with_many_writers_and_readers(runtime):
     assert seen == list(range(1, len(seen) + 1)) and len(seen) >= 120
 
 
-def test_a_consumer_that_fails_gets_the_same_events_again(runtime):
-    with runtime.unit_of_work() as session:
-        for number in range(3):
-            record(session, NAME, {"number": number})
-        sequence_events(session)
-    got = []
-
-    def fail(session, events):
-        raise RuntimeError("the mail server is down")
-
-    def take(session, events):
-        got.extend(event.payload["number"] for event in events if "number" in event.payload)
-
-    with pytest.raises(RuntimeError), runtime.unit_of_work() as session:
-        dispatch(session, Consumer(name="mail", handle=fail))
-    with runtime.unit_of_work() as session:
-        dispatch(session, Consumer(name="mail", handle=take, events=(NAME,)))
-        assert dispatch(session, Consumer(name="mail", handle=take, events=(NAME,))) == 0
-    assert got == [0, 1, 2]
-
-
 def test_an_unknown_event_is_refused(runtime):
     with pytest.raises(ValueError, match="not registered"), runtime.unit_of_work() as session:
         record(session, "nobody:knows", {})
+
+
+def test_a_backlog_is_numbered_in_pieces_without_a_gap(runtime):
+    with runtime.unit_of_work() as session:
+        for number in range(25):
+            record(session, NAME, {"number": number})
+    counts = []
+    for _ in range(4):
+        with runtime.unit_of_work() as session:
+            counts.append(sequence_events(session, limit=10))
+    assert counts == [10, 10, 5, 0]
+    with runtime.unit_of_work() as session:
+        events = read_events(session, 0)
+    assert [(event.seq, event.payload["number"]) for event in events] == [(n + 1, n) for n in range(25)]

@@ -36,7 +36,9 @@ def test_an_implementation_may_leave_out_arguments():
     def validate_sale(draft):
         seen.append(draft)
 
-    HookManager(AREAS, [("pos", plugin(validate_sale=validate_sale))]).hook.validate_sale(session=1, draft=2)
+    HookManager(AREAS, [("pos", plugin(validate_sale=validate_sale))]).hook.validate_sale(
+        session=1, draft=2, earlier=()
+    )
     assert seen == [2]
 
 

@@ -1,5 +1,6 @@
 """Declarations that clash or refer to nothing are refused, and both sides are named."""
 
+from decimal import Decimal
 from types import SimpleNamespace
 
 import click
@@ -12,11 +13,16 @@ from tillhook.hooks import (
     AUTHENTICATED,
     PUBLIC,
     Channel,
+    Consumer,
     EventType,
     HookManager,
+    Job,
+    PaymentMethod,
     Permission,
     Registry,
+    RoleDeclaration,
     Route,
+    SettingDeclaration,
 )
 
 
@@ -27,8 +33,15 @@ def plugin(**declarations):
     )
 
 
-def registry(**plugins):
-    return Registry(HookManager([], list(plugins.items())), Settings())
+def registry(*areas, words=None, **plugins):
+    """Return the registry of the core's areas and plugins; ``words`` are the manifests' ``event_words``."""
+    return Registry(HookManager(areas, list(plugins.items())), Settings(), words)
+
+
+def refusal(*areas, words=None, **plugins):
+    with pytest.raises(StartupError) as refused:
+        registry(*areas, words=words, **plugins)
+    return str(refused.value)
 
 
 def handler(call):
@@ -60,9 +73,10 @@ def test_two_methods_of_one_path_are_two_routes():
     assert [each.method for each in found.routes] == ["GET", "POST"]
 
 
-def test_two_plugins_cannot_claim_one_permission():
-    with pytest.raises(StartupError, match="plugins abc and pos both claim the permission pos:sale:sell"):
-        registry(abc=plugin(permissions=[SELL]), pos=plugin(permissions=[SELL]))
+def test_two_plugins_cannot_claim_one_payment_method():
+    credit = PaymentMethod(name="credit", title="On account")
+    said = refusal(abc=plugin(payment_methods=[credit]), pos=plugin(payment_methods=[credit]))
+    assert said == "plugins abc and pos both claim the payment method credit"
 
 
 def test_one_plugin_cannot_declare_a_thing_twice():
@@ -83,7 +97,7 @@ def test_a_route_with_an_undeclared_permission_is_refused():
 
 @pytest.mark.parametrize("name", ["pos", "pos:sale", "pos:sale:sell:now", "Pos:sale:sell", "pos::sell"])
 def test_a_permission_has_three_parts(name):
-    with pytest.raises(StartupError, match="not of the form module:entity:verb"):
+    with pytest.raises(StartupError, match="not of the form plugin:entity:verb|must begin with pos:"):
         registry(pos=plugin(permissions=[Permission(name=name, title="")]))
 
 
@@ -118,7 +132,7 @@ def test_two_channels_cannot_share_a_number_prefix():
         return Channel(name=name, title=name, number_prefix="OS", permission=SELL.name)
 
     with pytest.raises(StartupError, match="channels shop and till both number their sales OS…"):
-        registry(abc=plugin(channels=[channel("shop")], permissions=[SELL]), pos=plugin(channels=[channel("till")]))
+        registry(abc=plugin(channels=[channel("shop")]), pos=plugin(channels=[channel("till")], permissions=[SELL]))
 
 
 def test_a_channel_has_no_colon():
@@ -127,11 +141,22 @@ def test_a_channel_has_no_colon():
         registry(pos=plugin(channels=[channel], permissions=[SELL]))
 
 
-def test_two_plugins_cannot_claim_one_command():
-    command = click.Command("hello")
-    found = registry(abc=plugin(commands=[command]), pos=plugin(commands=[command]))
-    with pytest.raises(StartupError, match="plugins abc and pos both claim the command hello"):
-        found.commands()
+def test_sales_that_name_no_channel_are_of_the_one_that_says_so_or_of_the_only_one():
+    def declaring(**defaults):
+        channels = [
+            Channel(name=name, title="", number_prefix=name, permission=SELL.name, is_default=is_default)
+            for name, is_default in defaults.items()
+        ]
+        return {"pos": plugin(channels=channels, permissions=[SELL])}
+
+    def default(**defaults):
+        channel = registry(**declaring(**defaults)).default_channel
+        return channel and channel.name
+
+    assert default(shop=False, till=True) == "till"
+    assert default(shop=False) == "shop"
+    assert default(shop=False, till=False) is None and default() is None
+    assert refusal(**declaring(shop=True, till=True)) == "channels shop and till both want sales that name no channel"
 
 
 def test_the_owner_of_a_declaration_is_known():
@@ -143,3 +168,117 @@ def test_what_a_route_does_not_say_follows_from_its_method():
     assert (get.writes, get.idempotent, post.writes, post.idempotent) == (False, False, True, True)
     assert not route(method="POST").idempotent, "a public route has no actor to keep keys for"
     assert get.summary == "Say hello."
+
+
+def setting(key="pos.x", type=int, default: object = 1, **more):
+    return SettingDeclaration(key=key, type=type, default=default, title="", **more)  # type: ignore[arg-type]
+
+
+def event(name):
+    return EventType(name=name, title="", permission=SELL.name)
+
+
+def consumer(*events):
+    return Consumer(name="pos.x", handle=lambda session, events: None, events=events)
+
+
+def job(name):
+    return Job(name=name, every_s=60, run=lambda session: None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "things", "said"),
+    [
+        ("permissions", [Permission(name="sale:pos:sell", title="")], "permission sale:pos:sell must begin with pos:"),
+        ("settings", [setting("width")], "setting width must begin with pos."),
+        ("settings", [setting("position.width")], "setting position.width must begin with pos."),
+        ("settings", [setting("pos.")], "setting pos. must begin with pos."),
+        ("events", [event("till:opened")], "event till:opened must begin with pos: or pos."),
+        ("jobs", [job("count")], "job count must begin with pos."),
+        ("consumers", [Consumer(name="mail", handle=print)], "consumer mail must begin with pos."),
+        ("commands", [click.Command("count")], "command count must begin with pos or pos-"),
+        ("roles", [RoleDeclaration(name="guard", title="")], "role guard must begin with pos or pos-"),
+    ],
+)
+def test_what_a_plugin_declares_carries_its_name(kind, things, said):
+    assert refusal(pos=plugin(**{kind: things})) == f"plugin pos: the {said}"
+
+
+def test_the_cores_names_are_its_own_choice_and_nobody_elses():
+    core = plugin(settings=[setting("currency"), setting("sales.limit")], events=[event("sale:made")])
+    permissions = [Permission(name="sales:sale:sell", title=""), SELL]
+    core.register_permissions = plugin(permissions=permissions).register_permissions
+    assert set(registry(core).settings) == {"currency", "sales.limit"}
+    said = refusal(core, sales=plugin(settings=[setting("sales.rush")]))
+    assert said == "plugin sales: the setting sales.rush begins with sales, as those of tillhook do"
+
+
+def test_names_that_carry_the_plugins_name_will_do():
+    found = registry(
+        pos=plugin(
+            permissions=[SELL],
+            settings=[setting()],
+            events=[event("pos:sold"), event("pos.opened")],
+            consumers=[consumer("pos:sold")],
+            jobs=[job("pos.count")],
+            commands=[click.Command("pos"), click.Command("pos-count")],
+            roles=[RoleDeclaration(name="pos-guard", title="")],
+        )
+    )
+    assert set(found.commands) == {"pos", "pos-count"} and set(found.events) == {"pos:sold", "pos.opened"}
+
+
+def test_a_manifest_says_with_what_else_events_begin():
+    billing, zoo, pos = (plugin(events=[event(name)]) for name in ("bill:made", "bill:paid", "pos:sold"))
+    pos.register_permissions = plugin(permissions=[SELL]).register_permissions
+    words = {"billing": ("bill",), "zoo": ("bill",)}
+    assert "bill:made" in registry(billing=billing, pos=pos, words=words).events
+    said = refusal(billing=billing, pos=pos, zoo=zoo, words=words)
+    assert said == "plugin zoo: the event bill:paid begins with bill, as those of billing do"
+
+
+def test_a_role_that_nobody_declares_is_refused_with_the_nearest():
+    core = plugin(roles=[RoleDeclaration(name="cashier", title="")])
+    sell = Permission(name="pos:sale:sell", title="", roles=("cashiers",))
+    said = refusal(core, pos=plugin(permissions=[sell]))
+    gives = "plugin pos: it gives pos:sale:sell to the role cashiers"
+    assert said == f"{gives}, which nobody declares; did you mean cashier?"
+
+
+def test_an_event_that_nobody_declares_is_refused_with_the_nearest():
+    core = plugin(events=[event("sale:created")])
+    said = refusal(core, pos=plugin(consumers=[consumer("sale:craeted")], permissions=[SELL]))
+    waits = "plugin pos: consumer pos.x waits for the event sale:craeted"
+    assert said == f"{waits}, which nobody declares; did you mean sale:created?"
+
+
+def test_a_consumer_may_wait_for_events_of_a_plugin_that_is_absent():
+    found = registry(pos=plugin(consumers=[consumer("invoice:created")]))
+    assert found.consumers["pos.x"].events == ("invoice:created",)
+
+
+@pytest.mark.parametrize(
+    ("declared", "fault"),
+    [
+        (setting(type=float, default=1.5), "nobody can set a float; its type must be one of bool, int, str, Decimal"),
+        (setting(type=list[str], default=[]), "nobody can set a list; its type must be one of"),
+        (setting(type=int, default="1"), "its default '1' is no int"),
+        (setting(type=int, default=True), "its default True is no int"),
+        (setting(type=Decimal, default=1), "its default 1 is no Decimal"),
+        (setting(type=str, default="a", choices=("a", 2)), "its choice 2 is no str"),
+        (setting(type=str, default="c", choices=("a", "b")), "its default 'c' is none of its choices"),
+        (setting(default=-1, check=lambda value: positive(value)), "its own check refuses its default -1: Must be"),
+    ],
+)
+def test_a_setting_that_cannot_be_set_is_refused(declared, fault):
+    assert refusal(pos=plugin(settings=[declared])).startswith(f"plugin pos: setting pos.x: {fault}")
+
+
+def test_a_setting_may_be_unset_and_checked():
+    unset = setting(default=None, check=lambda value: positive(value))
+    assert registry(pos=plugin(settings=[unset])).settings == {"pos.x": unset}
+
+
+def positive(value):
+    if value <= 0:
+        raise ValueError("Must be positive.")

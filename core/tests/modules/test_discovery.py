@@ -1,10 +1,12 @@
 """Which plugins can be used, and what is said of the others."""
 
+import itertools
 import sys
 
 import pytest
 
 from tillhook.config import Settings
+from tillhook.db import Base
 from tillhook.errors import StartupError
 from tillhook.modules import load_plugins
 from tillhook.server.building import build_runtime
@@ -23,12 +25,15 @@ def register_channels():
 
 @pytest.fixture
 def install(tmp_path, monkeypatch):
-    """Write plugins into a folder on the path; forget them afterwards."""
+    """Write plugins into a folder on the path; forget them and their tables afterwards."""
+    tables = set(Base.metadata.tables.values())
     monkeypatch.syspath_prepend(str(tmp_path))
     yield lambda name, hooks=NOTHING, manifest="": write_plugin(tmp_path, name, hooks, manifest=manifest)
     for name, module in list(sys.modules.items()):
         if str(tmp_path) in (getattr(module, "__file__", None) or ""):
             del sys.modules[name]
+    for table in set(Base.metadata.tables.values()) - tables:
+        Base.metadata.remove(table)
 
 
 @pytest.fixture
@@ -131,6 +136,64 @@ def test_a_plugin_cannot_claim_the_cores_tables(install, build):
     install("zebra", manifest="table_prefix='stock_'")
     with pytest.raises(StartupError, match="plugins tillhook and zebra both claim the table prefix stock_"):
         build("zebra")
+
+
+def test_who_goes_by_anothers_prefix_is_to_blame_for_it(install, build):
+    install("apple", manifest="table_prefix='zebra_'")
+    install("zebra")
+    with pytest.raises(StartupError, match="plugins zebra and apple both claim the table prefix zebra_"):
+        build("apple", "zebra")
+    assert names(build("apple", "zebra", safe=True)) == ["zebra"]
+
+
+#: Mapped classes stay in memory: each test with tables has a plugin of its own.
+HERDS = itertools.count(1)
+HERD = """
+from tillhook.db import Base, IdMixin
+
+class Herd(IdMixin, Base):
+    __tablename__ = "{table}"
+"""
+PLAIN = """
+from sqlalchemy import Column, Integer, Table
+from tillhook.db import Base
+
+herds = Table("{table}", Base.metadata, Column("id", Integer, primary_key=True))
+"""
+
+
+@pytest.mark.parametrize(("source", "where"), [(HERD, "Herd"), (PLAIN, "herds")])
+@pytest.mark.parametrize(
+    ("table", "manifest", "fault"),
+    [
+        ("{name}_herd", "", " and has no revisions; its manifest needs migrations='tillhook_{name}.migrations'"),
+        ("herd", "migrations='none'", ", which carries no prefix; its name must begin with {name}_"),
+        ("apple_herd", "migrations='none'", ", which is apple's; its name must begin with {name}_"),
+    ],
+)
+def test_a_table_belongs_to_the_plugin_that_maps_it(install, build, source, where, table, manifest, fault):
+    install("apple", manifest="migrations='none'")
+    name = f"herd{next(HERDS)}"
+    table = table.format(name=name)
+    install(name, source.format(table=table), manifest)
+    with pytest.raises(StartupError) as refused:
+        build("apple", name)
+    place = f"it maps the table {table} (tillhook_{name}.hooks.{where})"
+    assert str(refused.value) == f"plugin {name}: {place}{fault.format(name=name)}"
+    assert names(build("apple", name, safe=True)) == ["apple"]
+
+
+def test_a_table_with_its_plugins_prefix_and_revisions_will_do(install, build):
+    name = f"herd{next(HERDS)}"
+    install(name, HERD.format(table=f"{name}_herd"), "migrations='none'")
+    assert names(build(name)) == [name]
+
+
+@pytest.mark.parametrize("name", ["tillhook", "Zebra", "zebra-crossing"])
+def test_a_plugin_has_a_name_that_others_can_begin_with(install, name):
+    install(name)
+    _, [broken] = load_plugins([name])
+    assert f"no plugin can be named '{name}': only a-z, 0-9 and _, and not tillhook" in broken.traceback
 
 
 def test_plugins_cannot_require_each_other(install, build):

@@ -49,6 +49,25 @@ def test_a_new_plugin_is_enabled_at_its_first_migration(settings, folder):
     assert running(settings) == {"zebra"}
 
 
+def test_one_that_opts_in_waits_for_a_person_or_the_variable(settings, folder):
+    write_plugin(folder, "zebra", "", manifest="opt_in=True")
+    migrate(settings)
+    migrate(settings)
+    assert running(settings) == set()
+    chosen = Settings(database_url=settings.database_url, secret="s" * 32, modules=("zebra",))
+    migrate(chosen)
+    assert running(chosen) == {"zebra"}
+    # Its tables are there now, and so it stays until it is disabled.
+    assert running(settings) == {"zebra"}
+
+
+def test_no_example_is_enabled_by_a_start(settings):
+    migrate(settings)
+    runtime = build_runtime(settings)
+    runtime.dispose()
+    assert "telesales" not in {plugin.name for plugin in runtime.plugins}
+
+
 def test_a_disabled_plugin_stays_so_until_it_is_enabled(settings, folder):
     write_plugin(folder, "zebra", "")
     runtime = install_database(settings)

@@ -16,12 +16,13 @@ from tillhook.actor import Actor
 from tillhook.config import Settings
 from tillhook.db import Base, Database, Exact, Id, Instant
 from tillhook.errors import Conflict
+from tillhook.events.models import ConsumerCursor, OutboxEvent
 from tillhook.hooks.declarations import AUTHENTICATED, PUBLIC, Route
 from tillhook.http import Amount, Call, Key, ListQuery, Ordering, Quantity, Reply, Schema, Text, page
 from tillhook.reference.snapshot import Snapshot
 from tillhook.runtime import Runtime
 from tillhook.server.app import create_app
-from tillhook.server.models import IdempotencyKey
+from tillhook.server.models import IdempotencyKey, JobTurn, WorkerSign
 from tillhook.testing.databases import ENGINES
 from tillhook.testing.postgres import PostgresServer
 
@@ -136,6 +137,7 @@ class FakeRuntime:
     """What HTTP asks of the runtime."""
 
     bind = Runtime.bind
+    unit_of_work = Runtime.unit_of_work
     migrations = ()
     plugins = ()
 
@@ -143,7 +145,7 @@ class FakeRuntime:
         self.settings = settings
         self.database = database
         owners = SimpleNamespace(owner_of=lambda kind, name: "tillhook")
-        self.registry = SimpleNamespace(routes=routes, permissions={}, owner_of=owners.owner_of)
+        self.registry = SimpleNamespace(routes=routes, permissions={}, owner_of=owners.owner_of, jobs={}, consumers={})
         self.snapshots = FakeSnapshots()
 
 
@@ -202,7 +204,7 @@ def database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Ite
     if engine == "postgresql":
         url = request.getfixturevalue("http_postgres").url()
     database = Database(url)
-    tables = [IdempotencyKey.__table__]
+    tables = [each.__table__ for each in (IdempotencyKey, WorkerSign, JobTurn, ConsumerCursor, OutboxEvent)]
     with database.engine.begin() as connection:
         metadata.drop_all(connection)
         Base.metadata.drop_all(connection, tables)

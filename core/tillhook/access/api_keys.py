@@ -1,13 +1,12 @@
 """API keys: part of their owner's rights, for a device or a program."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, null, or_, select
+from sqlalchemy import Select, null, select
 from sqlalchemy.orm import Session
 
+from tillhook.access.answers import ApiKeyOut
 from tillhook.access.audit import audit
 from tillhook.access.loading import user_actor
 from tillhook.access.models import ApiKey, UserAccount
@@ -15,7 +14,7 @@ from tillhook.access.roles import require_holds
 from tillhook.access.scope import require_warehouse, sees_warehouse
 from tillhook.access.tokens import new_api_key
 from tillhook.actor import Actor
-from tillhook.db import utc_now
+from tillhook.db import containing, utc_now
 from tillhook.errors import NotFound, PermissionDenied, ValidationFailed
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of, snapshot_of
@@ -66,7 +65,7 @@ def create_api_key(session: Session, command: KeyRequest) -> tuple[ApiKey, str]:
     session.add(key)
     session.flush()
     session.refresh(key)
-    audit(session, "create", "api_key", key.id, after=describe_api_keys([key])[0])
+    audit(session, "create", "api_key", key.id, after=ApiKeyOut.of(key))
     return key, new.text
 
 
@@ -90,32 +89,8 @@ def api_keys(user_id: int | None = None, search: str = "") -> Select[ApiKey]:
     """Return the statement that selects keys, without an order."""
     statement = select(ApiKey)
     if search:
-        statement = statement.where(
-            or_(
-                ApiKey.name.icontains(search, autoescape=True),
-                ApiKey.device.icontains(search, autoescape=True),
-            )
-        )
+        statement = statement.where(containing(search, ApiKey.name, ApiKey.device))
     return statement if user_id is None else statement.where(ApiKey.user_id == user_id)
-
-
-def describe_api_keys(keys: Sequence[ApiKey]) -> list[dict[str, Any]]:
-    """Return keys as the API answers them, without anything by which they could be used."""
-    return [
-        {
-            "id": key.id,
-            "prefix": f"th_{key.prefix}",
-            "name": key.name,
-            "user": key.user_id,
-            "scopes": key.scopes,
-            "warehouses": key.warehouse_ids,
-            "device": key.device,
-            "created_at": key.created_at,
-            "expires_at": key.expires_at,
-            "revoked_at": key.revoked_at,
-        }
-        for key in keys
-    ]
 
 
 def _owner(session: Session, user_id: int | None) -> Actor:

@@ -10,7 +10,7 @@ from sqlalchemy import Select, insert, null, select
 from sqlalchemy.orm import Session
 
 from tillhook.access.models import AuditEntry
-from tillhook.db import format_instant
+from tillhook.db import containing, format_instant
 from tillhook.runtime import actor_of, request_id_of
 
 HIDDEN = "(hidden)"
@@ -94,7 +94,7 @@ def audit_entries(wanted: AuditFilter) -> Select[AuditEntry]:
         if value is not None:
             statement = statement.where(column == value)
     if wanted.search:
-        statement = statement.where(AuditEntry.actor_name.icontains(wanted.search, autoescape=True))
+        statement = statement.where(containing(wanted.search, AuditEntry.actor_name))
     if wanted.date_from is not None:
         statement = statement.where(AuditEntry.created_at >= wanted.date_from)
     if wanted.date_to is not None:

@@ -7,12 +7,13 @@ from sqlalchemy.orm import Session
 from tillhook import hookimpl
 from tillhook.access.demo import create_demo_users
 from tillhook.access.passwords import MEMORY_KIB, ROUNDS
+from tillhook.access.roles import ROLES
 from tillhook.access.routes import routes
 from tillhook.access.sessions import forget_old_sessions
 from tillhook.access.throttle import forget_old_attempts
 from tillhook.access.users import REGISTRATION
 from tillhook.config import Settings
-from tillhook.hooks import DemoData, Job, Permission, Route, SettingDeclaration
+from tillhook.hooks import DemoData, Job, Permission, RoleDeclaration, Route, SettingDeclaration
 
 PERMISSIONS = (
     Permission(name="access:user:manage", title="Manage users"),
@@ -53,6 +54,11 @@ def register_routes(settings: Settings) -> Iterable[Route]:
 @hookimpl
 def register_permissions() -> Iterable[Permission]:
     return PERMISSIONS
+
+
+@hookimpl
+def register_roles() -> Iterable[RoleDeclaration]:
+    return ROLES
 
 
 @hookimpl

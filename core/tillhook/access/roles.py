@@ -8,23 +8,24 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
+from tillhook.access.answers import describe_role
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.models import KnownPermission, Role, RolePermission, UserAccount, UserRole
 from tillhook.actor import Actor
 from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
-from tillhook.quantities import format_quantity
+from tillhook.hooks import RoleDeclaration
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
 ADMIN, CUSTOMER = "admin", "customer"
-#: Shipped, in the order in which they are made.
-BUILTIN = {
-    ADMIN: "Administrator",
-    "supplier": "Supplier",
-    "cashier": "Cashier",
-    "accountant": "Accountant",
-    CUSTOMER: "Customer",
-}
+#: The core's, in the order in which they are made.
+ROLES = (
+    RoleDeclaration(name=ADMIN, title="Administrator"),
+    RoleDeclaration(name="supplier", title="Supplier"),
+    RoleDeclaration(name="cashier", title="Cashier"),
+    RoleDeclaration(name="accountant", title="Accountant"),
+    RoleDeclaration(name=CUSTOMER, title="Customer"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +39,17 @@ class NewRole:
 
 
 def sync_roles(session: Session) -> None:
-    """Make the shipped roles and give permissions that are new to their default roles.
+    """Make the declared roles and give permissions that are new to their default roles.
 
     Called after every migration. A permission is new only once: what an admin has taken from a role is not
     given back. The administrator always has all.
     """
-    made = _make_builtin(session)
-    declared = runtime_of(session).registry.permissions
+    registry = runtime_of(session).registry
+    made, declared = _make_roles(session, registry.roles.values()), registry.permissions
     known = set(session.scalars(select(KnownPermission.name)))
     new = [permission for name, permission in declared.items() if name not in known]
     roles = {role.name: role.id for role in session.scalars(select(Role))}
-    grants = {(roles[role], each.name) for each in new for role in each.roles if role in roles}
+    grants = {(roles[role], each.name) for each in new for role in each.roles}
     grants |= {(roles[ADMIN], name) for name in declared}
     grants -= {(row.role_id, row.permission) for row in session.scalars(select(RolePermission))}
     if new:
@@ -81,7 +82,7 @@ def create_role(session: Session, command: NewRole) -> Role:
     session.add(role)
     session.flush()
     _set_permissions(session, role.id, command.permissions)
-    audit(session, "create", "role", role.id, after=describe_roles(session, [role])[0])
+    audit(session, "create", "role", role.id, after=describe_role(session, role))
     bump_epoch(session)
     return role
 
@@ -97,7 +98,7 @@ def update_role(session: Session, role_id: int, changes: Mapping[str, Any]) -> R
             discount than the actor's own.
     """
     role = get_role(session, role_id)
-    before = describe_roles(session, [role])[0]
+    before = describe_role(session, role)
     if "permissions" in changes:
         if role.name == ADMIN:
             raise Conflict("The administrator always has every permission.", code="builtin-role")
@@ -108,7 +109,7 @@ def update_role(session: Session, role_id: int, changes: Mapping[str, Any]) -> R
     role.title = changes.get("title", role.title)
     role.discount_limit = changes.get("discount_limit", role.discount_limit)
     session.flush()
-    if audit_changes(session, "role", role.id, before, describe_roles(session, [role])[0]):
+    if audit_changes(session, "role", role.id, before, describe_role(session, role)):
         bump_epoch(session)
     return role
 
@@ -126,7 +127,7 @@ def delete_role(session: Session, role_id: int) -> None:
         raise Conflict("A role that is shipped stays.", code="builtin-role")
     if session.scalar(select(func.count()).select_from(UserRole).where(UserRole.role_id == role.id)):
         raise Conflict("Some users have this role.", code="role-in-use")
-    before = describe_roles(session, [role])[0]
+    before = describe_role(session, role)
     require_holds(actor_of(session), before["permissions"])
     session.delete(role)
     session.flush()
@@ -144,36 +145,6 @@ def get_role(session: Session, role_id: int) -> Role:
     if role is None:
         raise NotFound("There is no such role.")
     return role
-
-
-def list_roles(session: Session) -> list[dict[str, Any]]:
-    """Return every role with its permissions, by name."""
-    return describe_roles(session, session.scalars(select(Role).order_by(Role.name)).all())
-
-
-def list_permissions(session: Session) -> list[dict[str, Any]]:
-    """Return every permission that the core and the enabled plugins declare, by name."""
-    declared = runtime_of(session).registry.permissions
-    return [{"name": name, "title": permission.title} for name, permission in sorted(declared.items())]
-
-
-def describe_roles(session: Session, roles: Sequence[Role]) -> list[dict[str, Any]]:
-    """Return roles as the API answers them."""
-    granted: dict[int, list[str]] = {role.id: [] for role in roles}
-    statement = select(RolePermission).where(RolePermission.role_id.in_(granted))
-    for row in session.scalars(statement.order_by(RolePermission.permission)):
-        granted[row.role_id].append(row.permission)
-    return [
-        {
-            "id": role.id,
-            "name": role.name,
-            "title": role.title,
-            "is_builtin": role.is_builtin,
-            "discount_limit": None if role.discount_limit is None else format_quantity(role.discount_limit),
-            "permissions": granted[role.id],
-        }
-        for role in roles
-    ]
 
 
 def role_ids(session: Session, names: Sequence[str], field: str = "roles") -> dict[str, int]:
@@ -229,10 +200,10 @@ def require_admin_left(session: Session) -> None:
         raise Conflict("The last administrator stays one.", code="last-admin")
 
 
-def _make_builtin(session: Session) -> bool:
+def _make_roles(session: Session, declared: Iterable[RoleDeclaration]) -> bool:
     present = set(session.scalars(select(Role.name)))
     missing = [
-        {"name": name, "title": title, "is_builtin": True} for name, title in BUILTIN.items() if name not in present
+        {"name": role.name, "title": role.title, "is_builtin": True} for role in declared if role.name not in present
     ]
     if missing:
         session.execute(insert(Role), missing)

@@ -1,23 +1,50 @@
-"""The routes of access: log-in, users, roles, API keys, the audit log."""
+"""The routes of access: log-in, users, roles, API keys, the audit log.
+
+Those of log-ins that say ``writes=False`` write in transactions of their own, see `sessions`.
+"""
 
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import api_keys, roles, schemas, sessions, users
+from tillhook.access.answers import (
+    ApiKeyOut,
+    AuditEntryOut,
+    MeOut,
+    NewApiKeyOut,
+    PermissionOut,
+    ProfileOut,
+    RoleOut,
+    TokensOut,
+    UserOut,
+    WarehouseOut,
+    describe_role,
+    describe_roles,
+    describe_user,
+    describe_users,
+)
 from tillhook.access.audit import AuditFilter, audit_entries
-from tillhook.access.models import ApiKey, AuditEntry, UserAccount
+from tillhook.access.models import ApiKey, AuditEntry, Role, UserAccount
 from tillhook.errors import Unauthenticated
 from tillhook.hooks import AUTHENTICATED, PUBLIC
-from tillhook.http import Call, Routes, page
+from tillhook.http import Call, Routes, page, page_of
 
 routes = Routes()
 _USERS, _ROLES, _KEYS = "access:user:manage", "access:role:manage", "access:api_key:manage"
+_ORDER_OF_USERS = {
+    "id": UserAccount.id,
+    "name": UserAccount.name,
+    "email": UserAccount.email,
+    "created_at": UserAccount.created_at,
+}
+_ORDER_OF_KEYS = {"id": ApiKey.id, "name": ApiKey.name, "created_at": ApiKey.created_at}
+_ORDER_OF_AUDIT = {"id": AuditEntry.id, "created_at": AuditEntry.created_at}
 
 
-# These write in transactions of their own, see `sessions`.
 @routes.post(
-    "/auth/login", permission=PUBLIC, writes=False, body=schemas.LoginIn, answer=schemas.TokensOut, problems=(401, 429)
+    "/auth/login", permission=PUBLIC, writes=False, body=schemas.LoginIn, answer=TokensOut, problems=(401, 429)
 )
 def log_in(call: Call) -> dict[str, Any]:
     """Log in with an e-mail address and a password."""
@@ -26,7 +53,7 @@ def log_in(call: Call) -> dict[str, Any]:
 
 
 @routes.post(
-    "/auth/refresh", permission=PUBLIC, writes=False, body=schemas.RefreshIn, answer=schemas.TokensOut, problems=(401,)
+    "/auth/refresh", permission=PUBLIC, writes=False, body=schemas.RefreshIn, answer=TokensOut, problems=(401,)
 )
 def refresh(call: Call) -> dict[str, Any]:
     """Exchange a refresh token for new tokens."""
@@ -46,7 +73,7 @@ def log_out(call: Call) -> None:
     writes=False,
     status=201,
     body=schemas.RegisterIn,
-    answer=schemas.TokensOut,
+    answer=TokensOut,
     problems=(403, 409, 429),
 )
 def register(call: Call) -> dict[str, Any]:
@@ -73,147 +100,121 @@ def change_password(call: Call) -> None:
     sessions.change_password(call.session, sessions.PasswordChange(**call.body, address=_address(call)))
 
 
-@routes.get("/auth/me", permission=AUTHENTICATED, answer=schemas.MeOut)
+@routes.get("/auth/me", permission=AUTHENTICATED, answer=MeOut)
 def me(call: Call) -> dict[str, Any]:
     """Say who is logged in, with which rights."""
     actor, warehouses = call.actor, call.snapshot.warehouses
     if actor.user_id is None:
         raise Unauthenticated("This needs a log-in.")
     seen = warehouses.keys() if actor.warehouse_ids is None else actor.warehouse_ids
-    return {
-        "user": _profile(call.session, actor.user_id),
-        "roles": sorted(actor.roles),
-        "permissions": sorted(actor.permissions),
-        "warehouses": [
-            {"id": key, "name": warehouses[key].name, "code": warehouses[key].code}
-            for key in sorted(seen)
-            if key in warehouses
-        ],
-        "all_warehouses": actor.warehouse_ids is None,
-        "device": actor.device,
-    }
+    return MeOut.of(
+        actor,
+        user=_profile(call.session, actor.user_id),
+        warehouses=[WarehouseOut.of(warehouses[key]) for key in sorted(seen) if key in warehouses],
+    )
 
 
-@routes.get("/users", permission=_USERS, query=schemas.UserQuery, answer=schemas.UsersOut)
+@routes.get("/users", permission=_USERS, query=schemas.UserQuery, answer=page_of(UserOut))
 def list_users(call: Call) -> dict[str, Any]:
     """List users."""
     query = call.query
     wanted = users.UserFilter(search=query["search"], role=query["role"], is_active=query["is_active"])
-    ordering = {
-        "id": UserAccount.id,
-        "name": UserAccount.name,
-        "email": UserAccount.email,
-        "created_at": UserAccount.created_at,
-    }
-    items, cursor = page(call.session, users.users(wanted), ordering=ordering, query=query)
-    return {"items": users.describe_users(call.session, items), "next_cursor": cursor}
+    items, cursor = page(call.session, users.users(wanted), ordering=_ORDER_OF_USERS, query=query)
+    return {"items": describe_users(call.session, items), "next_cursor": cursor}
 
 
 @routes.post(
-    "/users",
-    permission=_USERS,
-    idempotent=False,
-    status=201,
-    body=schemas.UserIn,
-    answer=schemas.UserOut,
-    problems=(409,),
+    "/users", permission=_USERS, idempotent=False, status=201, body=schemas.UserIn, answer=UserOut, problems=(409,)
 )
 def create_user(call: Call) -> dict[str, Any]:
     """Make a user."""
-    return _user(call.session, users.create_user(call.session, call.body))
+    return describe_user(call.session, users.create_user(call.session, call.body))
 
 
-@routes.get("/users/{user_id:int}", permission=_USERS, answer=schemas.UserOut, problems=(404,))
+@routes.get("/users/{user_id:int}", permission=_USERS, answer=UserOut)
 def read_user(call: Call, user_id: int) -> dict[str, Any]:
     """Read a user."""
-    return _user(call.session, users.get_user(call.session, user_id))
+    return describe_user(call.session, users.get_user(call.session, user_id))
 
 
-@routes.patch(
-    "/users/{user_id:int}", permission=_USERS, body=schemas.UserChanges, answer=schemas.UserOut, problems=(404, 409)
-)
+@routes.patch("/users/{user_id:int}", permission=_USERS, body=schemas.UserChanges, answer=UserOut, problems=(409,))
 def update_user(call: Call, user_id: int) -> dict[str, Any]:
     """Change a user."""
-    return _user(call.session, users.update_user(call.session, user_id, call.body))
+    return describe_user(call.session, users.update_user(call.session, user_id, call.body))
 
 
-@routes.delete("/users/{user_id:int}", permission=_USERS, status=204, problems=(404, 409))
+@routes.delete("/users/{user_id:int}", permission=_USERS, status=204, problems=(409,))
 def deactivate_user(call: Call, user_id: int) -> None:
     """Close a user's account."""
     users.deactivate_user(call.session, user_id)
 
 
-@routes.get("/roles", permission=_ROLES, answer=schemas.RolesOut)
+@routes.get("/roles", permission=_ROLES, answer=page_of(RoleOut))
 def list_roles(call: Call) -> dict[str, Any]:
-    """List roles with their permissions."""
-    return {"items": roles.list_roles(call.session), "next_cursor": None}
+    """List roles with their permissions, by name."""
+    every_role = call.session.scalars(select(Role).order_by(Role.name)).all()
+    return {"items": describe_roles(call.session, every_role), "next_cursor": None}
 
 
-@routes.get("/permissions", permission=_ROLES, answer=schemas.PermissionsOut)
+@routes.get("/permissions", permission=_ROLES, answer=page_of(PermissionOut))
 def list_permissions(call: Call) -> dict[str, Any]:
     """List the permissions that a role may give."""
-    return {"items": roles.list_permissions(call.session), "next_cursor": None}
+    declared = sorted(call.runtime.registry.permissions.values(), key=lambda permission: permission.name)
+    return PermissionOut.page(declared)
 
 
-@routes.post("/roles", permission=_ROLES, status=201, body=schemas.RoleIn, answer=schemas.RoleOut, problems=(409,))
+@routes.post("/roles", permission=_ROLES, status=201, body=schemas.RoleIn, answer=RoleOut, problems=(409,))
 def create_role(call: Call) -> dict[str, Any]:
     """Make a role."""
-    return roles.describe_roles(call.session, [roles.create_role(call.session, call.body)])[0]
+    return describe_role(call.session, roles.create_role(call.session, call.body))
 
 
-@routes.get("/roles/{role_id:int}", permission=_ROLES, answer=schemas.RoleOut, problems=(404,))
+@routes.get("/roles/{role_id:int}", permission=_ROLES, answer=RoleOut)
 def read_role(call: Call, role_id: int) -> dict[str, Any]:
     """Read a role."""
-    return roles.describe_roles(call.session, [roles.get_role(call.session, role_id)])[0]
+    return describe_role(call.session, roles.get_role(call.session, role_id))
 
 
-@routes.patch(
-    "/roles/{role_id:int}", permission=_ROLES, body=schemas.RoleChanges, answer=schemas.RoleOut, problems=(404, 409)
-)
+@routes.patch("/roles/{role_id:int}", permission=_ROLES, body=schemas.RoleChanges, answer=RoleOut, problems=(409,))
 def update_role(call: Call, role_id: int) -> dict[str, Any]:
     """Change a role's title or permissions."""
-    return roles.describe_roles(call.session, [roles.update_role(call.session, role_id, call.body)])[0]
+    return describe_role(call.session, roles.update_role(call.session, role_id, call.body))
 
 
-@routes.delete("/roles/{role_id:int}", permission=_ROLES, status=204, problems=(404, 409))
+@routes.delete("/roles/{role_id:int}", permission=_ROLES, status=204, problems=(409,))
 def delete_role(call: Call, role_id: int) -> None:
     """Delete a role that nobody has."""
     roles.delete_role(call.session, role_id)
 
 
-@routes.get("/api-keys", permission=_KEYS, query=schemas.ApiKeyQuery, answer=schemas.ApiKeysOut)
+@routes.get("/api-keys", permission=_KEYS, query=schemas.ApiKeyQuery, answer=page_of(ApiKeyOut))
 def list_api_keys(call: Call) -> dict[str, Any]:
     """List API keys, without their secrets."""
-    ordering = {"id": ApiKey.id, "name": ApiKey.name, "created_at": ApiKey.created_at}
     statement = api_keys.api_keys(call.query["user"], call.query["search"])
-    items, cursor = page(call.session, statement, ordering=ordering, query=call.query)
-    return {"items": api_keys.describe_api_keys(items), "next_cursor": cursor}
+    return ApiKeyOut.page(*page(call.session, statement, ordering=_ORDER_OF_KEYS, query=call.query))
 
 
-@routes.post(
-    "/api-keys", permission=_KEYS, idempotent=False, status=201, body=schemas.ApiKeyIn, answer=schemas.NewApiKeyOut
-)
+@routes.post("/api-keys", permission=_KEYS, idempotent=False, status=201, body=schemas.ApiKeyIn, answer=NewApiKeyOut)
 def create_api_key(call: Call) -> dict[str, Any]:
     """Make an API key; the answer is the only place where its text is shown."""
     key, text = api_keys.create_api_key(call.session, call.body)
-    return {**api_keys.describe_api_keys([key])[0], "key": text}
+    return NewApiKeyOut.of(key, key=text)
 
 
-@routes.delete("/api-keys/{key_id:int}", permission=_KEYS, status=204, problems=(404,))
+@routes.delete("/api-keys/{key_id:int}", permission=_KEYS, status=204)
 def revoke_api_key(call: Call, key_id: int) -> None:
     """Revoke an API key."""
     api_keys.revoke_api_key(call.session, key_id)
 
 
-@routes.get("/audit", permission="access:audit:read", query=schemas.AuditQuery, answer=schemas.AuditOut)
+@routes.get("/audit", permission="access:audit:read", query=schemas.AuditQuery, answer=page_of(AuditEntryOut))
 def list_audit(call: Call) -> dict[str, Any]:
     """Read the audit log, latest first."""
     query = call.query
     names = ("actor", "action", "entity", "entity_id", "date_from", "date_to", "search")
     wanted = AuditFilter(**{name: query[name] for name in names})
-    ordering = {"id": AuditEntry.id, "created_at": AuditEntry.created_at}
-    items, cursor = page(call.session, audit_entries(wanted), ordering=ordering, query=query)
-    return {"items": [_audit_entry(entry) for entry in items], "next_cursor": cursor}
+    listed = page(call.session, audit_entries(wanted), ordering=_ORDER_OF_AUDIT, query=query)
+    return AuditEntryOut.page(*listed)
 
 
 def _address(call: Call) -> str:
@@ -222,36 +223,8 @@ def _address(call: Call) -> str:
 
 
 def _tokens(session: Session, pair: sessions.TokenPair) -> dict[str, Any]:
-    return {
-        "access_token": pair.access_token,
-        "refresh_token": pair.refresh_token,
-        "token_type": "Bearer",
-        "expires_in": pair.expires_in_s,
-        "user": _profile(session, pair.user_id),
-    }
+    return TokensOut.of(pair, user=_profile(session, pair.user_id))
 
 
 def _profile(session: Session, user_id: int) -> dict[str, Any]:
-    user = _user(session, users.get_user(session, user_id))
-    return {name: user[name] for name in ("id", "email", "name", "roles", "warehouses", "all_warehouses")}
-
-
-def _user(session: Session, user: UserAccount) -> dict[str, Any]:
-    return users.describe_users(session, [user])[0]
-
-
-def _audit_entry(entry: AuditEntry) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "created_at": entry.created_at,
-        "actor": entry.actor_id,
-        "actor_name": entry.actor_name,
-        "api_key": entry.api_key_id,
-        "device": entry.device,
-        "request_id": entry.request_id,
-        "action": entry.action,
-        "entity": entry.entity,
-        "entity_id": entry.entity_id,
-        "before": entry.before,
-        "after": entry.after,
-    }
+    return ProfileOut.of(describe_user(session, users.get_user(session, user_id)))

@@ -1,27 +1,14 @@
-"""What the routes of access take and answer."""
+"""What the routes of access take."""
 
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validates_schema
+from marshmallow import ValidationError, post_load, validates_schema
 
 from tillhook.access.api_keys import KeyRequest
 from tillhook.access.passwords import MAX_LENGTH, MIN_LENGTH
 from tillhook.access.roles import NewRole
 from tillhook.access.users import NewUser
-from tillhook.http import (
-    Email,
-    Flag,
-    Instant,
-    Key,
-    ListOf,
-    ListQuery,
-    Nested,
-    Ordering,
-    Quantity,
-    Schema,
-    Text,
-    Whole,
-)
+from tillhook.http import Email, Flag, Instant, Key, ListOf, ListQuery, Ordering, Quantity, Schema, Text
 
 _ROLE = r"[a-z][a-z0-9_-]{0,39}"
 _PERMISSION = r"[a-z][a-z0-9_]*(:[a-z][a-z0-9_]*){2}"
@@ -171,148 +158,3 @@ class AuditQuery(ListQuery):
     def _in_order(self, data: dict[str, Any], **_: Any) -> None:
         if data.get("date_from") and data.get("date_to") and data["date_from"] > data["date_to"]:
             raise ValidationError("Must not be before date_from.", "date_to")
-
-
-class WarehouseOut(Schema):
-    """A warehouse that the user sees."""
-
-    id = Key()
-    name = Text()
-    code = Text(allow_none=True)
-
-
-class ProfileOut(Schema):
-    """Who is logged in."""
-
-    id = Key()
-    email = Text(max=254)
-    name = Text()
-    roles = ListOf(Text())
-    warehouses = ListOf(Key())
-    all_warehouses = Flag()
-
-
-class TokensOut(Schema):
-    """Tokens; ``expires_in`` seconds for the access token."""
-
-    access_token = Text(max=2000)
-    refresh_token = Text()
-    token_type = Text()
-    expires_in = Whole()
-    user = Nested(ProfileOut)
-
-
-class MeOut(Schema):
-    """The actor: the user, and what the user, or the API key, may do and see."""
-
-    user = Nested(ProfileOut)
-    roles = ListOf(Text())
-    permissions = ListOf(Text())
-    warehouses = ListOf(Nested(WarehouseOut))
-    all_warehouses = Flag()
-    device = Text(allow_none=True)
-
-
-class UserOut(Schema):
-    """A user; ``warehouses`` are ids, and count only without ``all_warehouses``."""
-
-    id = Key()
-    email = Text(max=254)
-    name = Text()
-    is_active = Flag()
-    roles = ListOf(Text())
-    warehouses = ListOf(Key())
-    all_warehouses = Flag()
-    created_at = Instant()
-    updated_at = Instant()
-
-
-class UsersOut(Schema):
-    """A page of users."""
-
-    items = ListOf(Nested(UserOut))
-    next_cursor = Text(allow_none=True)
-
-
-class RoleOut(Schema):
-    """A role; ``discount_limit`` is a fraction, null for the setting's."""
-
-    id = Key()
-    name = Text()
-    title = Text()
-    is_builtin = Flag()
-    discount_limit = Quantity(max=1, allow_zero=True, allow_none=True)
-    permissions = ListOf(Text())
-
-
-class RolesOut(Schema):
-    """Every role."""
-
-    items = ListOf(Nested(RoleOut))
-    next_cursor = Text(allow_none=True)
-
-
-class PermissionOut(Schema):
-    """A permission that a role may give."""
-
-    name = Text()
-    title = Text()
-
-
-class PermissionsOut(Schema):
-    """Every permission."""
-
-    items = ListOf(Nested(PermissionOut))
-    next_cursor = Text(allow_none=True)
-
-
-class ApiKeyOut(Schema):
-    """An API key, without its secret."""
-
-    id = Key()
-    prefix = Text()
-    name = Text()
-    user = Key()
-    scopes = ListOf(Text())
-    warehouses = ListOf(Key(), allow_none=True)
-    device = Text(allow_none=True)
-    created_at = Instant()
-    expires_at = Instant(allow_none=True)
-    revoked_at = Instant(allow_none=True)
-
-
-class NewApiKeyOut(ApiKeyOut):
-    """A new API key; ``key`` is shown this once."""
-
-    key = Text()
-
-
-class ApiKeysOut(Schema):
-    """A page of API keys."""
-
-    items = ListOf(Nested(ApiKeyOut))
-    next_cursor = Text(allow_none=True)
-
-
-class AuditEntryOut(Schema):
-    """One change: who, with which key and device, what, before and after."""
-
-    id = Key()
-    created_at = Instant()
-    actor = Key(allow_none=True)
-    actor_name = Text()
-    api_key = Key(allow_none=True)
-    device = Text(allow_none=True)
-    request_id = Text()
-    action = Text()
-    entity = Text()
-    entity_id = Text()
-    before = fields.Dict(allow_none=True)
-    after = fields.Dict(allow_none=True)
-
-
-class AuditOut(Schema):
-    """A page of the audit log."""
-
-    items = ListOf(Nested(AuditEntryOut))
-    next_cursor = Text(allow_none=True)

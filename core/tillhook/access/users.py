@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, insert, or_, select
+from sqlalchemy import ColumnElement, Select, delete, exists, insert, select
 from sqlalchemy.orm import Session
 
+from tillhook.access.answers import describe_user
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.loading import permissions_of, user_actor
 from tillhook.access.models import Role, UserAccount, UserRole, UserWarehouse
@@ -16,6 +17,7 @@ from tillhook.access.scope import require_warehouse
 from tillhook.access.sessions import TokenPair, normal_email, revoke_sessions_of, start_session
 from tillhook.access.throttle import Attempt, check_attempt, record_failure
 from tillhook.actor import Actor
+from tillhook.db import containing
 from tillhook.errors import Conflict, NotFound, PermissionDenied
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
@@ -109,7 +111,7 @@ def update_user(session: Session, user_id: int, changes: Mapping[str, Any]) -> U
         Conflict: 409 ``email-taken``, ``last-admin``.
     """
     user = get_user(session, user_id)
-    before = describe_users(session, [user])[0]
+    before = describe_user(session, user)
     _require_above(session, user_id)
     _check_grant(
         session,
@@ -118,7 +120,7 @@ def update_user(session: Session, user_id: int, changes: Mapping[str, Any]) -> U
         changes.get("all_warehouses", False),
     )
     _apply(session, user, changes)
-    after = describe_users(session, [user])[0]
+    after = describe_user(session, user)
     if _is_admin(before) and not _is_admin(after):
         require_admin_left(session)
     _end_sessions(session, user, changes)
@@ -154,51 +156,12 @@ def users(wanted: UserFilter) -> Select[UserAccount]:
     """Return the statement that selects users, without an order."""
     statement = select(UserAccount)
     if wanted.search:
-        statement = statement.where(
-            or_(
-                UserAccount.name.icontains(wanted.search, autoescape=True),
-                UserAccount.email.icontains(wanted.search, autoescape=True),
-            )
-        )
+        statement = statement.where(containing(wanted.search, UserAccount.name, UserAccount.email))
     if wanted.is_active is not None:
         statement = statement.where(UserAccount.is_active == wanted.is_active)
     if wanted.role is not None:
         statement = statement.where(_has_role(wanted.role))
     return statement
-
-
-def describe_users(session: Session, accounts: Sequence[UserAccount]) -> list[dict[str, Any]]:
-    """Return users as the API answers them."""
-    ids = [account.id for account in accounts]
-    roles = _grouped(
-        session.execute(
-            select(UserRole.user_id, Role.name)
-            .join(Role, Role.id == UserRole.role_id)
-            .where(UserRole.user_id.in_(ids))
-            .order_by(Role.name)
-        )
-    )
-    warehouses = _grouped(
-        session.execute(
-            select(UserWarehouse.user_id, UserWarehouse.location_id)
-            .where(UserWarehouse.user_id.in_(ids))
-            .order_by(UserWarehouse.location_id)
-        )
-    )
-    return [
-        {
-            "id": account.id,
-            "email": account.email,
-            "name": account.name,
-            "is_active": account.is_active,
-            "roles": roles.get(account.id, []),
-            "warehouses": warehouses.get(account.id, []),
-            "all_warehouses": account.all_warehouses,
-            "created_at": account.created_at,
-            "updated_at": account.updated_at,
-        }
-        for account in accounts
-    ]
 
 
 def _insert(session: Session, command: NewUser, password_hash: str) -> UserAccount:
@@ -211,7 +174,7 @@ def _insert(session: Session, command: NewUser, password_hash: str) -> UserAccou
     session.flush()
     _set_roles(session, user.id, command.roles)
     _set_warehouses(session, user.id, command.warehouses)
-    audit(session, "create", "user", user.id, after=describe_users(session, [user])[0])
+    audit(session, "create", "user", user.id, after=describe_user(session, user))
     return user
 
 
@@ -301,10 +264,3 @@ def _has_role(name: str) -> ColumnElement[bool]:
 
 def _is_admin(described: Mapping[str, Any]) -> bool:
     return described["is_active"] and ADMIN in described["roles"]
-
-
-def _grouped(rows: Iterable[Any]) -> dict[int, list[Any]]:
-    groups: dict[int, list[Any]] = {}
-    for key, value in rows:
-        groups.setdefault(key, []).append(value)
-    return groups

@@ -1,29 +1,148 @@
-"""Products as the API, the audit log and the outbox show them."""
+"""The catalogue as the API, the audit log and the outbox show it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
 from tillhook.access import visible_warehouses
-from tillhook.db import format_instant
-from tillhook.products.barcodes import kind_of
+from tillhook.catalogue.schemas import PRICE_MODES, STATUSES, TRACKING
+from tillhook.db import among, grouped
+from tillhook.http import Answer, out
+from tillhook.products.barcodes import Kind, kind_of
 from tillhook.products.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
 from tillhook.quantities import ZERO, format_money, format_quantity
 from tillhook.runtime import actor_of
 
 
-def money(value: Decimal | None) -> str | None:
-    """Return an amount as the API shows it."""
-    return None if value is None else format_money(value)
+class CategoryOut(Answer):
+    """A category."""
+
+    id = out.Key()
+    name = out.Text()
+    parent_id = out.Key(allow_none=True)
 
 
-def quantity(value: Decimal | None) -> str | None:
-    """Return a quantity as the API shows it."""
-    return None if value is None else format_quantity(value)
+class UnitOut(Answer):
+    """A unit of measure."""
+
+    id = out.Key()
+    code = out.Text()
+    name = out.Text()
+    precision = out.Count()
+
+
+class TaxOut(Answer):
+    """A tax; ``rate`` is a fraction."""
+
+    id = out.Key()
+    name = out.Text()
+    rate = out.Qty()
+    is_inclusive = out.Flag()
+    is_default = out.Flag()
+    is_active = out.Flag()
+
+
+class BarcodeOut(Answer):
+    """A barcode; ``pack_quantity`` stock units are in the package."""
+
+    id = out.Key()
+    code = out.Text()
+    kind = out.Text(lambda barcode: kind_of(barcode.code), choices=get_args(Kind))
+    variant_id = out.Key()
+    pack_quantity = out.Qty()
+
+
+class ImageOut(Answer):
+    """A picture of a product; ``size`` is in bytes, width and height in pixels."""
+
+    id = out.Key()
+    position = out.Count()
+    url = out.Text(lambda image: f"/api/images/{image.sha256}")
+    sha256 = out.Text()
+    content_type = out.Text()
+    size = out.Count()
+    width = out.Count()
+    height = out.Count()
+
+
+class VariantOut(Answer):
+    """A variant; ``price`` is its own, else the product's; ``cost_price`` needs ``catalogue:cost:read``."""
+
+    id = out.Key()
+    sku = out.Text(allow_none=True)
+    name = out.Text()
+    barcode = out.Text(allow_none=True)
+    barcodes = out.Many(out.Text())
+    attributes = out.Json(type="object")
+    price = out.Money()
+    is_active = out.Flag()
+    cost_price = out.Money(allow_none=True, optional=True)
+
+
+class ProductOut(Answer):
+    """A product; ``cost_price`` needs ``catalogue:cost:read``.
+
+    ``inventory`` is what is available over the reader's warehouses, null for an untracked product.
+    """
+
+    id = out.Key()
+    name = out.Text()
+    sku = out.Text()
+    barcode = out.Text(allow_none=True)
+    barcodes = out.Many(out.Text())
+    price = out.Money()
+    list_price = out.Money(allow_none=True)
+    last_price = out.Money(allow_none=True)
+    category = out.Text(allow_none=True)
+    category_id = out.Key(allow_none=True)
+    unit = out.Text(allow_none=True)
+    tax = out.Text(allow_none=True)
+    tax_id = out.Key(allow_none=True)
+    description = out.Text()
+    attributes = out.Json(type="object")
+    status = out.Text(choices=STATUSES)
+    reject_reason = out.Text()
+    owner_id = out.Key(allow_none=True)
+    tracking = out.Text(choices=TRACKING)
+    price_mode = out.Text(choices=PRICE_MODES)
+    low_stock_threshold = out.Qty(allow_none=True)
+    inventory = out.Qty(allow_none=True)
+    default_variant_id = out.Key(allow_none=True)
+    variants = out.Many(VariantOut)
+    images = out.Many(ImageOut)
+    created_at = out.Moment()
+    updated_at = out.Moment()
+    cost_price = out.Money(allow_none=True, optional=True)
+
+
+class RowMessageOut(Answer):
+    """What an import says of one row; the header is row 1."""
+
+    row = out.Count()
+    column = out.Text(allow_none=True)
+    message = out.Text()
+
+
+class ImportOut(Answer):
+    """What an import did, or with ``dry_run`` would do; of errors and warnings the first thousand."""
+
+    dry_run = out.Flag()
+    rows = out.Count()
+    created = out.Count()
+    updated = out.Count()
+    unchanged = out.Count()
+    categories_created = out.Count()
+    stock_lines = out.Count()
+    valid = out.Flag(lambda result: not result.error_count)
+    encoding = out.Text(allow_none=True)
+    error_count = out.Count()
+    errors = out.Many(RowMessageOut)
+    warnings = out.Many(RowMessageOut)
 
 
 def product_answer(session: Session, product: Product) -> dict[str, Any]:
@@ -32,39 +151,10 @@ def product_answer(session: Session, product: Product) -> dict[str, Any]:
 
 
 def product_answers(session: Session, products: Sequence[Product]) -> list[dict[str, Any]]:
-    """Return the products as the session's actor sees them, in a fixed number of statements.
-
-    ``inventory`` is what is available over the actor's warehouses, ``None`` for an untracked product. Costs
-    are absent without ``catalogue:cost:read``.
-    """
+    """Return the products as the session's actor sees them, in a fixed number of statements."""
     session.flush()
-    context = _Context(session, products)
-    return [context.answer(product) for product in products]
-
-
-def barcode_answer(barcode: Barcode) -> dict[str, Any]:
-    """Return a barcode; ``pack_quantity`` is in stock units."""
-    return {
-        "id": barcode.id,
-        "code": barcode.code,
-        "kind": kind_of(barcode.code),
-        "variant_id": barcode.variant_id,
-        "pack_quantity": format_quantity(barcode.pack_quantity),
-    }
-
-
-def image_answer(image: ProductImage) -> dict[str, Any]:
-    """Return a picture; ``size`` is in bytes, width and height in pixels."""
-    return {
-        "id": image.id,
-        "position": image.position,
-        "url": f"/api/images/{image.sha256}",
-        "sha256": image.sha256,
-        "content_type": image.content_type,
-        "size": image.size,
-        "width": image.width,
-        "height": image.height,
-    }
+    around = _around(session, products)
+    return [_product(product, around) for product in products]
 
 
 def audit_answer(session: Session, product: Product) -> dict[str, Any]:
@@ -87,15 +177,14 @@ def event_payload(session: Session, product: Product) -> dict[str, Any]:
 
 def event_payloads(session: Session, products: Sequence[Product]) -> list[dict[str, Any]]:
     """Return the payloads of several products; inventory is what is available over all warehouses."""
-    tracked = [product.id for product in products if product.tracking != "none"]
-    available = ledger.available_by_product(session, tracked)
+    available = ledger.available_by_product(session, _tracked(products))
     categories = _names(session, Category.name, {product.category_id for product in products})
     return [
         {
             "product": {
                 "_id": product.id,
                 "name": product.name,
-                "inventory": quantity(available.get(product.id)),
+                "inventory": None if product.id not in available else format_quantity(available[product.id]),
                 "category": categories.get(product.category_id),
                 "price": format_money(product.price),
             }
@@ -104,89 +193,73 @@ def event_payloads(session: Session, products: Sequence[Product]) -> list[dict[s
     ]
 
 
-class _Context:
-    """What the answers of several products share, read at once."""
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What the answers of several products share, read at once: by the key of what it belongs to."""
 
-    def __init__(self, session: Session, products: Sequence[Product]) -> None:
-        actor = actor_of(session)
-        self._shows_cost = actor.can("catalogue:cost:read")
-        self._categories = _names(session, Category.name, {product.category_id for product in products})
-        self._units = _names(session, Unit.code, {product.unit_id for product in products})
-        self._taxes = _names(session, Tax.name, {product.tax_id for product in products})
-        ids = [product.id for product in products]
-        variants = list(session.scalars(select(Variant).where(Variant.product_id.in_(ids)).order_by(Variant.id)))
-        barcodes = select(Barcode).where(Barcode.variant_id.in_([variant.id for variant in variants]))
-        images = select(ProductImage).where(ProductImage.product_id.in_(ids))
-        self._variants = _grouped(variants, "product_id")
-        self._barcodes = _grouped(session.scalars(barcodes.order_by(Barcode.id)), "variant_id")
-        self._images = _grouped(session.scalars(images.order_by(ProductImage.position)), "product_id")
-        tracked = [product.id for product in products if product.tracking != "none"]
-        self._available = ledger.available_by_product(session, tracked, visible_warehouses(actor))
-
-    def answer(self, product: Product) -> dict[str, Any]:
-        variants = self._variants.get(product.id, [])
-        barcodes = [barcode.code for variant in variants for barcode in self._barcodes.get(variant.id, [])]
-        answer: dict[str, Any] = {
-            "id": product.id,
-            "name": product.name,
-            "sku": product.sku,
-            "barcode": barcodes[0] if barcodes else None,
-            "barcodes": barcodes,
-            "price": format_money(product.price),
-            "list_price": money(product.list_price),
-            "last_price": money(product.last_price),
-            "category": self._categories.get(product.category_id),
-            "category_id": product.category_id,
-            "unit": self._units.get(product.unit_id),
-            "tax": self._taxes.get(product.tax_id),
-            "tax_id": product.tax_id,
-            "description": product.description,
-            "attributes": product.attributes,
-            "status": product.status,
-            "reject_reason": product.reject_reason,
-            "owner_id": product.owner_id,
-            "tracking": product.tracking,
-            "price_mode": product.price_mode,
-            "low_stock_threshold": quantity(product.low_stock_threshold),
-            "inventory": None if product.tracking == "none" else format_quantity(self._available.get(product.id, ZERO)),
-            "default_variant_id": next((variant.id for variant in variants if variant.is_default), None),
-            "variants": [self._variant(product, each) for each in variants if not each.is_default]
-            if product.has_variants
-            else [],
-            "images": [image_answer(image) for image in self._images.get(product.id, [])],
-            "created_at": format_instant(product.created_at),
-            "updated_at": format_instant(product.updated_at),
-        }
-        if self._shows_cost:
-            answer["cost_price"] = money(product.cost_price)
-        return answer
-
-    def _variant(self, product: Product, variant: Variant) -> dict[str, Any]:
-        barcodes = [barcode.code for barcode in self._barcodes.get(variant.id, [])]
-        answer: dict[str, Any] = {
-            "id": variant.id,
-            "sku": variant.sku,
-            "name": variant.name,
-            "barcode": barcodes[0] if barcodes else None,
-            "barcodes": barcodes,
-            "attributes": variant.attributes,
-            "price": format_money(product.price if variant.price is None else variant.price),
-            "is_active": variant.is_active,
-        }
-        if self._shows_cost:
-            cost = product.cost_price if variant.cost_price is None else variant.cost_price
-            answer["cost_price"] = money(cost)
-        return answer
+    shows_cost: bool
+    categories: Mapping[int | None, str]
+    units: Mapping[int | None, str]
+    taxes: Mapping[int | None, str]
+    variants: Mapping[int, list[Variant]]
+    #: By variant.
+    barcodes: Mapping[int, list[str]]
+    images: Mapping[int, list[ProductImage]]
+    available: Mapping[int, Decimal]
 
 
-def _names(session: Session, column: Any, keys: set[Any]) -> dict[Any, str]:
+def _around(session: Session, products: Sequence[Product]) -> _Around:
+    actor = actor_of(session)
+    ids = [product.id for product in products]
+    variants = select(Variant).where(among(Variant.product_id, ids)).order_by(Variant.id)
+    barcodes = select(Barcode.variant_id, Barcode.code).join(Variant).where(among(Variant.product_id, ids))
+    images = select(ProductImage).where(among(ProductImage.product_id, ids)).order_by(ProductImage.position)
+    return _Around(
+        shows_cost=actor.can("catalogue:cost:read"),
+        categories=_names(session, Category.name, {product.category_id for product in products}),
+        units=_names(session, Unit.code, {product.unit_id for product in products}),
+        taxes=_names(session, Tax.name, {product.tax_id for product in products}),
+        variants=grouped((each.product_id, each) for each in session.scalars(variants)),
+        barcodes=grouped(session.execute(barcodes.order_by(Barcode.id))),
+        images=grouped((each.product_id, each) for each in session.scalars(images)),
+        available=ledger.available_by_product(session, _tracked(products), visible_warehouses(actor)),
+    )
+
+
+def _product(product: Product, around: _Around) -> dict[str, Any]:
+    variants = around.variants.get(product.id, [])
+    barcodes = [code for variant in variants for code in around.barcodes.get(variant.id, ())]
+    return ProductOut.of(
+        product,
+        barcode=barcodes[0] if barcodes else None,
+        barcodes=barcodes,
+        category=around.categories.get(product.category_id),
+        unit=around.units.get(product.unit_id),
+        tax=around.taxes.get(product.tax_id),
+        inventory=None if product.tracking == "none" else around.available.get(product.id, ZERO),
+        default_variant_id=next((variant.id for variant in variants if variant.is_default), None),
+        variants=[_variant(product, each, around) for each in variants if product.has_variants and not each.is_default],
+        images=[ImageOut.of(image) for image in around.images.get(product.id, ())],
+        **({"cost_price": product.cost_price} if around.shows_cost else {}),
+    )
+
+
+def _variant(product: Product, variant: Variant, around: _Around) -> dict[str, Any]:
+    barcodes = around.barcodes.get(variant.id, [])
+    cost = product.cost_price if variant.cost_price is None else variant.cost_price
+    return VariantOut.of(
+        variant,
+        barcode=barcodes[0] if barcodes else None,
+        barcodes=barcodes,
+        price=product.price if variant.price is None else variant.price,
+        **({"cost_price": cost} if around.shows_cost else {}),
+    )
+
+
+def _tracked(products: Iterable[Product]) -> list[int]:
+    return [product.id for product in products if product.tracking != "none"]
+
+
+def _names(session: Session, column: Any, keys: set[Any]) -> dict[int | None, str]:
     model = column.class_
-    rows = session.execute(select(model.id, column).where(model.id.in_(keys - {None})))
-    return {row[0]: row[1] for row in rows}
-
-
-def _grouped(rows: Any, key: str) -> dict[int, list[Any]]:
-    groups: dict[int, list[Any]] = {}
-    for row in rows:
-        groups.setdefault(getattr(row, key), []).append(row)
-    return groups
+    return dict(session.execute(select(model.id, column).where(among(model.id, keys - {None}))).all())

@@ -5,10 +5,9 @@ from types import ModuleType
 import click
 
 from tillhook import hookimpl
-from tillhook.catalogue import hookspecs
+from tillhook.catalogue import hookspecs, routes, setup_routes
 from tillhook.catalogue.cli import products
 from tillhook.catalogue.demo import DEMO_DATA
-from tillhook.catalogue.routes import routes
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, EventType, Permission, Route
 from tillhook.products import hides
@@ -23,7 +22,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return routes.all()
+    return routes.routes.all() + setup_routes.routes.all()
 
 
 @hookimpl

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
-from tillhook.catalogue.answers import image_answer
+from tillhook.catalogue.answers import ImageOut
 from tillhook.catalogue.products import editable
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.products.models import Product, ProductImage
@@ -70,7 +70,7 @@ def add_image(session: Session, product_id: int, stream: IO[bytes], position: in
     )
     session.add(image)
     session.flush()
-    audit(session, "create", "product_image", image.id, after={"product_id": product.id, **image_answer(image)})
+    audit(session, "create", "product_image", image.id, after={"product_id": product.id, **ImageOut.of(image)})
     return image
 
 
@@ -91,7 +91,7 @@ def remove_image(session: Session, product_id: int, image_id: int) -> None:
     image = next((each for each in images if each.id == image_id), None)
     if image is None:
         raise NotFound(f"Product {product_id} has no picture {image_id}.")
-    audit(session, "delete", "product_image", image.id, before={"product_id": product.id, **image_answer(image)})
+    audit(session, "delete", "product_image", image.id, before={"product_id": product.id, **ImageOut.of(image)})
     session.delete(image)
     for later in images[images.index(image) + 1 :]:
         later.position -= 1

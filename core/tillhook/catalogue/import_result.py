@@ -1,8 +1,8 @@
 """What an import says of a file."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from tillhook.catalogue.answers import RowMessageOut
 from tillhook.errors import ValidationFailed
 
 _MAX_MESSAGES = 1_000
@@ -19,10 +19,6 @@ class RowMessage:
     @property
     def field(self) -> str:
         return f"rows.{self.row}" + (f".{self.column}" if self.column else "")
-
-    def answer(self) -> dict[str, Any]:
-        """Return the message as the API shows it."""
-        return {"row": self.row, "column": self.column, "message": self.message}
 
 
 @dataclass(slots=True)
@@ -52,18 +48,6 @@ class ImportResult:
         if len(self.warnings) < _MAX_MESSAGES:
             self.warnings.append(RowMessage(row, column, message))
 
-    def answer(self) -> dict[str, Any]:
-        """Return the result as the API shows it."""
-        counts = ("dry_run", "rows", "created", "updated", "unchanged", "categories_created", "stock_lines")
-        return {
-            **{name: getattr(self, name) for name in counts},
-            "valid": not self.error_count,
-            "encoding": self.encoding,
-            "error_count": self.error_count,
-            "errors": [message.answer() for message in self.errors],
-            "warnings": [message.answer() for message in self.warnings],
-        }
-
 
 class ImportFailed(ValidationFailed):
     """Some rows are bad, so none was imported (422); ``errors`` names each."""
@@ -75,6 +59,6 @@ class ImportFailed(ValidationFailed):
         first = result.errors[0]
         super().__init__(
             f"{result.error_count} problems, nothing imported. Row {first.row}: {first.message}",
-            errors=[message.answer() | {"field": message.field} for message in result.errors],
+            errors=[RowMessageOut.of(message) | {"field": message.field} for message in result.errors],
             error_count=result.error_count,
         )

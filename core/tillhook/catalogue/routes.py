@@ -3,26 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tillhook.catalogue import schemas
-from tillhook.catalogue.answers import barcode_answer, image_answer, product_answer, product_answers
+from tillhook.catalogue import answers, schemas
+from tillhook.catalogue.answers import ProductOut, product_answer, product_answers
 from tillhook.catalogue.approval import approve, reject, restore
 from tillhook.catalogue.commands import NewProduct
 from tillhook.catalogue.images import MAX_BYTES, add_image, find_image, product_images, remove_image
 from tillhook.catalogue.importing import import_products
 from tillhook.catalogue.inventory import low_stock, set_product_inventory
 from tillhook.catalogue.products import create_product, remove_product, update_product
-from tillhook.catalogue.setup import Described, create_setup, list_setup, setup_answer, update_setup
-from tillhook.catalogue.variants import (
-    attach_barcode,
-    create_variant,
-    detach_barcode,
-    list_barcodes,
-    update_variant,
-)
+from tillhook.catalogue.variants import attach_barcode, create_variant, detach_barcode, list_barcodes, update_variant
 from tillhook.errors import NotFound
 from tillhook.hooks import PUBLIC
-from tillhook.http import Call, Reply, Routes, Schema, page
-from tillhook.products.models import Category, Product, Tax, Unit
+from tillhook.http import Call, Reply, Routes, page, page_of
+from tillhook.products.models import Product
 from tillhook.products.search import get_product, product_query
 
 #: Room for the form around the picture.
@@ -35,11 +28,13 @@ _ORDERING = {
     "sku": Product.sku,
     "id": Product.id,
 }
+_ONE = "/products/{product_id:int}"
+_READ, _UPDATE = "catalogue:product:read", "catalogue:product:update"
 
 routes = Routes()
 
 
-@routes.get("/products", permission="catalogue:product:read", query=schemas.ProductQuery, answer=schemas.ProductsOut)
+@routes.get("/products", permission=_READ, query=schemas.ProductQuery, answer=page_of(ProductOut))
 def list_products(call: Call) -> dict[str, Any]:
     """List the products that match; a category takes in those below it."""
     query = call.query
@@ -52,7 +47,7 @@ def list_products(call: Call) -> dict[str, Any]:
     "/products",
     permission="catalogue:product:create",
     body=schemas.ProductIn,
-    answer=schemas.ProductOut,
+    answer=ProductOut,
     status=201,
     problems=(409,),
 )
@@ -62,21 +57,13 @@ def post_product(call: Call) -> dict[str, Any]:
     return product_answer(call.session, create_product(call.session, command))
 
 
-@routes.get(
-    "/products/{product_id:int}", permission="catalogue:product:read", answer=schemas.ProductOut, problems=(404,)
-)
+@routes.get(_ONE, permission=_READ, answer=ProductOut)
 def read_product(call: Call, product_id: int) -> dict[str, Any]:
     """Read a product."""
     return product_answer(call.session, get_product(call.session, product_id))
 
 
-@routes.put(
-    "/products/{product_id:int}",
-    permission="catalogue:product:update",
-    body=schemas.ProductPut,
-    answer=schemas.ProductOut,
-    problems=(404, 409),
-)
+@routes.put(_ONE, permission=_UPDATE, body=schemas.ProductPut, answer=ProductOut, problems=(409,))
 def put_product(call: Call, product_id: int) -> dict[str, Any]:
     """Replace a product's fields; what is left out goes back to its default."""
     changes = dict(call.body)
@@ -85,63 +72,41 @@ def put_product(call: Call, product_id: int) -> dict[str, Any]:
     return product_answer(call.session, update_product(call.session, product_id, changes))
 
 
-@routes.patch(
-    "/products/{product_id:int}",
-    permission="catalogue:product:update",
-    body=schemas.ProductPatch,
-    answer=schemas.ProductOut,
-    problems=(404, 409),
-)
+@routes.patch(_ONE, permission=_UPDATE, body=schemas.ProductPatch, answer=ProductOut, problems=(409,))
 def patch_product(call: Call, product_id: int) -> dict[str, Any]:
     """Change some of a product's fields."""
     return product_answer(call.session, update_product(call.session, product_id, call.body))
 
 
-@routes.delete(
-    "/products/{product_id:int}", permission="catalogue:product:archive", answer=schemas.ProductOut, problems=(404, 409)
-)
+@routes.delete(_ONE, permission="catalogue:product:archive", answer=ProductOut, also=(204,), problems=(409,))
 def delete_product(call: Call, product_id: int) -> Any:
     """Archive a product with a history, delete one without (204)."""
     product = remove_product(call.session, product_id)
     return None if product is None else product_answer(call.session, product)
 
 
-@routes.post(
-    "/products/{product_id:int}/approve",
-    permission="catalogue:product:approve",
-    answer=schemas.ProductOut,
-    problems=(404, 409),
-)
+@routes.post(_ONE + "/approve", permission="catalogue:product:approve", answer=ProductOut, problems=(409,))
 def approve_product(call: Call, product_id: int) -> dict[str, Any]:
     """Publish a pending product."""
     return product_answer(call.session, approve(call.session, product_id))
 
 
 @routes.post(
-    "/products/{product_id:int}/reject",
-    permission="catalogue:product:approve",
-    body=schemas.RejectIn,
-    answer=schemas.ProductOut,
-    problems=(404, 409),
+    _ONE + "/reject", permission="catalogue:product:approve", body=schemas.RejectIn, answer=ProductOut, problems=(409,)
 )
 def reject_product(call: Call, product_id: int) -> dict[str, Any]:
     """Reject a pending product."""
     return product_answer(call.session, reject(call.session, product_id, call.body["reason"]))
 
 
-@routes.post(
-    "/products/{product_id:int}/restore",
-    permission="catalogue:product:archive",
-    answer=schemas.ProductOut,
-    problems=(404, 409),
-)
+@routes.post(_ONE + "/restore", permission="catalogue:product:archive", answer=ProductOut, problems=(409,))
 def restore_product(call: Call, product_id: int) -> dict[str, Any]:
     """Take a product out of the archive."""
     return product_answer(call.session, restore(call.session, product_id))
 
 
 @routes.get(
-    "/products/low-stock", permission="catalogue:product:read", query=schemas.LowStockQuery, answer=schemas.LowStockOut
+    "/products/low-stock", permission=_READ, query=schemas.LowStockQuery, answer=page_of(ProductOut, count=True)
 )
 def list_low_stock(call: Call) -> dict[str, Any]:
     """List the products strictly below the threshold, over the actor's warehouses."""
@@ -150,11 +115,7 @@ def list_low_stock(call: Call) -> dict[str, Any]:
 
 
 @routes.put(
-    "/products/{product_id:int}/inventory",
-    permission="stock:inventory:set",
-    body=schemas.InventoryIn,
-    answer=schemas.ProductOut,
-    problems=(404, 409),
+    _ONE + "/inventory", permission="stock:inventory:set", body=schemas.InventoryIn, answer=ProductOut, problems=(409,)
 )
 def put_inventory(call: Call, product_id: int) -> dict[str, Any]:
     """Set what is on hand by an adjustment; null stops tracking."""
@@ -170,12 +131,12 @@ def put_inventory(call: Call, product_id: int) -> dict[str, Any]:
 
 
 @routes.post(
-    "/products/{product_id:int}/variants",
-    permission="catalogue:product:update",
+    _ONE + "/variants",
+    permission=_UPDATE,
     body=schemas.VariantIn,
-    answer=schemas.VariantOut,
+    answer=answers.VariantOut,
     status=201,
-    problems=(404, 409),
+    problems=(409,),
 )
 def post_variant(call: Call, product_id: int) -> dict[str, Any]:
     """Add a variant to a product."""
@@ -184,11 +145,11 @@ def post_variant(call: Call, product_id: int) -> dict[str, Any]:
 
 
 @routes.patch(
-    "/products/{product_id:int}/variants/{variant_id:int}",
-    permission="catalogue:product:update",
+    _ONE + "/variants/{variant_id:int}",
+    permission=_UPDATE,
     body=schemas.VariantPatch,
-    answer=schemas.VariantOut,
-    problems=(404, 409),
+    answer=answers.VariantOut,
+    problems=(409,),
 )
 def patch_variant(call: Call, product_id: int, variant_id: int) -> dict[str, Any]:
     """Change some of a variant's fields."""
@@ -196,38 +157,27 @@ def patch_variant(call: Call, product_id: int, variant_id: int) -> dict[str, Any
     return _variant(call, product_id, variant_id)
 
 
-@routes.get(
-    "/products/{product_id:int}/barcodes",
-    permission="catalogue:product:read",
-    answer=schemas.list_of(schemas.BarcodeOut),
-    problems=(404,),
-)
+@routes.get(_ONE + "/barcodes", permission=_READ, answer=page_of(answers.BarcodeOut))
 def read_barcodes(call: Call, product_id: int) -> dict[str, Any]:
     """List the barcodes of a product's variants."""
     barcodes = list_barcodes(call.session, get_product(call.session, product_id))
-    return {"items": [barcode_answer(barcode) for barcode in barcodes], "next_cursor": None}
+    return answers.BarcodeOut.page(barcodes)
 
 
 @routes.post(
-    "/products/{product_id:int}/barcodes",
-    permission="catalogue:product:update",
+    _ONE + "/barcodes",
+    permission=_UPDATE,
     body=schemas.BarcodeIn,
-    answer=schemas.BarcodeOut,
+    answer=answers.BarcodeOut,
     status=201,
-    problems=(404, 409),
+    problems=(409,),
 )
 def post_barcode(call: Call, product_id: int) -> dict[str, Any]:
     """Add a barcode to a product or one of its variants."""
-    barcode = attach_barcode(call.session, product_id, **call.body)
-    return barcode_answer(barcode)
+    return answers.BarcodeOut.of(attach_barcode(call.session, product_id, **call.body))
 
 
-@routes.delete(
-    "/products/{product_id:int}/barcodes/{barcode_id:int}",
-    permission="catalogue:product:update",
-    status=204,
-    problems=(404, 409),
-)
+@routes.delete(_ONE + "/barcodes/{barcode_id:int}", permission=_UPDATE, status=204, problems=(409,))
 def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
     """Take a barcode from a product."""
     detach_barcode(call.session, product_id, barcode_id)
@@ -237,61 +187,48 @@ def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
     "/products/import",
     permission="catalogue:product:import",
     body=schemas.ImportForm,
-    query=schemas.ImportQuery,
-    answer=schemas.ImportOut,
+    query=schemas.ImportForm,
+    answer=answers.ImportOut,
     upload=True,
 )
-def post_import(call: Call) -> Reply:
+def post_import(call: Call) -> dict[str, Any]:
     """Import products and opening stock from CSV or XLSX, all rows or none."""
     file = call.upload("file")
     dry_run = call.body["dry_run"] or call.query["dry_run"]
     warehouse_id = call.body["warehouse"] or call.query["warehouse"]
     result = import_products(call.session, file.stream, file.filename, warehouse_id=warehouse_id, dry_run=dry_run)
-    return Reply(media=result.answer())
+    return answers.ImportOut.of(result)
 
 
 @routes.post(
-    "/products/{product_id:int}/images",
-    permission="catalogue:product:update",
+    _ONE + "/images",
+    permission=_UPDATE,
     body=schemas.ImageForm,
-    answer=schemas.ImageOut,
+    answer=answers.ImageOut,
     upload=True,
     status=201,
     max_body=MAX_BYTES + _FORM,
-    problems=(404, 409),
+    problems=(409,),
 )
 def post_image(call: Call, product_id: int) -> dict[str, Any]:
     """Upload a picture of a product: JPEG, PNG or WebP."""
     file = call.upload("file")
-    return image_answer(add_image(call.session, product_id, file.stream, call.body["position"]))
+    return answers.ImageOut.of(add_image(call.session, product_id, file.stream, call.body["position"]))
 
 
-@routes.get(
-    "/products/{product_id:int}/images",
-    permission="catalogue:product:read",
-    answer=schemas.list_of(schemas.ImageOut),
-    problems=(404,),
-)
+@routes.get(_ONE + "/images", permission=_READ, answer=page_of(answers.ImageOut))
 def read_images(call: Call, product_id: int) -> dict[str, Any]:
     """List a product's pictures in their order."""
-    return {
-        "items": [image_answer(image) for image in product_images(call.session, product_id)],
-        "next_cursor": None,
-    }
+    return answers.ImageOut.page(product_images(call.session, product_id))
 
 
-@routes.delete(
-    "/products/{product_id:int}/images/{image_id:int}",
-    permission="catalogue:product:update",
-    status=204,
-    problems=(404, 409),
-)
+@routes.delete(_ONE + "/images/{image_id:int}", permission=_UPDATE, status=204, problems=(409,))
 def delete_image(call: Call, product_id: int, image_id: int) -> None:
     """Take a picture from a product."""
     remove_image(call.session, product_id, image_id)
 
 
-@routes.get("/images/{sha256}", permission=PUBLIC, problems=(404,))
+@routes.get("/images/{sha256}", permission=PUBLIC, content_types=("image/*",), also=(304,))
 def read_image(call: Call, sha256: str) -> Reply:
     """Answer a picture's file; that of a published product to anybody."""
     if len(sha256) != 64 or not set(sha256) <= set("0123456789abcdef"):
@@ -314,44 +251,3 @@ def _listed(call: Call, products: Sequence[Product], cursor: str | None) -> dict
 def _variant(call: Call, product_id: int, variant_id: int) -> dict[str, Any]:
     answer = product_answer(call.session, get_product(call.session, product_id))
     return next(variant for variant in answer["variants"] if variant["id"] == variant_id)
-
-
-def _setup_routes(
-    path: str,
-    model: type[Described],
-    name: str,
-    body: type[Schema],
-    patch: type[Schema],
-    answer: type[Schema],
-) -> None:
-    """Declare GET, POST and PATCH of one of the short tables that describe products."""
-    manage = "catalogue:setup:manage"
-
-    @routes.get(
-        path, permission="catalogue:product:read", answer=schemas.list_of(answer), summary=f"List the {path[1:]}."
-    )
-    def read_all(call: Call) -> dict[str, Any]:
-        rows = list_setup(call.session, model)
-        return {"items": [setup_answer(row) for row in rows], "next_cursor": None}
-
-    @routes.post(
-        path, permission=manage, body=body, answer=answer, status=201, summary=f"Create a {name}.", problems=(409,)
-    )
-    def create(call: Call) -> dict[str, Any]:
-        return setup_answer(create_setup(call.session, model, call.body))
-
-    @routes.patch(
-        f"{path}/{{key:int}}",
-        permission=manage,
-        body=patch,
-        answer=answer,
-        summary=f"Change a {name}.",
-        problems=(404, 409),
-    )
-    def update(call: Call, key: int) -> dict[str, Any]:
-        return setup_answer(update_setup(call.session, model, key, call.body))
-
-
-_setup_routes("/categories", Category, "category", schemas.CategoryIn, schemas.CategoryPatch, schemas.CategoryOut)
-_setup_routes("/units", Unit, "unit", schemas.UnitIn, schemas.UnitPatch, schemas.UnitOut)
-_setup_routes("/taxes", Tax, "tax", schemas.TaxIn, schemas.TaxPatch, schemas.TaxOut)

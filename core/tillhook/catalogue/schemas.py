@@ -1,9 +1,9 @@
-"""Bodies and queries of the catalogue's routes, and what their answers hold."""
+"""Bodies and queries of the catalogue's routes."""
 
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import fields, post_load
+from marshmallow import post_load
 
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.http import (
@@ -36,7 +36,7 @@ class KeyOrName(StrictField):
     """The key of a category, unit or tax, or its name."""
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> int | str:
-        if isinstance(value, int):
+        if isinstance(value, int | Decimal):
             return int(Key().deserialize(value))
         return str(Text(min=1, max=MAX_NAME).deserialize(value))
 
@@ -185,14 +185,7 @@ class BarcodeIn(Schema):
 
 
 class ImportForm(QuerySchema):
-    """The fields beside the uploaded ``file``."""
-
-    dry_run = Flag(load_default=False)
-    warehouse = Key(load_default=None)
-
-
-class ImportQuery(QuerySchema):
-    """The same in the address, for clients that find that easier."""
+    """The fields beside the uploaded ``file``; in the address too, for clients that find that easier."""
 
     dry_run = Flag(load_default=False)
     warehouse = Key(load_default=None)
@@ -256,149 +249,3 @@ class TaxPatch(Schema):
     is_inclusive = Flag()
     is_default = Flag()
     is_active = Flag()
-
-
-def amount(**options: Any) -> fields.String:
-    """Return the field of an amount in an answer: a string with two places at least."""
-    return fields.String(metadata={"examples": ["25.00"]}, **options)
-
-
-class CategoryOut(Schema):
-    """A category."""
-
-    id = fields.Integer()
-    name = fields.String()
-    parent_id = fields.Integer(allow_none=True)
-
-
-class UnitOut(Schema):
-    """A unit of measure."""
-
-    id = fields.Integer()
-    code = fields.String()
-    name = fields.String()
-    precision = fields.Integer()
-
-
-class TaxOut(Schema):
-    """A tax; ``rate`` is a fraction."""
-
-    id = fields.Integer()
-    name = fields.String()
-    rate = fields.String()
-    is_inclusive = fields.Boolean()
-    is_default = fields.Boolean()
-    is_active = fields.Boolean()
-
-
-class VariantOut(Schema):
-    """A variant; ``price`` is its own, else the product's."""
-
-    id = fields.Integer()
-    sku = fields.String(allow_none=True)
-    name = fields.String()
-    barcode = fields.String(allow_none=True)
-    barcodes = fields.List(fields.String())
-    attributes = fields.Dict()
-    price = amount()
-    cost_price = amount(allow_none=True)
-    is_active = fields.Boolean()
-
-
-class BarcodeOut(Schema):
-    """A barcode; ``kind`` is ean8, upca, ean13, gtin14 or free."""
-
-    id = fields.Integer()
-    code = fields.String()
-    kind = fields.String()
-    variant_id = fields.Integer()
-    pack_quantity = fields.String()
-
-
-class ImageOut(Schema):
-    """A picture of a product."""
-
-    id = fields.Integer()
-    position = fields.Integer()
-    url = fields.String()
-    sha256 = fields.String()
-    content_type = fields.String()
-    size = fields.Integer()
-    width = fields.Integer()
-    height = fields.Integer()
-
-
-class ProductOut(Schema):
-    """A product; ``cost_price`` is absent without ``catalogue:cost:read``."""
-
-    id = fields.Integer()
-    name = fields.String()
-    sku = fields.String()
-    barcode = fields.String(allow_none=True)
-    barcodes = fields.List(fields.String())
-    price = amount()
-    cost_price = amount(allow_none=True)
-    list_price = amount(allow_none=True)
-    last_price = amount(allow_none=True)
-    category = fields.String(allow_none=True)
-    category_id = fields.Integer(allow_none=True)
-    unit = fields.String()
-    tax = fields.String(allow_none=True)
-    tax_id = fields.Integer(allow_none=True)
-    description = fields.String()
-    attributes = fields.Dict()
-    status = fields.String()
-    reject_reason = fields.String()
-    owner_id = fields.Integer(allow_none=True)
-    tracking = fields.String()
-    price_mode = fields.String()
-    low_stock_threshold = fields.String(allow_none=True)
-    inventory = fields.String(allow_none=True)
-    default_variant_id = fields.Integer(allow_none=True)
-    variants = fields.List(fields.Nested(VariantOut))
-    images = fields.List(fields.Nested(ImageOut))
-    created_at = fields.String()
-    updated_at = fields.String()
-
-
-class ProductsOut(Schema):
-    """One page of products."""
-
-    items = fields.List(fields.Nested(ProductOut))
-    next_cursor = fields.String(allow_none=True)
-
-
-class LowStockOut(ProductsOut):
-    """One page of products that are low; ``count`` is all of them."""
-
-    count = fields.Integer()
-
-
-class RowMessage(Schema):
-    """What an import says of one row; the header is row 1."""
-
-    row = fields.Integer()
-    column = fields.String(allow_none=True)
-    message = fields.String()
-
-
-class ImportOut(Schema):
-    """What an import did, or with ``dry_run`` would do."""
-
-    dry_run = fields.Boolean()
-    valid = fields.Boolean()
-    rows = fields.Integer()
-    created = fields.Integer()
-    updated = fields.Integer()
-    unchanged = fields.Integer()
-    categories_created = fields.Integer()
-    stock_lines = fields.Integer()
-    encoding = fields.String(allow_none=True)
-    errors = fields.List(fields.Nested(RowMessage))
-    warnings = fields.List(fields.Nested(RowMessage))
-
-
-def list_of(schema: type[Schema]) -> type[Schema]:
-    """Return the schema of ``{"items": [...]}`` of a short list that is never paged."""
-    members = {"items": fields.List(fields.Nested(schema)), "next_cursor": fields.String(allow_none=True)}
-    return type(f"{schema.__name__.removesuffix('Out')}ListOut", (Schema,), members)

@@ -1,17 +1,21 @@
 """Categories, units of measure and taxes: what a product refers to by key or by name."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, TypeVar
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
+from tillhook.catalogue.answers import CategoryOut, TaxOut, UnitOut
 from tillhook.catalogue.commands import Reference
 from tillhook.db import Base, RetryTransaction
 from tillhook.errors import Conflict, NotFound, ValidationFailed
-from tillhook.products.models import Category, Tax, Unit
+from tillhook.http import Answer
+from tillhook.ledger.models import StockLevel
+from tillhook.products.models import Category, Product, Tax, Unit, Variant
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of
 
@@ -21,6 +25,7 @@ Described = TypeVar("Described", Category, Unit, Tax)
 DEFAULT_UNIT = "unit"
 _FINEST = 4
 _NAMES = {Category: "category", Unit: "unit", Tax: "tax"}
+_ANSWERS: dict[type[Base], type[Answer]] = {Category: CategoryOut, Unit: UnitOut, Tax: TaxOut}
 
 
 def list_setup(session: Session, model: type[Described]) -> list[Described]:
@@ -61,11 +66,8 @@ def update_setup(session: Session, model: type[Described], key: int, fields: Map
 
 
 def setup_answer(row: Described) -> dict[str, Any]:
-    """Return the row as the API shows it; a tax's rate is a fraction."""
-    answer: dict[str, Any] = {column.key: getattr(row, column.key) for column in type(row).__table__.columns}
-    if isinstance(row, Tax):
-        answer["rate"] = f"{row.rate.normalize():f}"
-    return answer
+    """Return the row as the API shows it."""
+    return _ANSWERS[type(row)].of(row)
 
 
 def resolve_category(session: Session, reference: Reference | None, field: str = "category") -> int | None:
@@ -173,15 +175,13 @@ def _check_precision(session: Session, unit: Unit) -> None:
     """Refuse a coarser precision while products with stock use the unit: half a piece would be left over."""
     if unit.id is None:
         return
-    step = 10 ** (4 - unit.precision)
-    left_over = session.scalar(
-        text(
-            "SELECT p.id FROM product p JOIN variant v ON v.product_id = p.id"
-            " JOIN stock_level l ON l.variant_id = v.id"
-            " WHERE p.unit_id = :unit AND l.on_hand % :step <> 0 LIMIT 1"
-        ),
-        {"unit": unit.id, "step": step},
+    finer = (
+        select(Variant.product_id)
+        .join(StockLevel, StockLevel.variant_id == Variant.id)
+        .join(Product, Product.id == Variant.product_id)
+        .where(Product.unit_id == unit.id, StockLevel.on_hand % Decimal(10) ** -unit.precision != 0)
     )
+    left_over = session.scalar(finer.limit(1))
     if left_over is not None:
         raise Conflict(
             f"Product {left_over} has stock in smaller parts than that.",

@@ -6,9 +6,11 @@ import click
 
 import tillhook
 from tillhook.cli.config import config, docs, openapi
+from tillhook.cli.consumers import consumers
 from tillhook.cli.context import Context
 from tillhook.cli.demo import demo
 from tillhook.cli.events import events
+from tillhook.cli.jobs import jobs
 from tillhook.cli.migrate import db, migrate, migrations
 from tillhook.cli.modules import modules
 from tillhook.cli.serve import serve
@@ -33,7 +35,7 @@ class _WithPlugins(click.Group):
         return super().get_command(ctx, cmd_name) or self._added(ctx).get(cmd_name)
 
     def _added(self, ctx: click.Context) -> dict[str, click.Command]:
-        added = ctx.ensure_object(Context).runtime.registry.commands()
+        added = ctx.ensure_object(Context).runtime.registry.commands
         if taken := sorted(set(added) & set(self.commands)):
             raise StartupError(f"a plugin adds the command {taken[0]}, which is the core's")
         return added
@@ -47,7 +49,11 @@ def cli(ctx: click.Context) -> None:
     ctx.ensure_object(Context)
 
 
-for _command in (serve, worker, migrate, db, migrations, modules, users, verify, demo, events, config, openapi, docs):
+for _command in (
+    *(serve, worker, jobs, events, consumers),
+    *(migrate, db, migrations, modules, users),
+    *(verify, demo, config, openapi, docs),
+):
     cli.add_command(_command)
 
 

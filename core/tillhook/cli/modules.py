@@ -6,8 +6,10 @@ from tillhook import modules as services
 from tillhook.cli.context import Context, print_table, with_context
 from tillhook.db.migrate import upgrade
 from tillhook.errors import StartupError
+from tillhook.events.consumers import introduce
 from tillhook.modules import enabled_names
 from tillhook.server.building import build_runtime
+from tillhook.server.jobs import renew_jobs
 
 
 @click.group()
@@ -36,6 +38,9 @@ def enable(context: Context, name: str) -> None:
     runtime = build_runtime(context.settings, database=context.database, names=wanted)
     plugin = next(plugin for plugin in runtime.plugins if plugin.name == name)
     upgrade(context.database, runtime.migrations, then=lambda session: services.enable(session, plugin))
+    with runtime.unit_of_work() as session:
+        introduce(session, runtime.registry.consumers.values())
+        renew_jobs(session, runtime, name)
     click.echo(f"{name} is enabled; restart the server.")
 
 

@@ -6,8 +6,6 @@ import shlex
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -15,14 +13,17 @@ from uuid import uuid4
 
 import click
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy import text
 
 from tillhook.cli.context import Context, with_context
 from tillhook.cli.demo import create_demo_data, has_users, is_demo
+from tillhook.cli.keeper import WorkerKeeper
 from tillhook.config import Settings
 from tillhook.errors import StartupError
 from tillhook.runtime import Runtime
+from tillhook.server import logs
 from tillhook.server.building import build_runtime
 from tillhook.server.install import install
 
@@ -50,6 +51,7 @@ def serve(context: Context, safe: bool) -> None:
         shutil.rmtree(metrics, ignore_errors=True)
         del os.environ["PROMETHEUS_MULTIPROC_DIR"]
         raise
+    logs.configure(settings.log_level)
     _Server(settings, safe, welcome, metrics).run()
 
 
@@ -71,18 +73,19 @@ class _Server(BaseApplication):
 
     def __init__(self, settings: Settings, safe: bool, welcome: str, metrics: str) -> None:
         self._settings, self._safe, self._welcome, self._metrics = settings, safe, welcome, metrics
-        self._worker: subprocess.Popen[bytes] | None = None
+        self.keeper = WorkerKeeper()
         super().__init__()
+
+    def run(self) -> None:
+        _Master(self).run()
 
     def load_config(self) -> None:
         for name, value in self._options().items():
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        from tillhook.server import logs
         from tillhook.server.app import create_app, tune_process
 
-        logs.configure(self._settings.log_level)
         app = create_app(build_runtime(self._settings, safe=self._safe))
         tune_process()
         return app
@@ -104,22 +107,23 @@ class _Server(BaseApplication):
             "graceful_timeout": 30,
             "loglevel": "warning",
             "proc_name": "tillhook",
-            "when_ready": lambda server: self._ready(),
+            "when_ready": lambda server: click.echo(self._welcome),
             "child_exit": lambda server, worker: forget_process(worker.pid),
             "on_exit": lambda server: self._leave(),
         }
 
-    def _ready(self) -> None:
-        """Start the worker beside the requests' processes, and say where we are."""
-        # In a group of its own: Ctrl-C is for the server, which then ends the worker.
-        self._worker = subprocess.Popen([sys.executable, "-m", "tillhook", "worker"], process_group=0)
-        click.echo(self._welcome)
-
     def _leave(self) -> None:
-        if self._worker is not None:
-            self._worker.terminate()
-            self._worker.wait()
+        self.keeper.stop()
         shutil.rmtree(self._metrics, ignore_errors=True)
+
+
+class _Master(Arbiter):
+    """gunicorn's master, which looks after the worker as it does after the requests' processes."""
+
+    def manage_workers(self) -> None:
+        """Called each second, and whenever a child has ended."""
+        super().manage_workers()
+        self.app.keeper.watch()
 
 
 def _bracketed(host: str) -> str:
@@ -168,7 +172,8 @@ def _welcome(runtime: Runtime) -> str:
 
 def _first_sale(runtime: Runtime, url: str) -> list[str]:
     """Return commands that post a first sale, for pasting into a shell."""
-    if "pos" not in runtime.registry.channels:
+    channel = runtime.registry.default_channel or next(iter(runtime.registry.channels.values()), None)
+    if channel is None:
         return []
     with runtime.database.connect() as connection:
         row = connection.execute(text(_SOMETHING_IN_STOCK)).first()
@@ -177,7 +182,7 @@ def _first_sale(runtime: Runtime, url: str) -> list[str]:
     log_in = json.dumps({"email": "cashier@test.com", "password": DEMO_PASSWORD})
     sale = {
         "external_id": str(uuid4()),
-        "channel": "pos",
+        "channel": channel.name,
         "warehouse": row.location_id,
         "payment_method": "cash",
         "items": [{"product_id": row.product_id, "quantity": "2"}],

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from tillhook.access.models import Role, UserAccount, UserRole
 from tillhook.access.users import NewUser, create_user
 from tillhook.cli.context import Context, print_table, with_context
+from tillhook.db import grouped
 
 
 @click.group()
@@ -55,10 +56,8 @@ def add(
 def list_(context: Context) -> None:
     """List the users and their roles."""
     with context.runtime.unit_of_work(write=False) as session:
-        roles: dict[int, list[str]] = {}
         statement = select(UserRole.user_id, Role.name).join(Role, Role.id == UserRole.role_id)
-        for user_id, role in session.execute(statement.order_by(Role.name)):
-            roles.setdefault(user_id, []).append(role)
+        roles = grouped(session.execute(statement.order_by(Role.name)))
         rows = [
             (
                 str(user.id),

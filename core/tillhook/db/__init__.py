@@ -1,13 +1,15 @@
 """Engines, transactions, column types and migrations; what a plugin's ``models.py`` builds on."""
 
-from tillhook.db.among import among
+from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
-from tillhook.db.folding import fold, folded
+from tillhook.db.folding import containing, fold, folded
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
-from tillhook.db.session import Database, RetryTransaction, is_retryable, is_unavailable, retrying
+from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
+from tillhook.db.triggers import allow_changes, append_only
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
+from tillhook.db.writer import RetryTransaction, begin_writing
 
 __all__ = [
     "AdvisoryLock",
@@ -22,13 +24,18 @@ __all__ = [
     "TimestampMixin",
     "WriteBatch",
     "advisory_lock",
+    "allow_changes",
     "among",
+    "append_only",
     "as_instant",
+    "begin_writing",
+    "containing",
     "exact_checks",
     "fetch",
     "fold",
     "folded",
     "format_instant",
+    "grouped",
     "insert_rows",
     "is_retryable",
     "is_unavailable",

@@ -1,7 +1,7 @@
-"""Lists of keys in conditions, as one parameter whatever their number."""
+"""Lists of keys in conditions, as one parameter whatever their number, and what is found, by key."""
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Dialect, String, Text, bindparam
@@ -22,6 +22,14 @@ def among(column: Any, keys: Collection[int] | Collection[str]) -> FunctionEleme
     """
     kind = _ArrayOfKeys(is_text=_is_text(column.type))
     return Among(column, bindparam(None, list(keys), type_=kind, unique=True))
+
+
+def grouped(rows: Iterable[Any]) -> dict[Any, list[Any]]:
+    """Return the second of each pair by the first, in the order of the rows."""
+    groups: dict[Any, list[Any]] = {}
+    for key, value in rows:
+        groups.setdefault(key, []).append(value)
+    return groups
 
 
 class Among(FunctionElement[bool]):

@@ -14,6 +14,7 @@ from sqlalchemy import JSON, Connection
 from sqlalchemy.exc import DBAPIError
 
 from tillhook.db.base import Base
+from tillhook.db.writer import before_statement
 
 Rows = Sequence[Mapping[str, Any]]
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
@@ -25,6 +26,7 @@ def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> l
     It belongs to the connection's transaction, which must have begun, and raises SQLAlchemy's errors; what it saves
     is SQLAlchemy's result, which costs as much as a small statement itself.
     """
+    before_statement(connection, sql)
     cursor = connection.connection.cursor()
     try:
         cursor.execute(sql, parameters)
@@ -37,6 +39,7 @@ def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> l
 
 def execute_many(connection: Connection, sql: str, rows: Sequence[Sequence[Any]]) -> None:
     """Run one statement for every row; as :func:`fetch`, without a result."""
+    before_statement(connection, sql)
     cursor = connection.connection.cursor()
     try:
         cursor.executemany(sql, rows)

@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Any
 
-from sqlalchemy import String
+from sqlalchemy import ColumnElement, String, or_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -26,6 +26,11 @@ def folded(column: Any) -> "Folded":
     miss letters that fold to others, such as "ß" to "ss"; before 17 their server must be built with ICU.
     """
     return Folded(column)
+
+
+def containing(text: str, *columns: Any) -> ColumnElement[bool]:
+    """Return the condition that one of the columns contains the text, both folded."""
+    return or_(*(folded(column).contains(fold(text), autoescape=True) for column in columns))
 
 
 class Folded(FunctionElement[str]):

@@ -1,4 +1,4 @@
-"""How a generated revision is written: plain SQLAlchemy, so that it imports nothing of this program.
+"""How a generated revision is written: plain SQLAlchemy, and of this program the append-only triggers alone.
 
 A revision must mean the same for ever, and the program changes.
 """
@@ -39,17 +39,14 @@ def render_type(kind: str, item: Any, context: AutogenContext) -> str | Literal[
     return False
 
 
-class AppendOnlyOp(MigrateOperation):
-    """Make a table refuse UPDATE and DELETE, whoever asks."""
+class TriggersOp(MigrateOperation):
+    """A call of one of the two functions of ``tillhook.db.triggers``."""
 
-    def __init__(self, table: str) -> None:
-        self.table = table
-
-    def reverse(self) -> MigrateOperation:
-        return self  # dropping the table drops its triggers
+    def __init__(self, function: str, table: str) -> None:
+        self.function, self.table = function, table
 
     def to_diff_tuple(self) -> tuple[str, str]:
-        return ("append_only", self.table)
+        return (self.function, self.table)
 
 
 def complete(_context: Any, _revision: Any, directives: Sequence[MigrationScript]) -> None:
@@ -59,8 +56,8 @@ def complete(_context: Any, _revision: Any, directives: Sequence[MigrationScript
     and the triggers of a class that says ``__append_only__ = True``.
     """
     for directive in directives:
-        operations = directive.upgrade_ops
-        if operations is None:
+        operations, undoing = directive.upgrade_ops, directive.downgrade_ops
+        if operations is None or undoing is None:
             continue
         there = {op.index_name for op in _flat(operations.ops) if isinstance(op, CreateIndexOp)}
         for name in [op.table_name for op in operations.ops if isinstance(op, CreateTableOp)]:
@@ -70,7 +67,8 @@ def complete(_context: Any, _revision: Any, directives: Sequence[MigrationScript
                 CreateIndexOp.from_index(index) for index in sorted(missing, key=lambda index: str(index.name))
             )
             if name in _append_only_tables():
-                operations.ops.append(AppendOnlyOp(name))
+                operations.ops.append(TriggersOp("append_only", name))
+                undoing.ops.insert(0, TriggersOp("allow_changes", name))
 
 
 def _flat(operations: Sequence[MigrateOperation]) -> Iterator[MigrateOperation]:
@@ -89,6 +87,7 @@ def _append_only_tables() -> set[str]:
     }
 
 
-@renderers.dispatch_for(AppendOnlyOp)
-def _render_append_only(_context: AutogenContext, operation: AppendOnlyOp) -> str:
-    return f'_append_only("{operation.table}")'  # the template defines it
+@renderers.dispatch_for(TriggersOp)
+def _render_triggers(context: AutogenContext, operation: TriggersOp) -> str:
+    context.imports.add("from tillhook.db import allow_changes, append_only")
+    return f'{operation.function}("{operation.table}")'

@@ -1,9 +1,6 @@
 """Engines, connections and the one transaction of a request."""
 
 import contextlib
-import fcntl
-import os
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,14 +10,11 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from tillhook.db.folding import register_fold
+from tillhook.db.writer import RetryTransaction, WriterLock, before_execute, write_later
 
 Result = TypeVar("Result")
 
 _RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
-
-
-class RetryTransaction(Exception):
-    """The transaction met a concurrent one and is to be run again from its beginning."""
 
 
 class Database:
@@ -38,7 +32,7 @@ class Database:
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._writer_lock = _FileLock(self.url.database + ".writer")
+            self._writer_lock = WriterLock(self.url.database + ".writer")
             self.engine = create_engine(
                 self.url,
                 pool_size=pool_size,
@@ -47,6 +41,7 @@ class Database:
             )
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+            event.listen(self.engine, "before_cursor_execute", before_execute)
         elif self.dialect == "postgresql":
             self.url = self.url.set(drivername="postgresql+psycopg")
             self.engine = create_engine(
@@ -73,19 +68,26 @@ class Database:
         return self.engine.connect()
 
     @contextlib.contextmanager
-    def transaction(self, connection: Connection, *, write: bool = True) -> Iterator[Session]:
+    def transaction(self, connection: Connection, *, write: bool = True, lazy: bool = False) -> Iterator[Session]:
         """Yield a session on ``connection``; commit at the end, roll back on any exception.
 
         On PostgreSQL a transaction that reading has begun goes on. On SQLite a writer gives up its read
         snapshot first, because a snapshot cannot be turned into a write lock.
+
+        Args:
+            lazy: Of one that writes: take SQLite's writer lock with the first statement that writes or locks a row,
+                not at the beginning. As on PostgreSQL, what was read without a lock may be old by then.
         """
         with contextlib.ExitStack() as stack:
             if write and not self.is_postgresql:
                 if connection.in_transaction():
                     connection.rollback()
-                stack.enter_context(self._writer_lock)
-                connection.info["tillhook_write"] = True
-                stack.callback(connection.info.pop, "tillhook_write", None)
+                if lazy:
+                    write_later(connection, self._writer_lock, stack)
+                else:
+                    stack.enter_context(self._writer_lock)
+                    connection.info["tillhook_write"] = True
+                    stack.callback(connection.info.pop, "tillhook_write", None)
             session = Session(
                 connection, expire_on_commit=False, join_transaction_mode="control_fully", autoflush=False
             )
@@ -98,9 +100,9 @@ class Database:
                 raise
 
     @contextlib.contextmanager
-    def unit_of_work(self, *, write: bool = True) -> Iterator[Session]:
+    def unit_of_work(self, *, write: bool = True, lazy: bool = False) -> Iterator[Session]:
         """Yield a session on a connection of its own; the only commit is at the end."""
-        with self.connect() as connection, self.transaction(connection, write=write) as session:
+        with self.connect() as connection, self.transaction(connection, write=write, lazy=lazy) as session:
             yield session
 
     def dispose(self) -> None:
@@ -128,35 +130,6 @@ def retrying(function: Callable[[], Result], attempts: int = 6) -> Result:
             if attempt + 1 == attempts or not is_retryable(error):
                 raise
     raise AssertionError("unreachable")
-
-
-class _FileLock:
-    """An exclusive lock between threads and processes; each thread has a descriptor of its own."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._local = threading.local()
-
-    def __enter__(self) -> None:
-        handle = getattr(self._local, "handle", None)
-        if handle is None or handle.pid != os.getpid():
-            handle = self._local.handle = _Descriptor(self._path)
-        fcntl.flock(handle.number, fcntl.LOCK_EX)
-
-    def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._local.handle.number, fcntl.LOCK_UN)
-
-
-class _Descriptor:
-    """A file descriptor that is closed with the thread that opened it."""
-
-    def __init__(self, path: str) -> None:
-        self.number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self.pid = os.getpid()
-
-    def __del__(self) -> None:
-        if self.pid == os.getpid():
-            os.close(self.number)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

@@ -2,8 +2,9 @@
 
 from tillhook import hookimpl
 from tillhook.config import Settings
+from tillhook.events.consumers import KEEP_DAYS, prune
 from tillhook.events.routes import routes
-from tillhook.hooks import Permission, Route
+from tillhook.hooks import Job, Permission, Route, SettingDeclaration
 
 
 @hookimpl
@@ -14,3 +15,26 @@ def register_routes(settings: Settings) -> tuple[Route, ...]:
 @hookimpl
 def register_permissions() -> tuple[Permission, ...]:
     return (Permission(name="events:event:read", title="Read events", roles=("accountant", "supplier")),)
+
+
+@hookimpl
+def register_settings() -> tuple[SettingDeclaration, ...]:
+    return (
+        SettingDeclaration(
+            key=KEEP_DAYS,
+            type=int,
+            default=30,
+            title="Days for which events can be read again, once every consumer has had them",
+            check=_check_days,
+        ),
+    )
+
+
+@hookimpl
+def register_jobs() -> tuple[Job, ...]:
+    return (Job(name="events.prune", every_s=600, run=prune),)
+
+
+def _check_days(value: int) -> None:
+    if not 1 <= value <= 3650:
+        raise ValueError("Must be from 1 to 3650.")

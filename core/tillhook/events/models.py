@@ -1,4 +1,4 @@
-"""The outbox: events written in the transaction that causes them."""
+"""The outbox: events written in the transaction that causes them, and who has had them."""
 
 from datetime import datetime
 from typing import Any
@@ -22,11 +22,25 @@ class OutboxEvent(IdMixin, Base):
     __table_args__ = (partial_index("ix_outbox_unsequenced", "id", where="seq IS NULL"),)
 
 
-class ConsumerCursor(Base):
-    """How far a consumer has come."""
+class TurnMixin:
+    """Work that one worker at a time has in hand, see ``tillhook.events.turns``.
+
+    ``held_…`` are empty while nobody has; ``next_at`` is when it may be taken next. ``failures`` counts those since
+    it last went well.
+    """
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    next_at: Mapped[datetime] = mapped_column(default=utc_now)
+    held_by: Mapped[str | None]
+    held_since: Mapped[datetime | None]
+    held_until: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str] = mapped_column(default="")
+
+
+class ConsumerCursor(TurnMixin, Base):
+    """How far a consumer has come: the ``seq`` of the last event that it had, or did not want."""
 
     __tablename__ = "consumer_cursor"
 
-    consumer: Mapped[str] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(default=0)
-    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)

@@ -8,15 +8,19 @@ the events of one stock level are numbered in the order in which its transaction
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.orm import Session
 
-from tillhook.db import AdvisoryLock, advisory_lock, as_instant, format_instant, insert_rows, utc_now
-from tillhook.events.models import ConsumerCursor, OutboxEvent
-from tillhook.hooks import Consumer, Event
+from tillhook.db import AdvisoryLock, advisory_lock, among, format_instant, insert_rows, utc_now
+from tillhook.events.models import OutboxEvent
+from tillhook.hooks import Event
 from tillhook.runtime import runtime_of
+
+#: Events that are numbered at once; a backlog of any size is numbered without a long transaction.
+CHUNK = 1000
 
 
 def record(session: Session, name: str, payload: dict[str, Any], warehouse_id: int | None = None) -> None:
@@ -39,60 +43,56 @@ def record_many(session: Session, events: Iterable[tuple[str, dict[str, Any], in
     insert_rows(session.connection(), "outbox", rows)
 
 
-def sequence_events(session: Session) -> None:
-    """Number every committed event that has no ``seq`` yet; needs a transaction that writes."""
+def sequence_events(session: Session, limit: int = CHUNK) -> int:
+    """Number committed events that have no ``seq`` yet, the oldest ``limit``, and return how many there were.
+
+    Needs a transaction that writes, with nothing slow after it: whoever else numbers waits for its end.
+    """
     session.flush()
     advisory_lock(session, AdvisoryLock.EVENT_SEQUENCE)
-    session.execute(
+    numbered = session.execute(
         text(
             "UPDATE outbox SET seq = n.seq FROM (SELECT id, row_number() OVER (ORDER BY id)"
-            " + (SELECT COALESCE(MAX(seq), 0) FROM outbox) AS seq FROM outbox WHERE seq IS NULL) AS n"
+            " + (SELECT COALESCE(MAX(seq), 0) FROM outbox) AS seq"
+            " FROM (SELECT id FROM outbox WHERE seq IS NULL ORDER BY id LIMIT :limit) AS oldest) AS n"
             " WHERE outbox.id = n.id"
-        )
+        ),
+        {"limit": limit},
     )
+    return int(numbered.rowcount)  # type: ignore[attr-defined]
 
 
 def read_events(session: Session, after: int, limit: int = 100, names: Sequence[str] | None = None) -> list[Event]:
     """Return numbered events after ``after``, in order, at most ``limit``."""
-    query = select(OutboxEvent).where(OutboxEvent.seq > after).order_by(OutboxEvent.seq).limit(limit)
+    query = select(_SEQ, OutboxEvent.name, OutboxEvent.payload, OutboxEvent.warehouse_id, OutboxEvent.occurred_at)
+    query = query.where(after < _SEQ).order_by(_SEQ).limit(limit)
     if names is not None:
         query = query.where(OutboxEvent.name.in_(names))
-    return [
-        Event(row.seq or 0, row.name, row.payload, row.warehouse_id, as_instant(row.occurred_at))
-        for row in session.scalars(query)
-    ]
+    return [Event(*row) for row in session.execute(query)]
 
 
-def dispatch(session: Session, consumer: Consumer, limit: int = 100) -> int:
-    """Hand the next numbered events to a consumer and move its cursor, in one transaction; return how many.
+def newest_seq(session: Session) -> int:
+    """Return the ``seq`` of the newest event that is numbered; 0 when none is."""
+    return session.scalar(select(func.max(_SEQ))) or 0
 
-    At least once: when ``consumer.handle`` raises, the cursor stays and the same events come again. A cursor is
-    locked while it moves; what another worker is handing out to the consumer is left to it.
 
-    Nothing is numbered here: :func:`sequence_events` goes before, in a transaction of its own, since everybody
-    would wait for its lock as long as the consumer takes.
+def count_unnumbered(session: Session) -> int:
+    """Return how many events wait for their number."""
+    return session.scalar(select(func.count()).where(_SEQ.is_(None))) or 0
+
+
+def delete_events(session: Session, until: int, before: datetime, limit: int) -> int:
+    """Delete events up to the ``seq`` ``until`` that occurred before a moment, the oldest ``limit`` at most.
+
+    The newest one stays, for the numbers go on from it. Returns how many there were.
     """
-    cursor = _locked_cursor(session, consumer.name)
-    if cursor is None:
-        return 0
-    events = read_events(session, cursor.seq, limit)
-    wanted = [event for event in events if consumer.events is None or event.name in consumer.events]
-    if wanted:
-        consumer.handle(session, wanted)
-    if events:
-        cursor.seq = events[-1].seq
-    session.flush()
-    return len(events)
+    oldest = select(OutboxEvent.id, OutboxEvent.occurred_at).where(min(until, newest_seq(session) - 1) >= _SEQ)
+    old = oldest.order_by(_SEQ).limit(limit).subquery()
+    keys = list(session.scalars(select(old.c.id).where(old.c.occurred_at < before)))
+    if keys:
+        session.execute(delete(OutboxEvent).where(among(OutboxEvent.id, keys)), **_PLAIN)
+    return len(keys)
 
 
-def _locked_cursor(session: Session, consumer: str) -> ConsumerCursor | None:
-    """Return the consumer's cursor, made when it is new; ``None`` while another transaction moves it."""
-    row = {"name": consumer, "now": format_instant(utc_now())}
-    session.execute(
-        text(
-            "INSERT INTO consumer_cursor (consumer, seq, updated_at) VALUES (:name, 0, :now)"
-            " ON CONFLICT (consumer) DO NOTHING"
-        ),
-        row,
-    )
-    return session.get(ConsumerCursor, consumer, with_for_update={"skip_locked": True})
+_SEQ = OutboxEvent.seq
+_PLAIN: Any = {"execution_options": {"synchronize_session": False}}

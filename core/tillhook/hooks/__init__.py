@@ -17,6 +17,7 @@ from tillhook.hooks.declarations import (
     Permission,
     Plugin,
     Public,
+    RoleDeclaration,
     Route,
     SettingDeclaration,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Plugin",
     "Public",
     "Registry",
+    "RoleDeclaration",
     "Route",
     "SettingDeclaration",
     "frozen",

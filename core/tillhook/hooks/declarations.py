@@ -1,5 +1,6 @@
 """A plugin's manifest, and the declarations that its hooks return."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
 
+
+_TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
 StockPolicy = Literal["block", "allow", "absorb"]
 
@@ -45,6 +48,8 @@ class Plugin:
         requires: Names of plugins that must be enabled too; theirs migrate first.
         table_prefix: What its tables' names begin with; ``name`` and ``_`` when left out.
         migrations: The package of its Alembic revisions, ``None`` for a plugin without tables.
+        event_words: What its events may begin with besides its name, such as ``invoice``; nobody else's may.
+        opt_in: Only ``tillhook modules enable`` switches it on, never a start or a migration by themselves.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Plugin:
     summary: str = ""
     table_prefix: str = ""
     migrations: str | None = None
+    event_words: tuple[str, ...] = ()
+    opt_in: bool = False
 
     def __post_init__(self) -> None:
         if not self.table_prefix:
@@ -71,8 +78,10 @@ class Route:
         permission: A declared permission, :data:`AUTHENTICATED` or :data:`PUBLIC`.
         body: Loaded into ``call.body``; without one a body is refused.
         query: Loaded into ``call.query``; without one a query string is refused.
-        answer: Documents the answer, ``ThingOut(many=True)`` a plain list; not run on it.
-        status: The status of success.
+        answer: Documents the answer in JSON, ``ThingOut(many=True)`` a plain list; not run on it.
+        content_types: What it answers besides, or instead of, JSON: ``("image/*",)``.
+        status: The status of success; 204 has no content.
+        also: Further statuses of success: 200 for what was made before, with the same answer; 204 and 304 without.
         writes: Whether the transaction writes; by default every method but GET does.
         idempotent: Whether ``Idempotency-Key`` is heeded; by default for POST, unless public.
         upload: The body is ``multipart/form-data``.
@@ -88,7 +97,9 @@ class Route:
     body: "type[Schema] | None" = None
     query: "type[Schema] | None" = None
     answer: "type[Schema] | Schema | None" = None
+    content_types: tuple[str, ...] = ()
     status: int = 200
+    also: tuple[int, ...] = ()
     writes: bool | None = None
     idempotent: bool | None = None
     upload: bool = False
@@ -105,14 +116,27 @@ class Route:
             text = (self.handler.__doc__ or "").strip()
             object.__setattr__(self, "summary", text.partition("\n")[0])
 
+    @property
+    def declares_its_answer(self) -> bool:
+        """Whether OpenAPI can say what a success answers."""
+        return self.answer is not None or bool(self.content_types) or self.status == 204
+
 
 @dataclass(frozen=True, kw_only=True)
 class Permission:
-    """``module:entity:verb``; ``roles`` hold it from the start, and ``admin`` holds every one."""
+    """``plugin:entity:verb``; ``roles``, declared ones, hold it from the start, and ``admin`` holds every one."""
 
     name: str
     title: str
     roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoleDeclaration:
+    """A role that is there from the start; a plugin's is called like the plugin, or begins with its name and ``-``."""
+
+    name: str
+    title: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +146,7 @@ class SettingDeclaration:
     Args:
         key: Begins with the plugin's name and a dot.
         type: ``bool``, ``int``, ``str`` or ``Decimal``.
-        default: With ``None`` the setting may be unset.
+        default: Of that type, among the choices, and one that ``check`` takes; with ``None`` it may be unset.
         check: Raises ``ValueError`` for a value of the right type that will not do.
     """
 
@@ -147,6 +171,7 @@ class Channel:
         stock_policy: What a sale does that wants more than is available.
         offline_policy: The same for a sale that has already happened and is synced later.
         permission: What somebody needs to post here.
+        is_default: Sales that name no channel are of this one; at most one channel says so.
     """
 
     name: str
@@ -155,6 +180,7 @@ class Channel:
     stock_policy: StockPolicy = "block"
     offline_policy: StockPolicy = "allow"
     permission: str = "sales:sale:post"
+    is_default: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +202,10 @@ class PaymentMethod:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A committed event; ``seq`` has no gaps and orders events for every consumer alike."""
+    """A committed event; ``seq`` has no gaps and orders events for every consumer alike.
+
+    ``payload`` is a copy of whoever reads it.
+    """
 
     seq: int
     name: str
@@ -203,20 +232,50 @@ class EventType:
 
 @dataclass(frozen=True, kw_only=True)
 class Consumer:
-    """Who gets events after their commit: in order, at least once; ``events=None`` means all of them."""
+    """Who gets events after their commit: in order, at least once, at its own pace. Exactly one of:
+
+    Args:
+        handle: Called with session and events, in one transaction with the consumer's place; for work in the database.
+            SQLite's writer lock is taken when it first writes.
+        deliver: Called with the ``Runtime`` and events, outside any transaction, the place moves afterwards; for calls
+            to elsewhere, which may be slow.
+        events: Names of the events that it wants; ``None`` means all of them.
+        from_beginning: When it is new it begins with the oldest event that is there, not with the next one.
+    """
 
     name: str
-    handle: "Callable[[Session, Sequence[Event]], None]"
+    handle: "Callable[[Session, Sequence[Event]], None] | None" = None
+    deliver: Callable[[Any, Sequence[Event]], None] | None = None
     events: tuple[str, ...] | None = None
+    from_beginning: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.handle is None) == (self.deliver is None):
+            raise ValueError(f"consumer {self.name} needs one of handle and deliver")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Work that comes up again, each time in a transaction of its own."""
+    """Work that comes up again, each time in a transaction of its own and for one worker only. Exactly one of:
+
+    Args:
+        every_s: Seconds from one start to the next; the first is at once.
+        at: Time of day in the business's time zone, such as ``"03:00"``. One that is skipped when clocks change runs
+            at the next moment, one that is there twice runs the first time.
+    """
 
     name: str
-    every_s: int
     run: "Callable[[Session], None]"
+    every_s: int | None = None
+    at: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.every_s is None) == (self.at is None):
+            raise ValueError(f"job {self.name} needs one of every_s and at")
+        if self.every_s is not None and self.every_s < 1:
+            raise ValueError(f"job {self.name}: every_s={self.every_s} is not one second or more")
+        if self.at is not None and not _TIME_OF_DAY.fullmatch(self.at):
+            raise ValueError(f'job {self.name}: at={self.at!r} is no time of day such as "03:00"')
 
 
 @dataclass(frozen=True, kw_only=True)

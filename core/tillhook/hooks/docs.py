@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
-_FAMILIES = (
-    ("register_", "Declarations"),
-    ("validate_", "Vetoes"),
-    ("resolve_", "Answers"),
-    ("", "Reactions"),
-)
+#: What the names of a family look like, and what its hooks return or do.
+FAMILIES = {
+    "register_<things>": "Declarations",
+    "validate_<things>": "Vetoes",
+    "<things>_writing": "Rows",
+    "<things>_<past participle>": "Reactions",
+    "resolve_<thing>": "Answers",
+}
 _SECTION = re.compile(r"([A-Z][a-z]+):\s*(.*)")
 _MODULE = re.compile(r"\b[a-z_][a-z_0-9]*\.")
 _CODE = re.compile(r"``([^`]+)``")
@@ -21,14 +23,30 @@ def hooks_page(modules: Sequence[ModuleType]) -> str:
     """Return the page of modules of specifications; the first one's docstring introduces it."""
     introduction = _markdown(inspect.getdoc(modules[0]) or "")
     lines = ["# Hooks", "", introduction, "", "This page is generated: `tillhook docs hooks`.", ""]
-    waiting = [function for module in modules for function in hooks_of(module)]
-    for prefix, title in _FAMILIES:
-        members = [function for function in waiting if function.__name__.startswith(prefix)]
-        waiting = [function for function in waiting if function not in members]
-        lines += [f"## {title}", ""]
-        for function in members:
-            lines += _entry(function)
+    hooks = [function for module in modules for function in hooks_of(module)]
+    for family, title in FAMILIES.items():
+        lines += [f"## {title}: `{family}`", ""]
+        for function in hooks:
+            if family_of(function.__name__) == family:
+                lines += _entry(function)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def family_of(name: str) -> str:
+    """Return the family of a hook, as :data:`FAMILIES` names it.
+
+    Raises:
+        ValueError: It is of none.
+    """
+    for verb in ("register", "validate", "resolve"):
+        if name.startswith(f"{verb}_"):
+            return next(family for family in FAMILIES if family.startswith(verb))
+    last = name.rpartition("_")[2]
+    if last == "writing":
+        return "<things>_writing"
+    if last.endswith("ed"):
+        return "<things>_<past participle>"
+    raise ValueError(f"{name} is of no family: {', '.join(FAMILIES)}")
 
 
 def hooks_of(module: ModuleType) -> list[Callable[..., Any]]:

@@ -1,6 +1,5 @@
 """The hooks of one process: which plugins are there, checked against the specifications."""
 
-import difflib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
@@ -8,8 +7,11 @@ from typing import Any
 
 import pluggy
 
-from tillhook.errors import StartupError
+from tillhook.errors import StartupError, nearest
 from tillhook.hooks import specs
+
+#: Whose declarations the core's own are.
+CORE_NAME = "tillhook"
 
 
 class PluginError(StartupError):
@@ -39,7 +41,7 @@ class HookManager:
         self._manager = pluggy.PluginManager("tillhook")
         self._manager.add_hookspecs(specs)
         self.hook = self._manager.hook
-        self._owners: dict[int, str] = {id(module): "tillhook" for module in areas}
+        self._owners: dict[int, str] = {id(module): CORE_NAME for module in areas}
         self._owners |= {id(module): name for name, module in plugins}
         self.plugin_names = tuple(sorted(name for name, _ in plugins))
         in_order = [*areas, *(module for _, module in sorted(plugins, key=lambda pair: pair[0]))]
@@ -107,7 +109,7 @@ class HookManager:
     def _add_further_specs(self) -> None:
         # The implementations' arguments are checked as the specifications come in.
         for plugin, module in list(self.collect("register_hookspecs")):
-            if plugin != "tillhook":
+            if plugin != CORE_NAME:
                 self._refuse_foreign_specs(plugin, module)
             try:
                 self._manager.add_hookspecs(module)
@@ -127,7 +129,7 @@ class HookManager:
             for implementation in [] if caller.has_spec() else caller.get_hookimpls():
                 if not implementation.optionalhook:
                     plugin = self._owners[id(implementation.plugin)]
-                    raise PluginError(plugin, f"plugin {plugin}: there is no hook {name}{_nearest(name, known)}")
+                    raise PluginError(plugin, f"plugin {plugin}: there is no hook {name}{nearest(name, known)}")
 
     def _refusal(self, module: Any, error: Exception) -> PluginError:
         plugin = self._owners[id(module)]
@@ -159,8 +161,3 @@ def _noting(function: Callable[..., Any], plugin: str, hook: str) -> Callable[..
             raise
 
     return call
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {nearest[0]}?" if nearest else ""

@@ -1,10 +1,14 @@
 """Every declaration of the core and the enabled plugins, checked against each other."""
 
 import re
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import click
 
 from tillhook.config import Settings
+from tillhook.errors import nearest
+from tillhook.hooks.checks import Names, check_setting
 from tillhook.hooks.declarations import (
     Authenticated,
     Channel,
@@ -16,14 +20,12 @@ from tillhook.hooks.declarations import (
     PaymentMethod,
     Permission,
     Public,
+    RoleDeclaration,
     Route,
     SettingDeclaration,
 )
 from tillhook.hooks.manager import HookManager, PluginError
 from tillhook.reporting import Report
-
-if TYPE_CHECKING:
-    import click
 
 Declaration = TypeVar("Declaration")
 
@@ -35,14 +37,21 @@ _PARAMETER = re.compile(r"\{[^}]*\}")
 class Registry:
     """What the hooks of the ``register_…`` family returned. Read only once built.
 
+    Args:
+        event_words: By plugin, what its events may begin with besides its name.
+
     Raises:
-        PluginError: Two plugins claim one thing, or a declaration refers to something undeclared.
+        PluginError: Two plugins claim one thing, or a declaration has a name that is not its plugin's, makes no
+            sense, or refers to something undeclared.
     """
 
-    def __init__(self, hooks: HookManager, settings: Settings) -> None:
+    def __init__(
+        self, hooks: HookManager, settings: Settings, event_words: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
         self._hooks = hooks
         self._owners: dict[tuple[str, str], str] = {}
-        self._commands: dict[str, click.Command] | None = None
+        self._names = Names(event_words or {})
+        self.roles = self._named("role", RoleDeclaration)
         self.permissions = self._named("permission", Permission)
         self.settings = self._named("setting", SettingDeclaration)
         self.channels = self._named("channel", Channel)
@@ -53,33 +62,34 @@ class Registry:
         self.jobs = self._named("job", Job)
         self.invariants = self._named("invariant", Invariant)
         self.demo_data = self._named("demo_data", DemoData, hook="register_demo_data")
+        self.commands = self._named("command", click.Command)
         self.routes = self._routes(settings)
         self._check_permissions()
         self._check_channels()
+        for name, setting in self.settings.items():
+            check_setting(self.owner_of("setting", name), setting)
+        for name, consumer in self.consumers.items():
+            self._names.check_events_of(self.owner_of("consumer", name), name, consumer.events or (), self.events)
 
     def owner_of(self, kind: str, name: str) -> str:
         """Return the plugin that declared a thing; ``tillhook`` is the core."""
         return self._owners[kind, name]
 
-    def commands(self) -> "dict[str, click.Command]":
-        """Return the plugins' commands; only the command line asks."""
-        if self._commands is None:
-            found: dict[str, click.Command] = {}
-            for plugin, command in self._hooks.collect("register_commands"):
-                self._claim("command", str(command.name), plugin)
-                found[str(command.name)] = command
-            self._commands = found
-        return self._commands
+    @property
+    def default_channel(self) -> Channel | None:
+        """The channel of sales that name none: the one that says so, else the only one there is."""
+        channels = list(self.channels.values())
+        return next((each for each in channels if each.is_default), channels[0] if len(channels) == 1 else None)
 
     def _named(self, kind: str, type_: type[Declaration], hook: str | None = None) -> dict[str, Declaration]:
+        hook = hook or f"register_{kind}s"
         found: dict[str, Declaration] = {}
-        for plugin, declaration in self._hooks.collect(hook or f"register_{kind}s"):
+        for plugin, declaration in self._hooks.collect(hook):
             if not isinstance(declaration, type_):
-                raise PluginError(
-                    plugin,
-                    f"plugin {plugin}: register_{kind}s returned {declaration!r}, not a {type_.__name__}",
-                )
+                returned = f"{hook} returned {declaration!r}, not a {type_.__name__}"
+                raise PluginError(plugin, f"plugin {plugin}: {returned}")
             name = str(declaration.name)  # type: ignore[attr-defined]
+            self._names.claim(kind, name, plugin)
             self._claim(kind, name, plugin)
             found[name] = declaration
         return found
@@ -116,10 +126,14 @@ class Registry:
             raise PluginError(plugin, f"{what} asks for the permission {route.permission}, which nobody declares")
 
     def _check_permissions(self) -> None:
-        for name in self.permissions:
+        for name, permission in self.permissions.items():
+            owner = self.owner_of("permission", name)
             if not _PERMISSION.fullmatch(name):
-                owner = self.owner_of("permission", name)
-                raise PluginError(owner, f"plugin {owner}: permission {name} is not of the form module:entity:verb")
+                raise PluginError(owner, f"plugin {owner}: permission {name} is not of the form plugin:entity:verb")
+            for role in permission.roles:
+                if role not in self.roles:
+                    gives = f"gives {name} to the role {role}, which nobody declares{nearest(role, self.roles)}"
+                    raise PluginError(owner, f"plugin {owner}: it {gives}")
         self._check_declared("channel", ((each.name, each.permission) for each in self.channels.values()))
         self._check_declared("event", ((each.name, each.permission) for each in self.events.values()))
         self._check_declared("report", ((each.name, each.permission) for each in self.reports.values()))
@@ -133,7 +147,13 @@ class Registry:
 
     def _check_channels(self) -> None:
         seen: dict[str, str] = {}
+        default = ""
         for name, channel in self.channels.items():
+            if channel.is_default:
+                if default:
+                    owner = self.owner_of("channel", name)
+                    raise PluginError(owner, f"channels {default} and {name} both want sales that name no channel")
+                default = name
             if ":" in name:
                 owner = self.owner_of("channel", name)
                 raise PluginError(owner, f"plugin {owner}: channel {name} must have no colon in its name")

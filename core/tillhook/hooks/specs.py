@@ -3,13 +3,15 @@
 The docstrings are the reference: ``docs/hooks.md`` is made from them.
 
 Five families. ``register_<things>`` is called once, at start, and returns declarations. ``validate_<things>``
-is called in the transaction before anything is written, and vetoes by raising. ``<things>_<past participle>``
+is called in the transaction before anything is written, and vetoes by raising. ``<things>_writing`` collects rows of
+the plugins' own that are written along with the things, at no round trip of their own. ``<things>_<past participle>``
 is called in the transaction after writing; an exception undoes everything. ``resolve_<thing>`` asks for one
-answer: the first that is not ``None`` counts, and when there is none the core answers by itself. ``<things>_writing``
-collects rows of the plugins' own that are written along with the things, at no round trip of their own.
+answer: the first that is not ``None`` counts, and when there is none the core answers by itself. An answer that makes
+no sense is an error that names plugin and hook.
 
 Implementations run in a fixed order: the core's own, then the plugins by name. They may leave out arguments
-that they do not need. They never commit. Work that may fail alone belongs to a consumer of the outbox.
+that they do not need. What they are given is frozen. They never commit. Work that may fail alone belongs to a
+consumer of the outbox.
 """
 
 # mypy: disable-error-code="empty-body"
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         MigrationSource,
         PaymentMethod,
         Permission,
+        RoleDeclaration,
         Route,
         SettingDeclaration,
     )
@@ -60,7 +63,17 @@ def register_permissions() -> "Iterable[Permission]":
     """Return the permissions that this plugin's routes and services ask for.
 
     Called: once per process, at start. A permission new to the database is given to its default roles.
-    Refused: a name that is not ``module:entity:verb``, or that somebody else has.
+    Refused: a name that is not ``plugin:entity:verb``, and a role that nobody declares.
+    Since: 0.1
+    """
+
+
+@hookspec
+def register_roles() -> "Iterable[RoleDeclaration]":
+    """Return roles that are there from the start, beside those of the core.
+
+    Called: once per process, at start. Which permissions they hold, the permissions say.
+    Refused: a name that is not the plugin's, nor begins with it and ``-``.
     Since: 0.1
     """
 
@@ -70,6 +83,8 @@ def register_settings() -> "Iterable[SettingDeclaration]":
     """Return the settings that a person may change while the server runs, at ``/api/settings``.
 
     Called: once per process, at start. Read them with ``snapshot_of(session).setting(key)``.
+    Refused: a key that does not begin with the plugin's name and a dot, a type that nobody can set, a default that
+        the setting itself would refuse.
     Since: 0.1
     """
 
@@ -89,6 +104,7 @@ def register_payment_methods() -> "Iterable[PaymentMethod]":
     """Return further means of payment.
 
     Called: once per process, at start.
+    Refused: a name that somebody else has; it is the shop's word, such as ``voucher``, and carries no plugin's name.
     Since: 0.1
     """
 
@@ -98,15 +114,20 @@ def register_events() -> "Iterable[EventType]":
     """Return the kinds of events that this plugin records in the outbox.
 
     Called: once per process, at start. An event that nobody declared cannot be recorded.
+    Refused: a name that does not begin with the plugin's and ``:`` or ``.``, or so with one of the ``event_words`` of
+        its manifest, which are nobody else's.
     Since: 0.1
     """
 
 
 @hookspec
 def register_consumers() -> "Iterable[Consumer]":
-    """Return who is to be told of events, each with a cursor of its own.
+    """Return who is to be told of events, each with a place of its own.
 
-    Called: once per process, at start. ``handle`` gets every event at least once, in commit order, after it.
+    Called: once per process, at start. ``handle`` (in a transaction) or ``deliver`` (outside any) gets every event at
+        least once, in commit order, after it; a consumer that is new gets what happens from then on.
+    Refused: a name that does not begin with the plugin's and a dot; an event that nobody declares, while others that
+        begin with its first word are declared. Where nobody declares such events, their plugin is absent.
     Since: 0.1
     """
 
@@ -122,9 +143,10 @@ def register_reports() -> "Iterable[Report]":
 
 @hookspec
 def register_jobs() -> "Iterable[Job]":
-    """Return work that the worker does again and again.
+    """Return work that the worker does again and again, at intervals or times of day.
 
-    Called: once per process, at start.
+    Called: once per process, at start. Each turn runs once, whatever the number of workers.
+    Refused: a name that does not begin with the plugin's and a dot.
     Since: 0.1
     """
 
@@ -133,8 +155,8 @@ def register_jobs() -> "Iterable[Job]":
 def register_commands() -> "Iterable[click.Command]":
     """Return commands for ``tillhook`` on the command line.
 
-    Called: when the command line starts.
-    Refused: a name that another command has.
+    Called: once per process, at start.
+    Refused: a name that is not the plugin's, nor begins with it and ``-``.
     Since: 0.1
     """
 

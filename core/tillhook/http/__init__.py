@@ -28,6 +28,9 @@ from tillhook.http.schemas import (
     Schema,
     Text,
     Whole,
+    at_most_one,
+    exactly_one,
+    given,
 )
 
 __all__ = [
@@ -53,6 +56,9 @@ __all__ = [
     "Text",
     "Upload",
     "Whole",
+    "at_most_one",
+    "exactly_one",
+    "given",
     "out",
     "page",
     "page_of",

@@ -1,6 +1,6 @@
 """Answers, whose fields are written once: for OpenAPI and for the dict that is sent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
@@ -57,6 +57,15 @@ class Answer(Schema):
         if show is None:
             show = cls._shows[key] = _compile(cls, issubclass(type(thing), Mapping), frozenset(given))
         return show(thing, given)
+
+    @classmethod
+    def page(cls, things: Iterable[Any], cursor: str | None = None) -> dict[str, Any]:
+        """Return the page of the answers about ``things``, as :func:`page_of` declares it.
+
+        ``ThingOut.page(*page(session, statement, ...))`` takes what :func:`tillhook.http.page` returns; without a
+        cursor it is all there is.
+        """
+        return {"items": [cls.of(thing) for thing in things], "next_cursor": cursor}
 
 
 def page_of(answer: type[Schema], *, count: bool = False) -> type[Schema]:

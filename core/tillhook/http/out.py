@@ -15,7 +15,7 @@ from marshmallow import Schema, fields
 
 from tillhook.db import as_instant, format_instant
 from tillhook.http.schemas import StrictField
-from tillhook.quantities import SCALE, format_money, format_quantity
+from tillhook.quantities import format_money, format_quantity, money_of_units, quantity_of_units
 
 #: An attribute's or a key's name, or a function of the thing that is shown.
 Source = str | Callable[[Any], Any] | None
@@ -167,22 +167,6 @@ class Many(fields.List):
         if allow_none:
             return lambda values: [None if value is None else show(value) for value in values]
         return lambda values: [show(value) for value in values]
-
-
-def money_of_units(units: int) -> str:
-    """Return what ``format_money`` does, from integers of 1/10,000 in a fraction of its time."""
-    sign = "-" if units < 0 else ""
-    whole, rest = divmod(abs(units), SCALE)
-    if rest % 100 == 0:
-        return f"{sign}{whole}.{rest // 100:02d}"
-    return f"{sign}{whole}.{rest:04d}".rstrip("0")
-
-
-def quantity_of_units(units: int) -> str:
-    """Return what ``format_quantity`` does, from integers of 1/10,000."""
-    sign = "-" if units < 0 else ""
-    whole, rest = divmod(abs(units), SCALE)
-    return f"{sign}{whole}.{rest:04d}".rstrip("0") if rest else f"{sign}{whole}"
 
 
 def _moment(value: datetime | str) -> str:

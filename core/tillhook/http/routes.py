@@ -16,7 +16,9 @@ class Options(TypedDict, total=False):
     body: type[Schema] | None
     query: type[Schema] | None
     answer: type[Schema] | Schema | None
+    content_types: tuple[str, ...]
     status: int
+    also: tuple[int, ...]
     writes: bool
     idempotent: bool
     upload: bool

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import RAISE, ValidationError, fields, missing
 from marshmallow import Schema as MarshmallowSchema
@@ -42,6 +42,8 @@ class Schema(MarshmallowSchema):
 
     #: Whether the values are texts, as in a query string or a form.
     from_text = False
+    #: JSON Schemas that say how members go together, for OpenAPI; ``validates_schema`` checks it.
+    together: ClassVar[tuple[dict[str, Any], ...]] = ()
 
     class Meta:
         unknown = RAISE
@@ -82,6 +84,25 @@ class Schema(MarshmallowSchema):
                 default = field.load_default
                 result[name] = default() if callable(default) else default
         return result if found == len(data) else None
+
+
+def exactly_one(*names: str) -> dict[str, Any]:
+    """Return, for ``Schema.together``, that one of the members is there and not null, and the others are not."""
+    return {"anyOf": [given(name, without=[each for each in names if each != name]) for name in names]}
+
+
+def at_most_one(first: str, second: str) -> dict[str, Any]:
+    """Return, for ``Schema.together``, that one of two members is absent or null."""
+    return {"anyOf": [{"properties": {name: {"type": "null"}}} for name in (first, second)]}
+
+
+def given(name: str, *, without: Iterable[str] = ()) -> dict[str, Any]:
+    """Return that the member is there, neither null nor empty, and those of ``without`` are absent or null."""
+    there = {"not": {"type": "null"}, "minItems": 1}
+    return {
+        "required": [name],
+        "properties": {name: there, **{each: {"type": "null"} for each in without}},
+    }
 
 
 class QuerySchema(Schema):

@@ -7,31 +7,14 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from tillhook.db import allow_changes, append_only
+
 revision: str = "0001"
 down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 _AT = "2026-01-01T00:00:00.000000Z"
-
-
-def _append_only(table: str) -> None:
-    """Make the table refuse to be changed, whoever asks."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            f"CREATE OR REPLACE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS"
-            f" $$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
-        )
-        op.execute(
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-            f" FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"
-        )
-    else:
-        for event in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table}"
-                f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
 
 
 def upgrade() -> None:
@@ -68,10 +51,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "consumer_cursor",
-        sa.Column("consumer", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("updated_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
-        sa.PrimaryKeyConstraint("consumer", name=op.f("pk_consumer_cursor")),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("held_by", sa.Text(), nullable=True),
+        sa.Column("held_since", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("held_until", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("failures", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_consumer_cursor")),
     )
     op.create_table(
         "epoch",
@@ -93,6 +81,19 @@ def upgrade() -> None:
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
         batch_op.create_index("ix_idempotency_key_created_at", ["created_at"], unique=False)
 
+    op.create_table(
+        "job",
+        sa.Column("schedule", sa.Text(), nullable=False),
+        sa.Column("last_run_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("next_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("held_by", sa.Text(), nullable=True),
+        sa.Column("held_since", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("held_until", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("failures", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("last_error", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_job")),
+    )
     op.create_table(
         "known_permission",
         sa.Column("name", sa.Text(), nullable=False),
@@ -446,6 +447,12 @@ def upgrade() -> None:
         sa.CheckConstraint("precision BETWEEN 0 AND 4", name=op.f("ck_unit_precision")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_unit")),
         sa.UniqueConstraint("code", name=op.f("uq_unit_code")),
+    )
+    op.create_table(
+        "worker",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_worker")),
     )
     op.create_table(
         "role_permission",
@@ -878,11 +885,11 @@ def upgrade() -> None:
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )
 
-    _append_only("audit_entry")
-    _append_only("sale")
-    _append_only("sale_line")
-    _append_only("sale_payment")
-    _append_only("stock_document")
+    append_only("audit_entry")
+    append_only("sale")
+    append_only("sale_line")
+    append_only("sale_payment")
+    append_only("stock_document")
     op.create_index(
         "ux_stock_policy_key",
         "stock_policy",
@@ -893,7 +900,7 @@ def upgrade() -> None:
         ],
         unique=True,
     )
-    _append_only("stock_movement")
+    append_only("stock_movement")
     _fixed_rows()
 
 
@@ -916,6 +923,7 @@ def downgrade() -> None:
         )
         batch_op.drop_index("ix_stock_movement_variant")
 
+    allow_changes("stock_movement")
     op.drop_table("stock_movement")
     with op.batch_alter_table("reservation", schema=None) as batch_op:
         batch_op.drop_index(
@@ -983,8 +991,10 @@ def downgrade() -> None:
 
     op.drop_table("api_key")
     op.drop_table("user_account")
+    allow_changes("stock_document")
     op.drop_table("stock_document")
     op.drop_table("role_permission")
+    op.drop_table("worker")
     op.drop_table("unit")
     with op.batch_alter_table("tax", schema=None) as batch_op:
         batch_op.drop_index(
@@ -1000,6 +1010,7 @@ def downgrade() -> None:
     with op.batch_alter_table("sale_payment", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_payment_sale")
 
+    allow_changes("sale_payment")
     op.drop_table("sale_payment")
     with op.batch_alter_table("sale_line", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_line_sale")
@@ -1010,6 +1021,7 @@ def downgrade() -> None:
             sqlite_where=sa.text("origin_line_id IS NOT NULL"),
         )
 
+    allow_changes("sale_line")
     op.drop_table("sale_line")
     with op.batch_alter_table("sale", schema=None) as batch_op:
         batch_op.drop_index(
@@ -1030,6 +1042,7 @@ def downgrade() -> None:
         )
         batch_op.drop_index("ix_sale_date")
 
+    allow_changes("sale")
     op.drop_table("sale")
     op.drop_table("role")
     op.drop_table("party")
@@ -1047,6 +1060,7 @@ def downgrade() -> None:
     op.drop_table("login_attempt")
     op.drop_table("location")
     op.drop_table("known_permission")
+    op.drop_table("job")
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
         batch_op.drop_index("ix_idempotency_key_created_at")
 
@@ -1059,4 +1073,5 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_audit_entry_created_at"))
         batch_op.drop_index("ix_audit_entry_actor")
 
+    allow_changes("audit_entry")
     op.drop_table("audit_entry")

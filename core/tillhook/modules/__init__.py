@@ -1,14 +1,13 @@
 """Plugins: which are installed, which are enabled, which cannot be used and why."""
 
 from tillhook.modules.discovery import (
-    CORE,
     BrokenPlugin,
     LoadedPlugin,
     installed_names,
     load_plugins,
-    migration_sources,
 )
 from tillhook.modules.services import ModuleStatus, disable, enable, list_modules
+from tillhook.modules.sources import CORE, migration_sources, tables_of
 from tillhook.modules.state import enabled_names
 
 __all__ = [
@@ -23,4 +22,5 @@ __all__ = [
     "list_modules",
     "load_plugins",
     "migration_sources",
+    "tables_of",
 ]

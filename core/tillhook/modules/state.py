@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.config import Settings
 from tillhook.db import Database, utc_now
-from tillhook.modules.discovery import LoadedPlugin, installed_names
+from tillhook.modules.discovery import LoadedPlugin, installed_names, is_opt_in
 from tillhook.modules.models import Module
 
 logger = logging.getLogger(__name__)
@@ -31,11 +31,11 @@ def enabled_names(settings: Settings, database: Database) -> list[str]:
 
 
 def names_to_migrate(settings: Settings, database: Database) -> list[str]:
-    """Return what :func:`enabled_names` does, and the plugins that the database has never met."""
+    """Return what :func:`enabled_names` does, and the plugins that the database has never met but those that opt in."""
     if settings.modules is not None:
         return sorted(settings.modules)
     stored = stored_states(database)
-    return sorted(name for name in installed_names() if stored.get(name, True))
+    return sorted(name for name in installed_names() if (stored[name] if name in stored else not is_opt_in(name)))
 
 
 def stored_states(database: Database) -> dict[str, bool]:

@@ -1,6 +1,6 @@
 """Bodies and queries of the parties' routes."""
 
-from marshmallow import fields, post_load
+from marshmallow import post_load
 
 from tillhook.http import Email, Flag, Key, ListQuery, Ordering, Schema, Text
 from tillhook.parties.services import NewParty
@@ -42,26 +42,3 @@ class PartyQuery(ListQuery):
     is_customer = Flag(load_default=None)
     is_vendor = Flag(load_default=None)
     ordering = Ordering("name", "created_at", default="name")
-
-
-class PartyOut(Schema):
-    """A person or firm."""
-
-    id = fields.Integer()
-    name = fields.String()
-    phone = fields.String()
-    email = fields.String()
-    address = fields.String()
-    tax_id = fields.String()
-    is_customer = fields.Boolean()
-    is_vendor = fields.Boolean()
-    user_id = fields.Integer(allow_none=True)
-    created_at = fields.String()
-    updated_at = fields.String()
-
-
-class PartiesOut(Schema):
-    """One page of parties."""
-
-    items = fields.List(fields.Nested(PartyOut))
-    next_cursor = fields.String(allow_none=True)

@@ -1,6 +1,5 @@
 """Making, changing and finding people and firms."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,14 +8,14 @@ from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook.access import audit
-from tillhook.db import RetryTransaction, format_instant
+from tillhook.access import UserAccount, audit, audit_changes
+from tillhook.db import RetryTransaction, fold
 from tillhook.errors import Conflict, NotFound, ValidationFailed
+from tillhook.parties.answers import PartyOut
 from tillhook.parties.models import Party
 
 _SEARCHED = ("name", "phone", "email", "tax_id")
 _MAX_TERMS = 12
-_COLUMNS = ("name", "phone", "email", "address", "tax_id", "is_customer", "is_vendor", "user_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +43,7 @@ def create_party(session: Session, command: NewParty) -> Party:
     _check_user(session, party)
     session.add(party)
     _save(session, party)
-    audit(session, "create", "party", party.id, after=_audited(party))
+    audit(session, "create", "party", party.id, after=PartyOut.of(party))
     return party
 
 
@@ -68,22 +67,12 @@ def update_party(session: Session, party_id: int, changes: Mapping[str, Any]) ->
         ValidationFailed, Conflict: As for making one.
     """
     party = get_party(session, party_id, for_update=True)
-    before = _audited(party)
+    before = PartyOut.of(party)
     for name, value in changes.items():
         setattr(party, name, value)
     _check_user(session, party)
     _save(session, party)
-    after = _audited(party)
-    changed = [name for name in after if before[name] != after[name]]
-    if changed:
-        audit(
-            session,
-            "update",
-            "party",
-            party.id,
-            before={name: before[name] for name in changed},
-            after={name: after[name] for name in changed},
-        )
+    audit_changes(session, "party", party.id, before, PartyOut.of(party))
     return party
 
 
@@ -94,7 +83,7 @@ def list_parties(*, search: str = "", is_customer: bool | None = None, is_vendor
         ValidationFailed: 422: too many words to search for.
     """
     query = select(Party)
-    terms = _fold(search).split()
+    terms = fold(search).split()
     if len(terms) > _MAX_TERMS:
         raise ValidationFailed.at("search", f"At most {_MAX_TERMS} words.")
     for term in terms:
@@ -106,26 +95,11 @@ def list_parties(*, search: str = "", is_customer: bool | None = None, is_vendor
     return query
 
 
-def party_answer(party: Party) -> dict[str, Any]:
-    """Return the party as the API shows it."""
-    return {
-        "id": party.id,
-        **_audited(party),
-        "created_at": format_instant(party.created_at),
-        "updated_at": format_instant(party.updated_at),
-    }
-
-
-def _audited(party: Party) -> dict[str, Any]:
-    return {name: getattr(party, name) for name in _COLUMNS}
-
-
 def _check_user(session: Session, party: Party) -> None:
     if party.user_id is None:
         return
     with session.no_autoflush:
-        known = session.connection().exec_driver_sql(f"SELECT 1 FROM user_account WHERE id = {int(party.user_id)}")
-        if known.first() is None:
+        if session.get(UserAccount, party.user_id) is None:
             raise ValidationFailed.at("user_id", "There is no such user.", code="unknown-user")
         holder = session.scalar(select(Party.id).where(Party.user_id == party.user_id))
         if holder is not None and holder != party.id:
@@ -137,12 +111,8 @@ def _check_user(session: Session, party: Party) -> None:
 
 
 def _save(session: Session, party: Party) -> None:
-    party.search_text = "\n".join(_fold(getattr(party, name)) for name in _SEARCHED)
+    party.search_text = "\n".join(fold(getattr(party, name)) for name in _SEARCHED)
     try:
         session.flush()
     except IntegrityError as error:
         raise RetryTransaction from error  # somebody took the user meanwhile; the next attempt sees it
-
-
-def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()

@@ -90,7 +90,8 @@ class SaleCommand:
 
     items: tuple[SaleItem, ...]
     returns: SaleReturn | None = None
-    channel: str = "pos"
+    #: Empty for the default channel.
+    channel: str = ""
     warehouse: int | None = None
     external_id: str | None = None
     source_device: str = NO_DEVICE

@@ -18,11 +18,18 @@ routes = Routes()
 
 
 @routes.post(
-    "/sales", permission="sales:sale:post", body=SaleIn, answer=SaleOut, status=201, idempotent=False, problems=(409,)
+    "/sales",
+    permission="sales:sale:post",
+    body=SaleIn,
+    answer=SaleOut,
+    status=201,
+    also=(200,),
+    idempotent=False,
+    problems=(409,),
 )
 def create_sale(call: Call) -> Any:
     """Post a sale; the same ``external_id`` again gives the first one back, with 200."""
-    return sale_reply(post_sale(call.session, by_device(call.actor, call.body)))
+    return sale_reply(post_sale(call.session, by_device(call.session, call.body)))
 
 
 def sale_reply(outcome: Outcome) -> Reply:
@@ -44,7 +51,7 @@ def sale_reply(outcome: Outcome) -> Reply:
 )
 def quote_sale(call: Call) -> Any:
     """Say what a sale would come to, and what of it is short; nothing is posted."""
-    return QuoteOut.of(quote(call.session, by_device(call.actor, call.body)))
+    return QuoteOut.of(quote(call.session, by_device(call.session, call.body)))
 
 
 @routes.get("/sales/{sale_id:int}", permission="sales:sale:read", answer=SaleOut, problems=(404,))
@@ -75,11 +82,12 @@ def cancel(call: Call, sale_id: int) -> Any:
     body=ReturnIn,
     answer=SaleOut,
     status=201,
+    also=(200,),
     problems=(404, 409),
 )
 def create_return(call: Call, sale_id: int) -> Any:
     """Take goods of a sale back, never more than were sold."""
-    return sale_reply(return_goods(call.session, sale_id, by_device(call.actor, call.body)))
+    return sale_reply(return_goods(call.session, sale_id, by_device(call.session, call.body)))
 
 
 @routes.get(

@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from marshmallow import ValidationError, post_load, validates_schema
 
@@ -26,6 +26,9 @@ from tillhook.http import (
     Schema,
     Text,
     Whole,
+    at_most_one,
+    exactly_one,
+    given,
 )
 from tillhook.quantities import ZERO
 from tillhook.sales.answers import PERIODS
@@ -82,6 +85,11 @@ class ClientInstant(Instant):
 
 
 class SaleItemIn(Schema):
+    together: ClassVar[tuple[dict[str, Any], ...]] = (
+        exactly_one("product_id", "product_data"),
+        at_most_one("product_data", "variant_id"),
+    )
+
     product_id = Key(load_default=None)
     product_data = Nested(InlineProductIn, load_default=None)
     variant_id = Key(allow_none=True, load_default=None)
@@ -116,6 +124,8 @@ class TenderIn(Schema):
 class ReturnLineIn(Schema):
     """A line of a sale by its key, or by its position among the sale's items, from 0."""
 
+    together = (exactly_one("line_id", "position"),)
+
     line_id = Key(load_default=None)
     position = Whole(load_default=None, max=MAX_LINES - 1)
     quantity = Quantity(required=True)
@@ -133,6 +143,8 @@ class ReturnLineIn(Schema):
 
 class SaleReturnIn(Schema):
     """What comes back, of the sale that its key or its ``external_id`` names."""
+
+    together = (exactly_one("sale_id", "external_id"),)
 
     sale_id = Key(load_default=None)
     external_id = ExternalId(load_default=None)
@@ -152,8 +164,13 @@ class SaleReturnIn(Schema):
 class SaleIn(Schema):
     """A sale; with ``returns`` an exchange, and with ``returns`` and no ``items`` a return."""
 
+    together = (
+        {"anyOf": [given("items", without=("returns", "refund", "refunds")), given("returns")]},
+        at_most_one("refund", "refunds"),
+    )
+
     external_id = ExternalId(allow_none=True, load_default=None)
-    channel = Text(min=1, max=40, load_default="pos")
+    channel = Text(min=1, max=40, load_default="")
     source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)
@@ -213,6 +230,8 @@ class CancelIn(Schema):
 
 
 class ReturnIn(Schema):
+    together = (at_most_one("refund", "refunds"),)
+
     external_id = ExternalId(allow_none=True, load_default=None)
     source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)

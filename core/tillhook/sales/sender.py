@@ -1,10 +1,13 @@
-"""Which device a document comes from: the one that the key is bound to, whatever the document says."""
+"""Who sent a document: the device that the key is bound to, whatever the document says, and by which channel."""
 
 from dataclasses import replace
 from typing import TypeVar
 
+from sqlalchemy.orm import Session
+
 from tillhook.actor import Actor
 from tillhook.errors import PermissionDenied
+from tillhook.runtime import actor_of, runtime_of
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand
 
 Made = TypeVar("Made", SaleCommand, ReturnCommand)
@@ -27,10 +30,18 @@ def device_of(actor: Actor, named: str) -> str:
     return actor.device
 
 
-def by_device(actor: Actor, command: Made) -> Made:
-    """Return the command with the device of :func:`device_of`; a device sells in its own name only."""
-    device = device_of(actor, command.source_device)
-    return command if device == command.source_device else replace(command, source_device=device)
+def by_device(session: Session, command: Made) -> Made:
+    """Return the command as the session's actor sends it: a device sells in its own name only.
+
+    A sale that names no channel is of the default one.
+    """
+    device = device_of(actor_of(session), command.source_device)
+    if device != command.source_device:
+        command = replace(command, source_device=device)
+    if isinstance(command, SaleCommand) and not command.channel:
+        default = runtime_of(session).registry.default_channel
+        command = replace(command, channel=default.name if default else "")
+    return command
 
 
 def as_sent_by(device: str, command: SaleCommand) -> SaleCommand:

@@ -6,6 +6,7 @@ from tillhook.access.roles import sync_roles
 from tillhook.config import Settings
 from tillhook.db import Database
 from tillhook.db.migrate import upgrade
+from tillhook.events.consumers import introduce
 from tillhook.modules.state import names_to_migrate, remember
 from tillhook.runtime import Runtime
 from tillhook.server.building import build_runtime, open_database
@@ -16,7 +17,8 @@ __all__ = ["install"]
 def install(settings: Settings, *, safe: bool = False, database: Database | None = None) -> Runtime:
     """Migrate the core and the plugins, enable those that are new, and return the runtime.
 
-    Doing it again changes nothing. Permissions that are new go to their default roles.
+    Doing it again changes nothing. Permissions that are new go to their default roles, consumers that are new get
+    what happens from now on.
 
     Args:
         safe: As in :func:`~tillhook.runtime.build_runtime`.
@@ -30,4 +32,5 @@ def install(settings: Settings, *, safe: bool = False, database: Database | None
     upgrade(database, runtime.migrations, then=keep)
     with runtime.unit_of_work() as session:
         sync_roles(session)
+        introduce(session, runtime.registry.consumers.values())
     return runtime

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests by route template, and answers given again."""
+"""What Prometheus reads: requests by route template, answers given again, and how the worker is."""
 
 import os
 from typing import Any
@@ -13,6 +13,7 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
@@ -37,13 +38,19 @@ def observe(request: falcon.Request, response: falcon.Response, seconds: float) 
     child.observe(seconds)
 
 
-def exposition() -> tuple[bytes, str]:
-    """Return the metrics of all worker processes (of this one, without ``PROMETHEUS_MULTIPROC_DIR``)."""
+def exposition(gauges: Collector) -> tuple[bytes, str]:
+    """Return the metrics of all processes that answer requests (of this one, without ``PROMETHEUS_MULTIPROC_DIR``).
+
+    Args:
+        gauges: What is read from the database now.
+    """
     registry = REGISTRY
     if _is_multiprocess():
         registry = CollectorRegistry()
         MultiProcessCollector(registry)
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    present = CollectorRegistry()
+    present.register(gauges)
+    return generate_latest(registry) + generate_latest(present), CONTENT_TYPE_LATEST
 
 
 def forget_process(pid: int) -> None:

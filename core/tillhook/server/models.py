@@ -1,4 +1,4 @@
-"""The kept answers of requests that came with an ``Idempotency-Key``."""
+"""The kept answers of requests that came with an ``Idempotency-Key``; the jobs and the workers."""
 
 from datetime import datetime
 from typing import Any
@@ -7,6 +7,7 @@ from sqlalchemy import Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tillhook.db import Base, utc_now
+from tillhook.events.models import TurnMixin
 
 
 class IdempotencyKey(Base):
@@ -26,3 +27,21 @@ class IdempotencyKey(Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
     __table_args__ = (Index("ix_idempotency_key_created_at", "created_at"),)
+
+
+class JobTurn(TurnMixin, Base):
+    """When a job is due; ``schedule`` tells when that has to be worked out anew. Of a job that is gone it stays."""
+
+    __tablename__ = "job"
+
+    schedule: Mapped[str]
+    last_run_at: Mapped[datetime | None]
+
+
+class WorkerSign(Base):
+    """When a worker was last seen alive; the row goes when it stops."""
+
+    __tablename__ = "worker"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime] = mapped_column(default=utc_now)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from apispec.ext.marshmallow.common import resolve_schema_cls
+from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
 from tillhook import __version__
@@ -62,7 +63,7 @@ class Document:
     """Puts the document together."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        plugin = MarshmallowPlugin(schema_name_resolver=_component_name)
+        plugin = _Marshmallow(schema_name_resolver=_component_name)
         self._spec = APISpec(
             title="Tillhook",
             version=__version__,
@@ -136,28 +137,45 @@ class Document:
     def _body(self, route: Route) -> dict[str, Any]:
         if not route.upload:
             assert route.body is not None
-            required = any(field.required for field in route.body().fields.values())
+            body = route.body()
+            required = bool(getattr(body, "together", ())) or any(each.required for each in body.fields.values())
             return {"required": required, "content": {"application/json": {"schema": route.body}}}
         properties: dict[str, Any] = {"file": {"type": "string", "format": "binary"}}
         if route.body is not None:
             for name, field in route.body().fields.items():
-                properties[field.data_key or name] = self._converter.field2property(field)
+                properties[field.data_key or name] = _without_null(self._converter.field2property(field))
         schema = {"type": "object", "required": ["file"], "properties": properties, "additionalProperties": False}
         return {"required": True, "content": {"multipart/form-data": {"schema": schema}}}
 
     def _responses(self, route: Route) -> dict[str, Any]:
-        success: dict[str, Any] = {"description": "Done."}
+        content: dict[str, Any] = {each: {} for each in route.content_types}
         if route.answer is not None:
-            success["content"] = {"application/json": {"schema": route.answer}}
-        responses = {str(route.status): success}
-        if route.method == "DELETE":
-            responses["204"] = {"description": "Done, and nothing is left to show."}
+            content["application/json"] = {"schema": route.answer}
+        responses = {}
+        for status in (route.status, *route.also):
+            has_content = content and status not in _EMPTY
+            responses[str(status)] = {
+                "description": _EMPTY.get(status, "Done."),
+                **({"content": content} if has_content else {}),
+            }
         for status in sorted(_problem_statuses(route)):
             responses[str(status)] = _problem(_MEANINGS.get(status, "Refused."))
         responses["default"] = _problem("Another error.")
         return responses
 
 
+class _Converter(OpenAPIConverter):
+    def schema2jsonschema(self, schema: Any) -> dict[str, Any]:
+        said: dict[str, Any] = super().schema2jsonschema(schema)
+        together = getattr(schema, "together", ())
+        return {**said, "allOf": list(together)} if together else said
+
+
+class _Marshmallow(MarshmallowPlugin):
+    Converter = _Converter
+
+
+_EMPTY = {204: "Done, and nothing is left to show.", 304: "Not changed since."}
 _MEANINGS = {
     400: "The request is malformed.",
     401: "No valid token or key.",
@@ -216,7 +234,7 @@ def _plain(text: str) -> str:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a query parameter, which is absent rather than null."""
+    """Return the schema of a query parameter or of a form's field, which is absent rather than null."""
     alternatives = schema.get("anyOf", [])
     if {"type": "null"} in alternatives:
         return next(each for each in alternatives if each != {"type": "null"})

@@ -8,10 +8,11 @@ from sqlalchemy import Connection, text
 
 from tillhook.db.migrate import progress_of
 from tillhook.errors import PermissionDenied, Unauthenticated
-from tillhook.http.media import JSON
+from tillhook.http.media import JSON, dump_json
 from tillhook.server import metrics, problems
 from tillhook.server.dispatch import actor_of
 from tillhook.server.tokens import TokenReader
+from tillhook.server.vital_signs import Gauges, consumer_lags, worker_state
 
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime
@@ -30,7 +31,10 @@ class Health:
 
 
 class Readiness:
-    """Requests can be served: the database answers and its tables are the code's."""
+    """Requests can be served: the database answers and its tables are the code's.
+
+    The body also says how old the worker's last sign of life is, and how far each consumer is behind.
+    """
 
     def __init__(self, runtime: "Runtime") -> None:
         self._runtime = runtime
@@ -44,8 +48,11 @@ class Readiness:
             detail = f"Not migrated: {', '.join(pending)}."
             problems.write(request, response, problems.plain(503, code="not-migrated", detail=detail))
             return
+        with self._runtime.unit_of_work(write=False) as session:
+            # Requests are served without a worker too: a dead one is told, and refuses nobody.
+            state = {"status": "ready", "worker": worker_state(session), "consumers": consumer_lags(session)}
         response.content_type = JSON
-        response.data = b'{"status":"ready"}'
+        response.data = dump_json(state)
 
     def _pending(self, connection: Connection) -> list[str]:
         # Once at head it stays so for this process: its code does not change under it.
@@ -69,7 +76,8 @@ class Metrics:
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         self._check(request)
-        response.data, response.content_type = metrics.exposition()
+        with self._runtime.unit_of_work(write=False) as session:
+            response.data, response.content_type = metrics.exposition(Gauges(session))
 
     def _check(self, request: falcon.Request) -> None:
         token = self._runtime.settings.metrics_token

@@ -8,6 +8,7 @@ from falcon.routing.converters import BaseConverter
 
 from tillhook.errors import StartupError
 from tillhook.hooks.declarations import Route
+from tillhook.http.schemas import MAX_KEY
 from tillhook.server.dispatch import Endpoint
 from tillhook.server.tokens import TokenReader
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from tillhook.runtime import Runtime
 
 PREFIX = "/api"
-_MAX_KEY = 2**63 - 1
 
 
 class KeyConverter(BaseConverter):
@@ -28,7 +28,7 @@ class KeyConverter(BaseConverter):
         if not (value.isascii() and value.isdigit()) or len(value) > 19 or value[0] == "0":
             return None
         number = int(value)
-        return number if number <= _MAX_KEY else None
+        return number if number <= MAX_KEY else None
 
 
 class _Resource:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from marshmallow import INCLUDE, Schema, fields
+from marshmallow import INCLUDE, Schema
 
 from tillhook.http import Call, Routes
 from tillhook.settings import services
+from tillhook.settings.answers import SettingsOut
 
 routes = Routes()
 
@@ -15,23 +16,6 @@ class SettingsIn(Schema):
 
     class Meta:
         unknown = INCLUDE
-
-
-class SettingOut(Schema):
-    """One setting; ``type`` is boolean, integer, text or decimal (sent as a string)."""
-
-    key = fields.String()
-    title = fields.String()
-    type = fields.String()
-    value = fields.Raw(allow_none=True)
-    default = fields.Raw(allow_none=True)
-    choices = fields.List(fields.Raw(), allow_none=True)
-
-
-class SettingsOut(Schema):
-    """Every setting, by key."""
-
-    items = fields.List(fields.Nested(SettingOut))
 
 
 @routes.get("/settings", permission="platform:setting:read", answer=SettingsOut)

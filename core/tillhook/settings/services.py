@@ -13,6 +13,7 @@ from tillhook.reference import bump_epoch
 from tillhook.reference.models import Setting
 from tillhook.reference.values import checked, from_json, to_json
 from tillhook.runtime import runtime_of
+from tillhook.settings.answers import SettingOut
 
 
 def list_settings(session: Session) -> list[dict[str, Any]]:
@@ -66,14 +67,6 @@ def _declarations(session: Session) -> dict[str, SettingDeclaration]:
     return runtime_of(session).registry.settings
 
 
-def _described(declaration: "SettingDeclaration", stored: Mapping[str, Any]) -> dict[str, Any]:
-    default = to_json(declaration.default)
-    present = stored.get(declaration.key, default)
-    return {
-        "key": declaration.key,
-        "title": declaration.title,
-        "type": {bool: "boolean", int: "integer", str: "text"}.get(declaration.type, "decimal"),
-        "value": to_json(from_json(declaration, present)),
-        "default": default,
-        "choices": None if declaration.choices is None else [to_json(choice) for choice in declaration.choices],
-    }
+def _described(declaration: SettingDeclaration, stored: Mapping[str, Any]) -> dict[str, Any]:
+    present = stored.get(declaration.key, to_json(declaration.default))
+    return SettingOut.of(declaration, value=to_json(from_json(declaration, present)))

@@ -1,15 +1,26 @@
 """What the tests of the core and of anybody's plugin are written with.
 
 Installed, the pytest plugin brings the fixtures ``engine_name``, ``modules``, ``settings``, ``runtime``,
-``app``, ``client``, ``make`` and ``server``. A plugin inherits :class:`PluginContract` in two lines.
+``app``, ``client``, ``make``, ``worker`` and ``server``. A plugin inherits :class:`PluginContract` in two lines.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tillhook.testing.client import Client
+    from tillhook.testing.contract import PluginContract
+    from tillhook.testing.databases import Databases
+    from tillhook.testing.factories import Factory, Made, key_of
+    from tillhook.testing.people import Person, Tokens
+    from tillhook.testing.plugins import plug, write_plugin
+    from tillhook.testing.postgres import PostgresServer
+    from tillhook.testing.server import RunningServer
 
 __all__ = [
     "Client",
     "Databases",
     "Factory",
+    "Made",
     "Person",
     "PluginContract",
     "PostgresServer",
@@ -19,6 +30,7 @@ __all__ = [
     "clean",
     "damage",
     "differences",
+    "key_of",
     "many_at_once",
     "plug",
     "write_plugin",
@@ -29,6 +41,7 @@ _HOMES = {
     "Client": "client",
     "Databases": "databases",
     "Factory": "factories",
+    "Made": "factories",
     "Person": "people",
     "PluginContract": "contract",
     "PostgresServer": "postgres",
@@ -39,7 +52,8 @@ _HOMES = {
     "damage": "checking",
     "differences": "checking",
     "many_at_once": "concurrency",
-    "plug": "plugging",
+    "key_of": "factories",
+    "plug": "plugins",
     "write_plugin": "plugins",
 }
 

@@ -8,17 +8,15 @@ A plugin's ``tests/test_contract.py`` is::
         plugin = "pos"
 """
 
-import ast
 import importlib
 import re
-import sys
 from collections.abc import Iterator
-from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
+
+from tillhook.testing.sources import core_slugs, folder_faults, import_faults, slug_faults, sql_faults
 
 if TYPE_CHECKING:
     from tillhook.hooks import Route
@@ -33,10 +31,14 @@ _SAMPLES = {"int": "1", "uuid": "00000000-0000-0000-0000-000000000001", "dt": "2
 
 
 class PluginContract:
-    """Set ``plugin`` to the name of the entry point; the package is ``tillhook_<plugin>`` unless ``package`` says."""
+    """Set ``plugin`` to the name of the entry point; the package is ``tillhook_<plugin>`` unless ``package`` says.
+
+    ``published_slugs`` are slugs of problems that clients know without the plugin's name in front.
+    """
 
     plugin: ClassVar[str]
     package: ClassVar[str] = ""
+    published_slugs: ClassVar[frozenset[str]] = frozenset()
 
     @pytest.fixture
     def modules(self, databases: "Databases") -> tuple[str, ...]:
@@ -52,31 +54,22 @@ class PluginContract:
         return tuple(sorted(needed))
 
     def test_it_starts_alone(self, runtime: "Runtime") -> None:
+        """Starting refuses names that are not its own, and declarations that make no sense."""
         assert self.plugin in {plugin.name for plugin in runtime.plugins}
-
-    def test_its_tables_carry_its_prefix(self, runtime: "Runtime") -> None:
-        prefix = self._manifest().table_prefix
-        assert [name for name in self._tables() if not name.startswith(prefix)] == []
 
     def test_its_tables_refer_to_the_core_and_itself_only(self, runtime: "Runtime") -> None:
         from tillhook.db import Base
+        from tillhook.modules import tables_of
 
-        core = {m.class_.__tablename__ for m in Base.registry.mappers if m.class_.__module__.startswith("tillhook.")}
-        mine = set(self._tables())
+        mine = tables_of(self._package())
+        allowed = mine.keys() | tables_of("tillhook").keys()
         foreign = [
             f"{name}.{key.parent.name} -> {key.target_fullname}"
-            for name in sorted(mine)
+            for name in mine
             for key in Base.metadata.tables[name].foreign_keys
-            if key.target_fullname.split(".")[0] not in core | mine
+            if key.target_fullname.split(".")[0] not in allowed
         ]
         assert foreign == []
-
-    def test_its_permissions_and_settings_carry_its_name(self, runtime: "Runtime") -> None:
-        registry = runtime.registry
-        permissions = [name for name in registry.permissions if registry.owner_of("permission", name) == self.plugin]
-        settings = [name for name in registry.settings if registry.owner_of("setting", name) == self.plugin]
-        assert [name for name in permissions if not name.startswith(f"{self.plugin}:")] == []
-        assert [name for name in settings if not name.startswith(f"{self.plugin}.")] == []
 
     def test_it_migrates_up_down_and_up_again(
         self, databases: "Databases", engine_name: str, modules: tuple[str, ...]
@@ -93,6 +86,10 @@ class PluginContract:
             assert left == []
             migrator.upgrade()
             assert migrator.differences() == []
+
+    def test_every_route_declares_its_answer(self, runtime: "Runtime") -> None:
+        lacking = [f"{each.method} {each.path}" for each in self._routes(runtime) if not each.declares_its_answer]
+        assert lacking == [], "say answer=, content_types= or status=204"
 
     def test_no_route_answers_without_its_permission(
         self, runtime: "Runtime", client: "Client", make: "Factory"
@@ -112,18 +109,26 @@ class PluginContract:
         faults = [fault for path in self._files() for fault in import_faults(path, self._package())]
         assert faults == []
 
+    def test_it_names_no_table_of_the_core(self, runtime: "Runtime") -> None:
+        """It reads the core's tables through their classes, so that a column of them can change."""
+        from tillhook.modules import tables_of
+
+        core = tables_of("tillhook")
+        sources = [path for path in self._files() if "migrations" not in path.parts]
+        assert [fault for path in sources for fault in sql_faults(path, core)] == []
+
+    def test_its_problems_carry_its_name(self) -> None:
+        allowed = core_slugs() | self.published_slugs
+        assert [fault for path in self._files() for fault in slug_faults(path, self.plugin, allowed)] == []
+
+    def test_its_templates_and_static_files_carry_its_name(self) -> None:
+        assert list(folder_faults(self._folder(), self.plugin)) == []
+
     def _package(self) -> str:
         return self.package or f"tillhook_{self.plugin}"
 
     def _manifest(self) -> Any:
         return importlib.import_module(self._package()).PLUGIN
-
-    def _tables(self) -> list[str]:
-        from tillhook.db import Base
-
-        home = self._package() + "."
-        mappers = [mapper for mapper in Base.registry.mappers if mapper.class_.__module__.startswith(home)]
-        return sorted(str(mapper.class_.__tablename__) for mapper in mappers)
 
     def _routes(self, runtime: "Runtime") -> "Iterator[Route]":
         hooks = next(plugin.hooks for plugin in runtime.plugins if plugin.name == self.plugin)
@@ -131,47 +136,8 @@ class PluginContract:
             owned = runtime.hooks.collect("register_routes", settings=runtime.settings)
             yield from (route for owner, route in owned if owner == self.plugin)
 
+    def _folder(self) -> Path:
+        return Path(importlib.import_module(self._package()).__path__[0])
+
     def _files(self) -> list[Path]:
-        source = importlib.import_module(self._package()).__file__
-        assert source
-        return sorted(Path(source).parent.rglob("*.py"))
-
-
-def import_faults(path: Path, package: str) -> Iterator[str]:
-    """Yield what a file of ``package`` imports that it must not, one line each."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _module_faults(path, node.lineno, alias.name, package)
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            if node.level:
-                yield f"{path.name}:{node.lineno}: a relative import; write {package}.…"
-                continue
-            yield from _module_faults(path, node.lineno, module, package)
-            if module.split(".")[0] == "tillhook":
-                yield from _name_faults(path, node, module)
-
-
-def _module_faults(path: Path, line: int, module: str, package: str) -> Iterator[str]:
-    top = module.split(".")[0]
-    if top in _plugin_packages() and top != package:
-        yield f"{path.name}:{line}: imports another plugin, {module}"
-    if top == "tillhook" and module.count(".") > 1:
-        yield f"{path.name}:{line}: {module} is inside the core; import from {'.'.join(module.split('.')[:2])}"
-
-
-@cache
-def _plugin_packages() -> frozenset[str]:
-    """Return the packages of the installed plugins; any other package is a library, whatever its name."""
-    return frozenset(entry.module.split(".")[0] for entry in entry_points(group="tillhook.plugins"))
-
-
-def _name_faults(path: Path, node: ast.ImportFrom, module: str) -> Iterator[str]:
-    public = getattr(importlib.import_module(module), "__all__", None)
-    if public is None:
-        # An area of one module: what is defined there and has no underscore is public.
-        public = [name for name in vars(sys.modules[module]) if not name.startswith("_")]
-    for alias in node.names:
-        if alias.name not in public:
-            yield f"{path.name}:{node.lineno}: {alias.name} is not in {module}.__all__"
+        return sorted(self._folder().rglob("*.py"))

@@ -30,13 +30,20 @@ Key = int | Made
 
 
 class Factory:
-    """The fixture ``make``. Every method takes further fields of the API's body as keywords."""
+    """The fixture ``make``. Every method takes further fields of the API's body as keywords.
+
+    A plugin adds methods of its own in a subclass, which its ``conftest.py`` returns from the fixture ``make_class``.
+    """
 
     def __init__(self, client: Client, runtime: "Runtime") -> None:
-        self._client = client
-        self._runtime = runtime
+        self.client = client
+        self.runtime = runtime
         self._numbers = itertools.count(1)
         self._template_warehouses: dict[str, int] = {}
+
+    def number(self) -> int:
+        """Return a number that this test has not used for a name yet."""
+        return next(self._numbers)
 
     @property
     def main(self) -> int:
@@ -49,7 +56,7 @@ class Factory:
         return self._template_warehouse(OTHER)
 
     def warehouse(self, name: str | None = None, **fields: Any) -> Made:
-        return self._post("/api/warehouses", {"name": name or f"Warehouse {next(self._numbers)}", **fields})
+        return self.post("/api/warehouses", {"name": name or f"Warehouse {self.number()}", **fields})
 
     def product(self, *, stock: Mapping[Key, Any] | Any = None, as_: Any = "admin", **fields: Any) -> Made:
         """Make a product of price 10.00, published unless ``as_`` says otherwise.
@@ -57,33 +64,33 @@ class Factory:
         Args:
             stock: Quantity by warehouse, or one quantity for the main one; received at ``cost_price``.
         """
-        number = next(self._numbers)
+        number = self.number()
         body = {"name": f"Product {number}", "sku": f"SKU-{number}", "price": "10.00", **fields}
-        product = self._post("/api/products", body, as_=as_)
+        product = self.post("/api/products", body, as_=as_)
         quantities = stock if isinstance(stock, Mapping) else {} if stock is None else {self.main: stock}
         for warehouse, quantity in quantities.items():
             self.receipt(warehouse, [(product, quantity)])
         return product
 
     def category(self, name: str | None = None, **fields: Any) -> Made:
-        return self._post("/api/categories", {"name": name or f"Category {next(self._numbers)}", **fields})
+        return self.post("/api/categories", {"name": name or f"Category {self.number()}", **fields})
 
     def unit(self, code: str | None = None, **fields: Any) -> Made:
-        code = code or f"u{next(self._numbers)}"
-        return self._post("/api/units", {"code": code, "name": code, **fields})
+        code = code or f"u{self.number()}"
+        return self.post("/api/units", {"code": code, "name": code, **fields})
 
     def tax(self, rate: Any = "0.2", **fields: Any) -> Made:
         """Make a tax; ``rate`` is a fraction."""
-        return self._post("/api/taxes", {"name": f"Tax {next(self._numbers)}", "rate": str(rate), **fields})
+        return self.post("/api/taxes", {"name": f"Tax {self.number()}", "rate": str(rate), **fields})
 
     def customer(self, name: str | None = None, **fields: Any) -> Made:
-        name = name or f"Customer {next(self._numbers)}"
-        return self._post("/api/parties", {"name": name, "is_customer": True, **fields})
+        name = name or f"Customer {self.number()}"
+        return self.post("/api/parties", {"name": name, "is_customer": True, **fields})
 
     def receipt(self, warehouse: Key, lines: Iterable[tuple[Key, Any]], **fields: Any) -> Made:
         """Receive ``(product, quantity)`` lines, or whole line bodies, into a warehouse."""
         body = [_line(line) for line in lines]
-        return self._post("/api/inventory/receipts", {"warehouse": _id(warehouse), "lines": body, **fields})
+        return self.post("/api/inventory/receipts", {"warehouse": key_of(warehouse), "lines": body, **fields})
 
     def sale(
         self,
@@ -96,51 +103,53 @@ class Factory:
         """Post a sale of ``(product, quantity[, unit_price])`` lines, or whole item bodies."""
         body = {
             "channel": COUNTER,
-            "warehouse": self.main if warehouse is None else _id(warehouse),
+            "warehouse": self.main if warehouse is None else key_of(warehouse),
             "items": [_item(item) for item in items],
             **fields,
         }
-        return self._post("/api/sales", body, as_=as_)
+        return self.post("/api/sales", body, as_=as_)
 
     def user(self, role: str = "cashier", *, warehouses: Iterable[Key] = (), **fields: Any) -> Person:
         """Make a user of ``role`` who works in ``warehouses``; of the main one when none is named."""
-        number = next(self._numbers)
+        number = self.number()
         body = {
             "email": f"{role}{number}@test.com",
             "name": f"{role.title()} {number}",
             "password": PASSWORD,
             "roles": [role],
-            "warehouses": [_id(each) for each in warehouses] or [self.main],
+            "warehouses": [key_of(each) for each in warehouses] or [self.main],
             **fields,
         }
-        made = self._post("/api/users", body)
+        made = self.post("/api/users", body)
         return Person(made["id"], made["email"], role)
 
     def stock(self, product: Key, warehouse: Key | None = None) -> Decimal:
         """Return what the warehouse has on hand of the product, straight from the levels."""
-        place = self.main if warehouse is None else _id(warehouse)
-        with self._runtime.database.connect() as connection:
+        place = self.main if warehouse is None else key_of(warehouse)
+        with self.runtime.database.connect() as connection:
             units = connection.exec_driver_sql(
                 "SELECT COALESCE(SUM(l.on_hand), 0) FROM stock_level l JOIN variant v ON v.id = l.variant_id"
-                f" WHERE v.product_id = {_id(product)} AND l.location_id = {place}"
+                f" WHERE v.product_id = {key_of(product)} AND l.location_id = {place}"
             ).scalar_one()
         return Decimal(int(units)) / 10_000
 
-    def _post(self, path: str, body: Mapping[str, Any], as_: Any = "admin") -> Made:
-        result = self._client.post(path, body, as_=as_)
+    def post(self, path: str, body: Mapping[str, Any], as_: Any = "admin") -> Made:
+        """Return what a POST answered; anything but success fails the test."""
+        result = self.client.post(path, body, as_=as_)
         if result.status_code not in (200, 201):
             raise AssertionError(f"POST {path} {body!r}\nanswered {result.status}: {result.text}")
         return Made(result.json)
 
     def _template_warehouse(self, name: str) -> int:
         if not self._template_warehouses:
-            with self._runtime.database.connect() as connection:
+            with self.runtime.database.connect() as connection:
                 rows = connection.exec_driver_sql("SELECT name, id FROM location WHERE kind = 'warehouse'")
                 self._template_warehouses = {row[0]: row[1] for row in rows}
         return self._template_warehouses[name]
 
 
-def _id(thing: Key | Mapping[str, Any]) -> int:
+def key_of(thing: Key | Mapping[str, Any]) -> int:
+    """Return the key of what was made, or the key itself."""
     return int(thing["id"]) if isinstance(thing, Mapping) else int(thing)
 
 
@@ -148,14 +157,14 @@ def _line(line: tuple[Key, Any] | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(line, Mapping):
         return dict(line)
     product, quantity = line
-    return {"product_id": _id(product), "quantity": str(quantity)}
+    return {"product_id": key_of(product), "quantity": str(quantity)}
 
 
 def _item(item: tuple[Any, ...] | Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(item, Mapping):
         return dict(item)
     product, quantity, *price = item
-    body: dict[str, Any] = {"product_id": _id(product), "quantity": str(quantity)}
+    body: dict[str, Any] = {"product_id": key_of(product), "quantity": str(quantity)}
     if price:
         body["unit_price"] = str(price[0])
     return body

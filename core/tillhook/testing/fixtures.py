@@ -2,7 +2,7 @@
 
 ``--engine sqlite`` runs the tests of one engine only. A test that needs one engine says
 ``@pytest.mark.parametrize("engine_name", ["postgresql"])``. A distribution's ``conftest.py`` may override
-``modules``, the names of the plugins that are enabled.
+``modules``, the names of the plugins that are enabled, and ``make_class``, the class of ``make``.
 
 Everything of the application is imported when the first test needs it, so that coverage sees it.
 """
@@ -20,6 +20,7 @@ from tillhook.testing.postgres import PostgresServer
 if TYPE_CHECKING:
     from tillhook.config import Settings
     from tillhook.runtime import Runtime
+    from tillhook.server.worker import Worker
     from tillhook.testing.applications import Applications
     from tillhook.testing.client import Client
     from tillhook.testing.factories import Factory
@@ -169,11 +170,25 @@ def client(app: Any, tokens: "Tokens") -> "Client":
 
 
 @pytest.fixture
-def make(client: "Client", runtime: "Runtime") -> "Factory":
-    """Makes what a test needs: ``make.product(price="2.50", stock={make.main: 10})``."""
+def make_class() -> "type[Factory]":
+    """The class of ``make``; a plugin's ``conftest.py`` overrides it with a subclass."""
     from tillhook.testing.factories import Factory
 
-    return Factory(client, runtime)
+    return Factory
+
+
+@pytest.fixture
+def make(client: "Client", runtime: "Runtime", make_class: "type[Factory]") -> "Factory":
+    """Makes what a test needs: ``make.product(price="2.50", stock={make.main: 10})``."""
+    return make_class(client, runtime)
+
+
+@pytest.fixture
+def worker(runtime: "Runtime") -> "Worker":
+    """Does what is due, jobs and consumers, when it is told: ``worker.run_once()``."""
+    from tillhook.server.worker import Worker
+
+    return Worker(runtime)
 
 
 @pytest.fixture

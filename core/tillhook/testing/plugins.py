@@ -2,7 +2,13 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tillhook.runtime import Runtime
 
 #: The channel of tests that need one and are not about any: prefix ``CT``, stock policy ``block``.
 COUNTER = "counter"
@@ -41,6 +47,17 @@ def write_plugin(folder: Path, name: str, hooks: str, *, manifest: str = "") -> 
     (metadata / "entry_points.txt").write_text(f"[tillhook.plugins]\n{name} = {package}.hooks\n")
     importlib.invalidate_caches()
     return package
+
+
+def plug(runtime: "Runtime", **functions: Callable[..., Any]) -> None:
+    """Have the runtime call the functions as the hooks of one more plugin, ``extra``; not those of ``register_…``."""
+    from tillhook import hookimpl
+    from tillhook.hooks import HookManager
+    from tillhook.server.building import AREAS
+
+    extra = SimpleNamespace(**{name: hookimpl(function) for name, function in functions.items()})
+    plugins = [(plugin.name, plugin.hooks) for plugin in runtime.plugins]
+    runtime.hooks = HookManager(AREAS, [*plugins, ("extra", extra)])
 
 
 def install_counter(folder: Path) -> None:

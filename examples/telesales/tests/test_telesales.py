@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import tillhook_telesales.hooks
-from tillhook.server.worker import Worker
 from tillhook.testing import PluginContract
 
 
@@ -32,10 +31,10 @@ def test_the_surcharge_is_a_setting(client, make):
     assert answer.json["total_amount"] == "21.50"
 
 
-def test_it_reacts_to_low_stock(client, make, runtime):
+def test_it_reacts_to_low_stock(client, make, worker):
     product = make.product(price="20.00", stock=10)
     client.post("/api/telesales/orders", order(make, product))
-    Worker(runtime).run_once()
+    worker.run_once()
     entries = client.get("/api/audit", params={"action": "stop-offering"}).json["items"]
     assert [entry["entity_id"] for entry in entries] == [str(product["id"])]
 

@@ -16,22 +16,10 @@ def bread(make):
     return make.product(price="10.00", stock=1000, category=make.category("Food").id)
 
 
-def opened(client, till=TILL, as_="cashier", **fields):
-    answer = client.post("/api/pos/sessions", {"opening_float": "100.00", "till": till, **fields}, as_=as_)
-    assert answer.status_code == 201, answer.text
-    return answer.json
-
-
 def report(client, session, as_="admin"):
     answer = client.get(f"/api/pos/sessions/{session['id']}/report", as_=as_)
     assert answer.status_code == 200, answer.text
     return answer.json
-
-
-def closed(client, session, counted="0", as_="admin"):
-    answer = client.post(f"/api/pos/sessions/{session['id']}/close", {"counted_cash": counted}, as_=as_)
-    assert answer.status_code == 200, answer.text
-    return report(client, session)
 
 
 def sold(make, product, till=TILL, **fields):
@@ -48,14 +36,14 @@ def execute(runtime, statement):
 
 def test_nobody_sells_into_a_colleagues_own_drawer(client, make, runtime, bread):
     honest, other = make.user("cashier"), make.user("cashier")
-    drawers = [opened(client, None, as_=person) for person in (honest, other)]
+    drawers = [make.session(None, as_=person) for person in (honest, other)]
     sale = sold(make, bread, f"user:{honest.id}", as_=other)
     lines = [{"position": 0, "quantity": "1"}]
     body = {"lines": lines, "source_device": f"user:{honest.id}"}
     assert client.post(f"/api/sales/{sale.id}/returns", body, as_=other).status_code == 201
     sold(make, bread, f"user:{honest.id}", as_=other)
     assert [report(client, each)["sales"]["count"] for each in drawers] == [0, 2]
-    assert [closed(client, each)["expected_cash"] for each in drawers] == ["100.00", "110.00"]
+    assert [make.closed(each)["expected_cash"] for each in drawers] == ["100.00", "110.00"]
     assert clean(runtime)
 
 
@@ -74,8 +62,8 @@ def test_what_is_adopted_is_in_the_same_drawer(client, make, runtime, bread):
 
 
 def test_what_a_till_out_of_use_sold_last_comes_onto_a_z_report(client, make, runtime, bread):
-    till = client.post("/api/pos/tills", {"name": TILL, "warehouse": make.main}).json
-    closed(client, opened(client, as_="admin"))
+    till = make.till(TILL)
+    make.closed(make.session(as_="admin"))
     assert client.post(f"/api/pos/tills/{till['id']}/deactivate", {"reason": "stolen"}).status_code == 200
     late = {
         "channel": "pos",
@@ -90,7 +78,7 @@ def test_what_a_till_out_of_use_sold_last_comes_onto_a_z_report(client, make, ru
     # A cashier does not open it again; who manages tills does, for its last report.
     answer = client.post("/api/pos/sessions", {"till": TILL}, as_="cashier")
     assert answer.status_code == 422 and answer.json["code"] == "till-inactive"
-    last = closed(client, opened(client, as_="admin"))
+    last = make.closed(make.session(as_="admin"))
     assert (last["number"], last["late"]["numbers"]) == (2, [result["sale"]["sale_number"]])
     assert client.get(f"/api/pos/tills/{till['id']}").json["is_active"] is False
     assert clean(runtime)
@@ -98,9 +86,9 @@ def test_what_a_till_out_of_use_sold_last_comes_onto_a_z_report(client, make, ru
 
 def test_a_report_names_so_many_late_documents_and_counts_all(client, make, runtime, bread, monkeypatch):
     monkeypatch.setattr("tillhook_pos.sessions.report.MOST_NUMBERS", 2)
-    closed(client, opened(client))
+    make.closed(make.session())
     sales = [sold(make, bread) for _ in range(3)]
-    late = closed(client, opened(client))["late"]
+    late = make.closed(make.session())["late"]
     assert late["count"] == 3 and late["numbers"] == [sale["sale_number"] for sale in sales[:2]]
     assert late["total"] == "30.00" and clean(runtime)
 
@@ -113,7 +101,7 @@ def test_a_z_report_agrees_with_the_journal_on_exchanges_and_small_coins(client,
     client.patch("/api/settings", {"sales.cash_rounding": step})
     tax = make.tax("0.1").id
     cheap, dear = (make.product(price=price, stock=99, tax=tax) for price in ("1.02", "2.49"))
-    session = opened(client, as_="admin", warehouse=make.main)
+    session = make.session(as_="admin", warehouse=make.main)
 
     def exchange(sale, item, **fields):
         body = {
@@ -136,7 +124,7 @@ def test_a_z_report_agrees_with_the_journal_on_exchanges_and_small_coins(client,
     documents.append(client.post(f"/api/sales/{documents[5]['id']}/returns", back).json)
     cancelled = sold(make, cheap)
     client.post(f"/api/sales/{cancelled.id}/cancel", {"reason": "x", "source_device": TILL})
-    made = closed(client, session, "100.00")
+    made = make.closed(session, "100.00")
     units = {name: sum(cents(each[name]) for each in documents) for name in ("total_amount", "cash_rounding")}
     cash = sum(
         cents(payment["amount"]) - cents(payment["change"])
@@ -205,9 +193,9 @@ def test_goods_come_back_once_by_whichever_routes_at_once(client, make, runtime,
     ],
 )
 def test_verify_finds_a_z_report_that_was_rewritten(client, make, runtime, change):
-    session = opened(client, as_="admin", warehouse=make.main)
+    session = make.session(as_="admin", warehouse=make.main)
     sold(make, make.product(price="10.00", stock=9, tax=make.tax("0.1", is_inclusive=True).id))
-    closed(client, session, "5.00")
+    make.closed(session, "5.00")
     assert clean(runtime)
     with runtime.unit_of_work() as database:
         connection = database.connection()

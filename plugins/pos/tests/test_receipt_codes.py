@@ -66,8 +66,8 @@ def refused(answer, code, status=422):
 
 
 @pytest.fixture
-def till(client, make):
-    return client.post("/api/pos/tills", {"name": "till-1", "warehouse": make.main}).json
+def till(make):
+    return make.till()
 
 
 @pytest.fixture
@@ -290,7 +290,7 @@ def test_a_code_of_noise_is_refused(session):
 @pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_the_name_of_a_till_cannot_be_moved_into_its_version(session, client, make):
     """Each till and each version has a secret of its own; none signs for another."""
-    tills = [client.post("/api/pos/tills", {"name": name, "warehouse": make.main}).json for name in ("1:till", "till")]
+    tills = [make.till(name) for name in ("1:till", "till")]
     secrets = {till["code_secret"] for till in tills}
     assert len(secrets) == 2
     content = unpack([*CONTENT[:2], make.main, *CONTENT[3:]], None)
@@ -300,7 +300,7 @@ def test_the_name_of_a_till_cannot_be_moved_into_its_version(session, client, ma
 
 
 def test_another_tills_secret_or_number_is_refused(client, make, till, local):
-    other = client.post("/api/pos/tills", {"name": "till-2", "warehouse": make.main}).json
+    other = make.till("till-2")
     assert look_up(client, signed(till, local)).status_code == 200
     stolen = {**till, "id": other["id"]}
     for code in (

@@ -27,7 +27,7 @@ from tillhook_pos.views.routes import routes as views_routes
 
 @hookimpl
 def register_channels() -> tuple[Channel, ...]:
-    return (Channel(name="pos", title="Counter", number_prefix="OS", stock_policy="block", offline_policy="allow"),)
+    return (Channel(name="pos", title="Counter", number_prefix="OS", is_default=True),)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
-from tillhook.db import fetch, json_records, records_sql
+from tillhook.db import begin_writing, fetch, json_records, records_sql
 
 #: Warehouse, product, and variant or ``None`` for the product's default variant.
 ItemKey = tuple[int, int, int | None]
@@ -86,11 +86,15 @@ _SQL = {dialect: _SELECT.format(keys=records_sql(dialect, *_KEY)) for dialect in
 
 
 def load_items(session: Session, asked: Iterable[ItemKey]) -> Items:
-    """Return the items of (warehouse, product, variant or ``None`` for the default one); unknown ones are left out."""
+    """Return the items of (warehouse, product, variant or ``None`` for the default one); unknown ones are left out.
+
+    What is planned by them has to be true when it is written: on SQLite nobody else writes from here on.
+    """
     keys = sorted(set(asked), key=lambda key: (key[0], key[1], key[2] or 0))
     if not keys:
         return Items({})
     connection = session.connection()
+    begin_writing(connection)
     rows = fetch(connection, _SQL[connection.dialect.name], (json_records(keys, *_KEY),))
     found: dict[ItemKey, Item] = {}
     for row in rows:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from tillhook.db import AdvisoryLock, advisory_lock, json_records, records
+from tillhook.db import AdvisoryLock, advisory_lock, begin_writing, json_records, records
 from tillhook.ledger.models import StockLevel
 from tillhook.ledger.posting.values import Document, LevelKey
 from tillhook.quantities import to_units
@@ -39,6 +39,7 @@ class Level:
 
 def lock_documents(session: Session, documents: Iterable[Document]) -> None:
     """Let one transaction at a time undo movements of these documents, or of what they undid."""
+    begin_writing(session.connection())
     keys = {zlib.crc32(f"{document.type} {document.id}".encode()) for document in documents}
     if keys:
         advisory_lock(session, AdvisoryLock.DOCUMENT, keys)

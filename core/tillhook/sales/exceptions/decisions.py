@@ -1,6 +1,7 @@
 """What was decided about a refused document, for when its device sends it again."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from marshmallow import ValidationError
@@ -68,6 +69,8 @@ def read_payload(exception: SaleException, payload: Any = None) -> SaleCommand:
         ValidationError: It cannot be read.
     """
     command: SaleCommand = _SALE_IN.load(exception.payload if payload is None else payload)
+    if not command.channel:
+        command = replace(command, channel=exception.channel)
     return as_sent_by(exception.source_device, command)
 
 

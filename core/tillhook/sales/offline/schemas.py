@@ -19,6 +19,7 @@ from tillhook.http import (
     Schema,
     Text,
     Whole,
+    at_most_one,
     out,
 )
 from tillhook.sales.answers import SaleOut
@@ -51,6 +52,8 @@ class QuantityChange(Schema):
 
 class AcceptIn(Schema):
     """Why a refused sale is taken, and what is to be changed of it first; what is left out stays as it was sent."""
+
+    together = (at_most_one("payments", "payment_method"),)
 
     reason = Text(min=1, max=500, required=True)
     warehouse = Key()

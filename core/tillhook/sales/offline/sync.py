@@ -34,7 +34,7 @@ def sync(session: Session, bodies: Sequence[Any]) -> dict[str, Any]:
         were used twice.
     """
     repeated = find_repeated(session, bodies)
-    commands, problems = _read(actor_of(session), bodies, repeated)
+    commands, problems = _read(session, bodies, repeated)
     readable = [position for position in commands if position not in problems]
     posted = post_each(session, [commands[position] for position in readable], is_offline=True)
     outcomes = _refused(session, commands, problems) | dict(zip(readable, posted, strict=True))
@@ -55,7 +55,7 @@ def sync(session: Session, bodies: Sequence[Any]) -> dict[str, Any]:
 
 
 def _read(
-    actor: Actor, bodies: Sequence[Any], repeated: Mapping[int, Any]
+    session: Session, bodies: Sequence[Any], repeated: Mapping[int, Any]
 ) -> tuple[dict[int, SaleCommand], dict[int, DomainError]]:
     """Return the commands of what is not repeated, and what is wrong with those that cannot be read, by position."""
     commands: dict[int, SaleCommand] = {}
@@ -64,13 +64,13 @@ def _read(
         if position in repeated:
             continue
         try:
-            commands[position] = by_device(actor, _SALE_IN.load(body))
+            commands[position] = by_device(session, _SALE_IN.load(body))
         except ValidationError as error:
             problems[position] = validation_failed(error)
         except DomainError as error:
             problems[position] = error
         if position in problems:
-            commands[position] = _as_sent(actor, body)
+            commands[position] = _as_sent(actor_of(session), body)
     return commands, problems
 
 

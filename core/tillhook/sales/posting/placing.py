@@ -14,7 +14,6 @@ from tillhook.hooks import Channel
 from tillhook.parties import Party
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.posting.entries import Entry, Run, each
-from tillhook.sales.posting.tenders import has_check
 from tillhook.sales.returns import origin_of
 
 
@@ -26,8 +25,11 @@ def place(run: Run, entries: list[Entry]) -> None:
 
 
 def channel_of(session: Session, name: str) -> Channel:
-    """Return a channel by its name; 422 for an unknown one."""
-    known: Mapping[str, Channel] = runtime_of(session).registry.channels
+    """Return a channel by its name, the default one for none; 422 for an unknown one."""
+    registry = runtime_of(session).registry
+    known: Mapping[str, Channel] = registry.channels
+    if not name and registry.default_channel is not None:
+        return registry.default_channel
     if name not in known:
         names = ", ".join(sorted(known)) or "none, enable a module that brings one"
         raise ValidationFailed.at("channel", f"Unknown; known are {names}.", code="unknown-channel")
@@ -73,7 +75,8 @@ def _find_origin(run: Run, entry: Entry) -> None:
 
 def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
     command = entry.command
-    run.actor.require(channel_of(run.session, command.channel).permission)
+    channel = channel_of(run.session, command.channel)
+    run.actor.require(channel.permission)
     warehouse_id = command.warehouse
     if warehouse_id is None:
         warehouse_id = default_warehouse(run.session, run.actor)
@@ -81,7 +84,7 @@ def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
     warehouse = run.snapshot.warehouses.get(warehouse_id)
     if warehouse is None or not warehouse.is_active:
         raise ValidationFailed.at("warehouse", "There is no such active warehouse.", code="unknown-warehouse")
-    found: dict[str, Any] = {} if command.warehouse == warehouse_id else {"warehouse": warehouse_id}
+    found: dict[str, Any] = {}
     if command.customer_id is not None:
         customer = customers.get(command.customer_id)
         if customer is None:
@@ -91,11 +94,9 @@ def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
             "customer_phone": command.customer_phone or customer.phone or "",
             "customer_email": command.customer_email or customer.email or "",
         }
-    if run.is_watched or has_check(run.session, command):
-        # Hooks see the command, but not the body: that could be changed.
-        found |= {"payload": {}, "asked": None}
-    if found:
-        entry.command = replace(command, **found)
+    # Hooks see the command, but not the body: that could be changed.
+    found |= {"channel": channel.name, "warehouse": warehouse_id, "payload": {}, "asked": None}
+    entry.command = replace(command, **found)
 
 
 def _customers(session: Session, keys: Iterable[int | None]) -> dict[int, Any]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from tillhook.db import fetch
+from tillhook.db import begin_writing, fetch
 from tillhook.errors import Conflict
 from tillhook.sales.commands import SaleCommand, fingerprint, same_warehouse
 from tillhook.sales.exceptions import Discarded, decisions, store_refused
@@ -118,6 +118,7 @@ def _keys(connection: Connection, ids: list[str], sales: int, lines: int) -> _Ke
         known, sale_ids, line_ids, refused, awaited = fetch(connection, _KEYS, (ids, sales, lines, ids, ids))[0]
         by_id = {row[0]: (row[1], row[2], row[3]) for row in known or ()}
         return _Keys(by_id, sale_ids, line_ids, frozenset(refused), frozenset(awaited))
+    begin_writing(connection)
     rows = fetch(connection, _KNOWN_SQLITE.format(places=",".join("?" * len(ids))), ids * 3)
     # The writer's lock is held: nobody else takes these keys.
     last_sale, last_line = fetch(connection, _LAST_KEYS)[0]

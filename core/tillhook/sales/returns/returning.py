@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import CTE, ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from tillhook.db import begin_writing
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.ledger import Document, RestockLine
 from tillhook.products.models import Product, Variant
@@ -100,6 +101,7 @@ def sale_row_of(session: Session, sale_id: int) -> Any:
 
 def lock_family(session: Session, sale_id: int) -> int:
     """Lock the first sale of all that hangs together with a document, and return its key."""
+    begin_writing(session.connection())
     root_id = _root(session, sale_id)
     session.execute(select(Sale.id).where(Sale.id == root_id).with_for_update())
     return root_id

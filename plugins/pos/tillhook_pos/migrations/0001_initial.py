@@ -7,29 +7,12 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from tillhook.db import allow_changes, append_only
+
 revision: str = "0001"
 down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
-
-
-def _append_only(table: str) -> None:
-    """Make the table refuse to be changed, whoever asks."""
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(
-            f"CREATE OR REPLACE FUNCTION {table}_append_only() RETURNS trigger LANGUAGE plpgsql AS"
-            f" $$ BEGIN RAISE EXCEPTION '{table} is append-only'; END $$"
-        )
-        op.execute(
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table}"
-            f" FOR EACH STATEMENT EXECUTE FUNCTION {table}_append_only()"
-        )
-    else:
-        for event in ("UPDATE", "DELETE"):
-            op.execute(
-                f"CREATE TRIGGER {table}_no_{event.lower()} BEFORE {event} ON {table}"
-                f" BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-            )
 
 
 def upgrade() -> None:
@@ -239,13 +222,14 @@ def upgrade() -> None:
     with op.batch_alter_table("pos_cash_movement", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_pos_cash_movement_session_id"), ["session_id"], unique=False)
 
-    _append_only("pos_cash_movement")
+    append_only("pos_cash_movement")
 
 
 def downgrade() -> None:
     with op.batch_alter_table("pos_cash_movement", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_pos_cash_movement_session_id"))
 
+    allow_changes("pos_cash_movement")
     op.drop_table("pos_cash_movement")
     with op.batch_alter_table("pos_session", schema=None) as batch_op:
         batch_op.drop_index(

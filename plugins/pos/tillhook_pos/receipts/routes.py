@@ -12,6 +12,7 @@ routes = Routes()
     "/pos/sales/{sale_id:int}/receipt",
     permission=permissions.RECEIPT_PRINT,
     query=ReceiptQuery,
+    content_types=("application/pdf", "text/plain", "application/octet-stream"),
     writes=True,
     problems=(404,),
 )

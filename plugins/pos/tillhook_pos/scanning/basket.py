@@ -10,7 +10,6 @@ from sqlalchemy.orm import Session
 
 from tillhook.errors import DomainError, ValidationFailed
 from tillhook.quantities import ZERO, format_money, format_quantity
-from tillhook.runtime import actor_of
 from tillhook.sales import (
     Outcome,
     SaleCommand,
@@ -88,7 +87,7 @@ def sell_basket(session: Session, basket: Basket) -> Outcome:
         Conflict: 409 ``lot-not-in-stock``, ``expiry-differs``; ``insufficient-stock``.
         DomainError: Whatever else the journal refuses.
     """
-    command = by_device(actor_of(session), replace(basket.sale, channel=CHANNEL))
+    command = by_device(session, replace(basket.sale, channel=CHANNEL))
     scanned = {number: item for number, item in enumerate(basket.items) if isinstance(item, ScannedItem)}
     if not scanned:
         items = tuple(item for item in basket.items if isinstance(item, SaleItem))

@@ -19,14 +19,28 @@ def scan(call: Call, code: str) -> Any:
 
 
 @routes.post(
-    "/pos/sell/{code:path}", permission=permissions.SELL, body=SellIn, answer=SaleOut, status=201, problems=(404, 409)
+    "/pos/sell/{code:path}",
+    permission=permissions.SELL,
+    body=SellIn,
+    answer=SaleOut,
+    status=201,
+    also=(200,),
+    problems=(404, 409),
 )
 def sell(call: Call, code: str) -> Any:
     """Sell what a code stands for."""
     return sale_reply(basket.sell(call.session, code, call.body))
 
 
-@routes.post("/pos/sales", permission=permissions.SELL, body=BasketIn, answer=SaleOut, status=201, problems=(404, 409))
+@routes.post(
+    "/pos/sales",
+    permission=permissions.SELL,
+    body=BasketIn,
+    answer=SaleOut,
+    status=201,
+    also=(200,),
+    problems=(404, 409),
+)
 def sell_basket(call: Call) -> Any:
     """Sell a basket: items are named as they were scanned, or as in a sale."""
     return sale_reply(basket.sell_basket(call.session, call.body))

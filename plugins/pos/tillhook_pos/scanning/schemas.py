@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validates_schema
 
-from tillhook.http import Amount, Key, ListOf, Nested, Quantity, QuerySchema, Schema, Text, Whole
+from tillhook.http import Amount, Key, ListOf, Nested, Quantity, QuerySchema, Schema, Text, Whole, exactly_one, given
 from tillhook.quantities import ZERO
 from tillhook.sales import (
     MAX_LINES,
@@ -68,6 +68,12 @@ class BasketItemIn(SaleItemIn):
 
     By code ``quantity`` counts packages of what the code stands for, and may be left out: one, or what the label says.
     """
+
+    together = (
+        exactly_one("code", "product_id", "product_data"),
+        {"anyOf": [given("product_id"), {"properties": {"variant_id": {"type": "null"}}}]},
+        {"anyOf": [given("code"), given("quantity")]},
+    )
 
     code = Code(load_default=None)
     quantity = Quantity(allow_none=True, load_default=None)

@@ -11,6 +11,7 @@ from tillhook_pos.sessions.schemas import (
     CashOut,
     CloseIn,
     OpenIn,
+    ReportOut,
     ReportQuery,
     SessionOut,
     SessionQuery,
@@ -67,7 +68,12 @@ def close_session(call: Call, session_id: int) -> Any:
 
 
 @routes.get(
-    "/pos/sessions/{session_id:int}/report", permission=permissions.SESSION_READ, query=ReportQuery, problems=(404,)
+    "/pos/sessions/{session_id:int}/report",
+    permission=permissions.SESSION_READ,
+    query=ReportQuery,
+    answer=ReportOut,
+    content_types=("text/plain",),
+    problems=(404,),
 )
 def report(call: Call, session_id: int) -> Any:
     """Show the X report of an open session, the Z report of a closed one."""

@@ -6,11 +6,26 @@ from typing import Any
 
 from marshmallow import ValidationError, fields
 
-from tillhook.http import Amount, Attributes, Choice, Day, Flag, Key, ListQuery, Ordering, QuerySchema, Schema, Text
+from tillhook.http import (
+    Amount,
+    Answer,
+    Attributes,
+    Choice,
+    Day,
+    Flag,
+    Key,
+    ListQuery,
+    Ordering,
+    QuerySchema,
+    Schema,
+    Text,
+    out,
+)
 from tillhook.quantities import parse
 
 #: More of one denomination has nobody counted.
 _MAX_PIECES = 10_000_000
+_DENOMINATION = r"^([1-9][0-9]{0,10}(\.[0-9]{1,4})?|0\.([1-9][0-9]{0,3}|0[1-9][0-9]{0,2}|00[1-9][0-9]?|000[1-9]))$"
 #: A till's name is what its sales carry in ``source_device``.
 _MAX_NAME = 128
 
@@ -38,7 +53,7 @@ class Counts(Attributes):
         return {
             "type": "object",
             "maxProperties": self.max,
-            "propertyNames": {"maxLength": 40, "pattern": r"^[0-9]{1,11}(\.[0-9]{1,4})?$"},
+            "propertyNames": {"maxLength": 40, "pattern": _DENOMINATION},
             "additionalProperties": {"type": "integer", "minimum": 0, "maximum": _MAX_PIECES},
         }
 
@@ -134,3 +149,50 @@ class CashOut(Schema):
     reason = fields.String()
     created_by = fields.Integer(allow_none=True)
     created_at = fields.String()
+
+
+class ReportOut(Answer):
+    """An X or a Z report; without the right to see what must be in the drawer, its amounts are ``null``."""
+
+    kind = out.Text(choices=("X", "Z"))
+    number = out.Count(allow_none=True)
+    session = out.Key()
+    till = out.Text()
+    warehouse = out.Key()
+    warehouse_name = out.Text()
+    firm = out.Json(type="object")
+    currency = out.Text()
+    currency_places = out.Count()
+    timezone = out.Text()
+    opened_by = out.Key(allow_none=True)
+    opened_by_name = out.Text()
+    opened_at = out.Moment()
+    closed_by = out.Key(allow_none=True)
+    closed_by_name = out.Text(allow_none=True)
+    closed_at = out.Moment(allow_none=True)
+    notes = out.Text()
+    opening_float = out.Text()
+    cash_in = out.Json(type="object")
+    cash_out = out.Json(type="object")
+    sales = out.Json(type="object")
+    returns = out.Json(type="object")
+    exchanges = out.Json(type="object")
+    cancellations = out.Json(type="object")
+    net_total = out.Text(allow_none=True)
+    tax_total = out.Text(allow_none=True)
+    first_sale_number = out.Text(allow_none=True)
+    last_sale_number = out.Text(allow_none=True)
+    tenders = out.Json(type="array")
+    taxes = out.Json(type="array")
+    categories = out.Json(type="array")
+    discounts = out.Json(type="object")
+    cash_rounding = out.Text(allow_none=True)
+    expected_cash = out.Text(allow_none=True)
+    counted_cash = out.Text(allow_none=True)
+    over_short = out.Text(allow_none=True)
+    counts = out.Json(allow_none=True)
+    is_blind = out.Flag()
+    parked_sales = out.Count()
+    refused_sales = out.Count()
+    late = out.Json(type="object")
+    other_currencies = out.Json(type="array")

@@ -5,7 +5,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,7 @@ from marshmallow import ValidationError
 from tillhook.http import Amount, Key
 from tillhook.quantities import format_quantity
 from tillhook.sales import SaleCommand, SaleIn
+from tillhook_pos.documents import CHANNEL
 
 _ITEM = ("product", "quantity", "unit_price", "variant_id", "discount_per_item", "batch_number", "expiry_date")
 _PAYMENT = ("method", "amount", "reference")
@@ -65,7 +66,7 @@ class Content:
             command: SaleCommand = _SALE_IN.load(self.body)
         except ValidationError as error:
             raise ValueError(f"it holds no sale: {error.normalized_messages()}"[:300]) from error
-        return command
+        return replace(command, channel=CHANNEL)
 
 
 def pack(content: Content) -> list[Any]:

@@ -103,6 +103,7 @@ def restore(call: Call) -> Any:
     body=schemas.CounterReturnIn,
     answer=SaleOut,
     status=201,
+    also=(200,),
     problems=(404, 409),
 )
 def create_return(call: Call) -> Any:

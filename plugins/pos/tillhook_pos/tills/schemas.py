@@ -3,9 +3,24 @@
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, validates_schema
+from marshmallow import INCLUDE, ValidationError, fields, validates_schema
 
-from tillhook.http import Amount, Flag, Instant, Key, ListOf, ListQuery, Nested, Ordering, Quantity, Schema, Text, Whole
+from tillhook.http import (
+    Amount,
+    Flag,
+    Instant,
+    Key,
+    ListOf,
+    ListQuery,
+    Nested,
+    Ordering,
+    Quantity,
+    Schema,
+    Text,
+    Whole,
+    at_most_one,
+    exactly_one,
+)
 from tillhook.sales import ExternalId, SaleOut
 from tillhook_pos.tills.signing import MAX_CODE
 
@@ -50,6 +65,8 @@ class TillQuery(ListQuery):
 class RestoreIn(Schema):
     """One receipt's code, or many."""
 
+    together = (exactly_one("code", "codes"),)
+
     code = Text(min=1, max=MAX_CODE, allow_none=True, load_default=None)
     codes = ListOf(Text(min=1, max=MAX_CODE), min=1, max=MAX_CODES, allow_none=True, load_default=None)
     reason = Text(max=500, load_default="")
@@ -61,6 +78,8 @@ class RestoreIn(Schema):
 
 class CounterReturnLineIn(Schema):
     """What comes back: a line by its key or its place, from 0, or a product by a code on it."""
+
+    together = (exactly_one("line_id", "position", "code"),)
 
     line_id = Key(allow_none=True, load_default=None)
     position = Whole(max=_MAX_LINES - 1, allow_none=True, load_default=None)
@@ -82,6 +101,8 @@ class RefundIn(Schema):
 
 class CounterReturnIn(Schema):
     """Goods of a sale that come back to the counter; the sale by its receipt's code, its number or its key."""
+
+    together = (exactly_one("receipt", "sale_number", "sale_id"), at_most_one("refund", "refunds"))
 
     receipt = Text(min=1, max=MAX_CODE, allow_none=True, load_default=None)
     sale_number = Text(min=1, max=60, allow_none=True, load_default=None)
@@ -138,8 +159,11 @@ class TillsOut(Schema):
     next_cursor = fields.String(allow_none=True)
 
 
-class RestoredOut(SaleOut):
-    """The sale of one code; of many codes only ``results``, one for each in the order sent."""
+class RestoredOut(Schema):
+    """The sale of one code, as the journal shows it; of many codes ``results``, one for each in the order sent."""
+
+    class Meta:
+        unknown = INCLUDE
 
     results = fields.List(fields.Dict())
 

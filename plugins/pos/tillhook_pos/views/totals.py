@@ -12,7 +12,7 @@ from datetime import date
 from sqlalchemy import Connection, text
 from sqlalchemy.orm import Session
 
-from tillhook.db import as_instant, utc_now
+from tillhook.db import as_instant, begin_writing, utc_now
 from tillhook.sales import NO_DEVICE
 from tillhook_pos.documents import CHANNEL, PERSONAL
 from tillhook_pos.views import statements
@@ -122,6 +122,7 @@ def _rebuild(connection: Connection, calendar: Calendar) -> None:
 def _hold(connection: Connection, *, wait: bool) -> bool:
     """Be the only one who writes totals until the end of the transaction, and say whether that is so."""
     if connection.dialect.name != "postgresql":
+        begin_writing(connection)
         return True
     if not wait:
         query = text("SELECT pg_try_advisory_xact_lock(:key)")

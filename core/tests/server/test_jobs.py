@@ -1,0 +1,256 @@
+"""Jobs: once per turn whatever the number of workers and restarts, tried again after a failure."""
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import update
+
+from tillhook.cli.main import cli
+from tillhook.db import RetryTransaction, utc_now
+from tillhook.errors import StartupError
+from tillhook.events import read_events, record, sequence_events
+from tillhook.hooks import Job
+from tillhook.reference import bump_epoch
+from tillhook.reference.models import Setting
+from tillhook.server.models import JobTurn, WorkerSign
+from tillhook.server.vital_signs import worker_state
+from tillhook.server.worker import Worker
+
+NAME = "inventory:low-stock-alert"
+
+
+@pytest.fixture
+def worker_of(runtime, monkeypatch):
+    """Make a worker that has these jobs and no consumers."""
+
+    def worker_of(*jobs):
+        monkeypatch.setattr(runtime.registry, "jobs", {job.name: job for job in jobs})
+        monkeypatch.setattr(runtime.registry, "consumers", {})
+        return Worker(runtime)
+
+    return worker_of
+
+
+def turn_of(runtime, name):
+    with runtime.unit_of_work(write=False) as session:
+        return session.get(JobTurn, name)
+
+
+def let_time_pass(runtime, **values):
+    with runtime.unit_of_work() as session:
+        session.execute(update(JobTurn).values({"next_at": utc_now(), **values}))
+
+
+def test_a_restart_runs_nothing_again(runtime, worker_of):
+    runs = []
+    job = Job(name="daily", every_s=86_400, run=lambda session: runs.append(1))
+    worker_of(job).run_once()
+    worker_of(job).run_once()
+    assert len(runs) == 1
+    let_time_pass(runtime)
+    worker_of(job).run_once()
+    assert len(runs) == 2
+
+
+def test_of_several_workers_one_has_the_turn(runtime, worker_of):
+    runs, inside, go_on = [], threading.Event(), threading.Event()
+
+    def run(session):
+        runs.append(1)
+        inside.set()
+        assert go_on.wait(20)
+
+    worker = worker_of(Job(name="daily", every_s=1, run=run))
+    thread = threading.Thread(target=worker.run_once)
+    thread.start()
+    assert inside.wait(10)
+    let_time_pass(runtime)
+    Worker(runtime).run_once()
+    assert turn_of(runtime, "daily").held_by == worker.name
+    go_on.set()
+    thread.join()
+    assert len(runs) == 1
+    assert turn_of(runtime, "daily").held_by is None
+
+
+def test_at_a_time_of_day_it_waits_for_it_and_makes_up_for_a_missed_one(runtime, worker_of):
+    runs = []
+    job = Job(name="nightly", at="03:00", run=lambda session: runs.append(1))
+    worker_of(job).run_once()
+    assert runs == []
+    let_time_pass(runtime, next_at=utc_now() - timedelta(hours=9))
+    worker_of(job).run_once()
+    assert len(runs) == 1
+    assert utc_now() < turn_of(runtime, "nightly").next_at <= utc_now() + timedelta(days=1)
+
+
+def test_another_time_zone_changes_the_next_turn(runtime, worker_of):
+    worker = worker_of(Job(name="nightly", at="03:00", run=print))
+    worker.run_once()
+    assert f"{turn_of(runtime, 'nightly').next_at:%H:%M}" == "03:00"
+    with runtime.unit_of_work() as session:
+        session.add(Setting(key="timezone", value="Asia/Kathmandu"))
+        bump_epoch(session)
+    worker.run_once()
+    assert f"{turn_of(runtime, 'nightly').next_at:%H:%M}" == "21:15"
+    assert turn_of(runtime, "nightly").schedule == "at 03:00 Asia/Kathmandu"
+
+
+def test_a_sale_does_not_wait_for_a_job_that_thinks(runtime, client, make, worker_of):
+    product = make.product(stock=20)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def think(session):
+        read_events(session, 0)
+        inside.set()
+        assert go_on.wait(20)
+        record(session, NAME, {"number": 1})
+
+    thread = threading.Thread(target=worker_of(Job(name="slow", every_s=60, run=think)).run_once)
+    thread.start()
+    assert inside.wait(10)
+    began = time.monotonic()
+    make.sale([(product, 2)])
+    took = time.monotonic() - began
+    go_on.set()
+    thread.join()
+    assert took < 1
+    assert turn_of(runtime, "slow").failures == 0
+
+
+def test_a_job_that_meets_a_concurrent_transaction_runs_again_at_once(runtime, worker_of):
+    tries = []
+
+    def run(session):
+        tries.append(1)
+        record(session, NAME, {"try": len(tries)})
+        if len(tries) < 3:
+            raise RetryTransaction
+
+    worker_of(Job(name="daily", every_s=86_400, run=run)).run_once()
+    assert len(tries) == 3
+    with runtime.unit_of_work() as session:
+        sequence_events(session)
+        assert [event.payload for event in read_events(session, 0, names=[NAME])] == [{"try": 3}]
+
+
+def test_a_failure_stops_nobody_and_is_tried_again(runtime, worker_of, run):
+    done = []
+
+    def fail(session):
+        done.append("bad")
+        record(session, NAME, {})
+        raise RuntimeError("no")
+
+    jobs = [
+        Job(name="bad", at="03:00", run=fail),
+        Job(name="good", every_s=60, run=lambda session: done.append("good")),
+    ]
+    worker = worker_of(*jobs)
+    worker.run_once()
+    let_time_pass(runtime)
+    done.clear()
+    worker.run_once()
+    assert sorted(done) == ["bad", "good"]
+    turn = turn_of(runtime, "bad")
+    assert (turn.failures, turn.last_error, turn.last_run_at) == (1, "RuntimeError: no", None)
+    assert turn.next_at < utc_now() + timedelta(seconds=2)
+    assert "RuntimeError: no" in run("jobs", "list").output
+    let_time_pass(runtime)
+    worker.run_once()
+    assert turn_of(runtime, "bad").failures == 2
+    with runtime.unit_of_work() as session:
+        sequence_events(session)
+        assert read_events(session, 0, names=[NAME]) == []
+
+
+@pytest.fixture
+def run(runtime, monkeypatch):
+    """Run one command with the runtime of the test."""
+    monkeypatch.setattr("tillhook.cli.context.Context.runtime", runtime)
+    return lambda *arguments: CliRunner().invoke(cli, arguments)
+
+
+def test_one_that_is_gone_and_comes_back_runs_once(runtime, worker_of):
+    runs = []
+    job = Job(name="zebra.stripes", every_s=60, run=lambda session: runs.append(1))
+    worker_of(job).run_once()
+    let_time_pass(runtime, next_at=utc_now() - timedelta(days=9))
+    worker_of().run_once()
+    worker_of(job).run_once()
+    worker_of(job).run_once()
+    assert len(runs) == 2
+
+
+def test_a_job_is_run_by_hand(runtime, worker_of, run):
+    runs = []
+    worker_of(Job(name="nightly", at="03:00", run=lambda session: runs.append(1)))
+    assert run("jobs", "run", "nightly").output == "nightly is done.\n"
+    assert len(runs) == 1
+    assert turn_of(runtime, "nightly").last_run_at is not None
+    assert isinstance(run("jobs", "run", "weekly").exception, StartupError)
+    let_time_pass(runtime, held_by="somebody", held_until=utc_now() + timedelta(seconds=9))
+    assert "a worker runs nightly right now" in str(run("jobs", "run", "nightly").exception)
+
+
+def test_a_hanging_job_does_not_keep_the_worker_from_stopping(runtime, worker_of, monkeypatch):
+    monkeypatch.setattr("tillhook.server.worker._GRACE_S", 0.1)
+    inside, go_on = threading.Event(), threading.Event()
+
+    def hang(session):
+        inside.set()
+        go_on.wait(60)
+
+    worker = worker_of(Job(name="hangs", every_s=60, run=hang))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    assert inside.wait(10)
+    worker.stop()
+    thread.join(10)
+    assert not thread.is_alive()
+    go_on.set()
+    for left in worker._threads.values():
+        left.join()
+
+
+def test_a_worker_stops_when_its_parent_is_gone(runtime, worker_of):
+    worker_of()
+    Worker(runtime, parent=1).run()
+
+
+class TestSignsOfLife:
+    """Readiness tells how the worker is, and stays about the database."""
+
+    def test_without_a_worker_it_says_none(self, client):
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json["worker"]) == (200, {"state": "none", "last_seen_s": None})
+
+    def test_a_worker_is_seen_while_it_runs(self, runtime, worker_of, client):
+        seen = threading.Event()
+        worker = worker_of(Job(name="often", every_s=1, run=lambda session: seen.set()))
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        assert seen.wait(10)
+        assert client.get("/readyz").json["worker"]["state"] == "alive"
+        worker.stop()
+        thread.join()
+        assert client.get("/readyz").json["worker"]["state"] == "none"
+
+    def test_one_that_died_is_late_and_refuses_nobody(self, runtime, client):
+        with runtime.unit_of_work() as session:
+            session.add(WorkerSign(name="dead", seen_at=utc_now() - timedelta(minutes=5)))
+        with runtime.unit_of_work(write=False) as session:
+            assert worker_state(session)["last_seen_s"] >= 300
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json["status"], answer.json["worker"]["state"]) == (200, "ready", "late")
+
+    def test_what_waits_is_measured(self, runtime, worker_of, client):
+        worker_of(Job(name="bad", every_s=60, run=lambda session: 1 / 0)).run_once()
+        with runtime.unit_of_work() as session:
+            session.add(WorkerSign(name="dead", seen_at=utc_now() - timedelta(minutes=5)))
+        text = client.get("/metrics").text
+        assert 'tillhook_job_failures{job="bad"} 1.0' in text
+        assert "tillhook_worker_seen_seconds " in text
