@@ -1,6 +1,6 @@
 """What the tests of several areas need: hooks of a test's own, and somebody who comes between."""
 
-import functools
+from functools import partial
 
 import pytest
 
@@ -10,8 +10,7 @@ from tillhook.testing import plug
 @pytest.fixture
 def hooked(runtime):
     """Let functions implement the hooks of their names."""
-
-    return functools.partial(plug, runtime)
+    return partial(plug, runtime)
 
 
 @pytest.fixture

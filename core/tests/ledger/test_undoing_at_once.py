@@ -1,47 +1,44 @@
 """Two who undo the same document at once: what it moved comes back once."""
 
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from functools import partial
 
 import pytest
 
 from tillhook.db import retrying
 from tillhook.errors import Conflict
 from tillhook.ledger import Document
-from tillhook.server.verify import verify
+from tillhook.testing import at_once, clean
 
 PAIRS = [Document("t.note", number) for number in range(4)]
 
 
-def at_once(call, documents):
-    """Return what became of the calls: nothing, or the code of the refusal."""
-    start = Barrier(len(documents))
+def outcomes(call, documents):
+    """Return what became of the calls at once: nothing, or the code of the refusal."""
 
     def run(document):
-        start.wait()
         try:
             retrying(lambda: call(document))
         except Conflict as error:
             return error.code
 
-    with ThreadPoolExecutor(len(documents)) as pool:
-        return sorted(map(str, pool.map(run, documents)))
+    return sorted(map(str, at_once(*(partial(run, document) for document in documents))))
 
 
 def test_a_document_is_reversed_by_one_of_two(make, door, runtime):
     product = make.product(stock=9)
     door.issue((product, 4))
-    outcomes = at_once(lambda by: door.reverse(by=by), PAIRS)
-    assert outcomes == ["None", "already-reversed", "already-reversed", "already-reversed"]
-    assert make.stock(product) == 9 and [found for _, found in verify(runtime) if found] == []
+    became = outcomes(lambda by: door.reverse(by=by), PAIRS)
+    assert became == ["None", "already-reversed", "already-reversed", "already-reversed"]
+    assert make.stock(product) == 9 and clean(runtime)
 
 
 def test_goods_come_back_by_one_of_two(make, door, runtime):
     product = make.product(stock=9)
     door.issue((product, 4))
-    outcomes = at_once(lambda by: door.restock(0, 3, by=by), PAIRS)
-    assert outcomes == ["None", *["restocks-more-than-issued"] * 3]
-    assert make.stock(product) == 8 and [found for _, found in verify(runtime) if found] == []
+    became = outcomes(lambda by: door.restock(0, 3, by=by), PAIRS)
+    assert became == ["None", *["restocks-more-than-issued"] * 3]
+    assert make.stock(product) == 8 and clean(runtime)
 
 
 def test_a_return_and_its_sale_are_reversed_at_once(make, door, runtime):
@@ -50,8 +47,8 @@ def test_a_return_and_its_sale_are_reversed_at_once(make, door, runtime):
     door.issue((product, 4))
     door.restock(0, 4)
     undone = {PAIRS[0]: {}, PAIRS[1]: {"document": Document("invoicing.credit_note", 3)}}
-    outcomes = at_once(lambda by: door.reverse(by=by, **undone[by]), PAIRS[:2])
-    assert outcomes == ["None", "None"] and [found for _, found in verify(runtime) if found] == []
+    became = outcomes(lambda by: door.reverse(by=by, **undone[by]), PAIRS[:2])
+    assert became == ["None", "None"] and clean(runtime)
     # The sale first: nothing was left of it, and the return's reversal took the goods out again.
     assert make.stock(product) in (5, 9)
     assert sum(door.moved_by().values()) == 9 - make.stock(product)
