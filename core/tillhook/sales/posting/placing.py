@@ -14,6 +14,7 @@ from tillhook.hooks import Channel
 from tillhook.parties import Party
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.posting.entries import Entry, Run, each
+from tillhook.sales.posting.tenders import has_check
 from tillhook.sales.returns import origin_of
 
 
