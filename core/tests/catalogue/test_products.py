@@ -197,6 +197,14 @@ class TestVariants:
         assert [variant["sku"] for variant in answer["variants"]] == ["V1"]
         assert answer["default_variant_id"] is None
 
+    def test_variants_without_a_sku_keep_their_barcodes(self, make):
+        product = make.product(variants=[{"name": "Red"}, {"name": "Blue", "barcode": "B-1"}, {"name": "Green"}])
+        assert [(each["name"], each["barcode"]) for each in product["variants"]] == [
+            ("Red", None),
+            ("Blue", "B-1"),
+            ("Green", None),
+        ]
+
     def test_stock_without_variant_is_in_the_way(self, client, make):
         stocked, coded = make.product(stock=2), make.product(barcode="888")
         answer = client.post(f"/api/products/{stocked.id}/variants", {"name": "Red"})
