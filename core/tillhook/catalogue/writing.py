@@ -149,11 +149,14 @@ def _set(product: Product, target: Product | Variant, values: Members, written: 
 def _insert_variants(session: Session, drafts: list[ProductDraft], written: Written) -> None:
     new = [(draft, variant) for draft, variant in all_variants(drafts) if variant.variant is None]
     created = {product.id for product in written.created}
-    statement = insert(Variant).returning(Variant, sort_by_parameter_order=True)
-    for chunk in chunks(new):
-        made = session.scalars(statement, [_variant_row(draft, variant) for draft, variant in chunk])
-        for (_, variant), row in zip(chunk, made, strict=True):
-            variant.variant = row
+    # Rows come back in any order: those that nothing tells apart go in one by one.
+    named = [(draft, variant) for draft, variant in new if variant.is_default or variant.sku is not None]
+    unnamed = [[(draft, variant)] for draft, variant in new if not variant.is_default and variant.sku is None]
+    for chunk in (*chunks(named), *unnamed):
+        rows = [_variant_row(draft, variant) for draft, variant in chunk]
+        by_key = {(row["product_id"], row["sku"]): variant for row, (_, variant) in zip(rows, chunk, strict=True)}
+        for made in session.scalars(insert(Variant).returning(Variant), rows):
+            by_key[made.product_id, made.sku].variant = made
     for draft, variant in new:
         written.new_variants += not variant.is_default
         if draft.product is not None and draft.product.id not in created:
