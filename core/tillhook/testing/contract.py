@@ -32,14 +32,10 @@ _SAMPLES = {"int": "1", "uuid": "00000000-0000-0000-0000-000000000001", "dt": "2
 
 
 class PluginContract:
-    """Set ``plugin`` to the name of the entry point; the package is ``tillhook_<plugin>`` unless ``package`` says.
-
-    ``published_slugs`` are slugs of problems that clients know without the plugin's name in front.
-    """
+    """Set ``plugin`` to the name of the entry point; the package is ``tillhook_<plugin>`` unless ``package`` says."""
 
     plugin: ClassVar[str]
     package: ClassVar[str] = ""
-    published_slugs: ClassVar[frozenset[str]] = frozenset()
 
     @pytest.fixture
     def modules(self, databases: "Databases") -> tuple[str, ...]:
@@ -118,8 +114,8 @@ class PluginContract:
         assert [fault for path in self._files() for fault in sql_faults(path, core)] == []
 
     def test_its_problems_carry_its_name(self) -> None:
-        allowed = core_slugs() | self.published_slugs
-        assert [fault for path in self._files() for fault in slug_faults(path, self.plugin, allowed)] == []
+        known = core_slugs()
+        assert [fault for path in self._files() for fault in slug_faults(path, self.plugin, known)] == []
 
     def test_its_templates_and_static_files_carry_its_name(self) -> None:
         assert list(folder_faults(self._folder(), self.plugin)) == []

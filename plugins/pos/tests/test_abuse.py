@@ -77,7 +77,7 @@ def test_what_a_till_out_of_use_sold_last_comes_onto_a_z_report(client, make, ru
     assert result["status"] == "created"
     # A cashier does not open it again; who manages tills does, for its last report.
     answer = client.post("/api/pos/sessions", {"till": TILL}, as_="cashier")
-    assert answer.status_code == 422 and answer.json["code"] == "till-inactive"
+    assert answer.status_code == 422 and answer.json["code"] == "pos-till-inactive"
     last = make.closed(make.session(as_="admin"))
     assert (last["number"], last["late"]["numbers"]) == (2, [result["sale"]["sale_number"]])
     assert client.get(f"/api/pos/tills/{till['id']}").json["is_active"] is False

@@ -114,7 +114,7 @@ def test_a_label_is_charged_as_by_its_code_alone(client, make):
     assert basket["items"][0]["flags"] == alone["items"][0]["flags"] == ["price-printed"]
     for name, value in (("quantity", 2), ("unit_price", "1.00")):
         said = sell(client, [{"code": EAN13}, {"code": PRICED, name: value}])
-        assert refused(said, 404, "unknown-code", "items.0.code")
+        assert refused(said, 404, "pos-unknown-code", "items.0.code")
         assert refused(sell(client, [{"code": PRICED, name: value}]), 422, "validation-failed", f"items.0.{name}")
 
 
@@ -151,9 +151,9 @@ def test_a_bad_code_is_named_by_its_place_and_nothing_is_sold(client, make, tea,
     make.product(sku="412")
     good = {"code": EAN13}
     cases = [
-        ({"code": "nothing"}, 404, "unknown-code", "code"),
-        ({"code": PRICED}, 422, "ambiguous-code", "code"),
-        ({"code": f"01{GTIN}10ABCDEFGHIJKLMNOPQRST17990101"}, 422, "ambiguous-code", "code"),
+        ({"code": "nothing"}, 404, "pos-unknown-code", "code"),
+        ({"code": PRICED}, 422, "pos-ambiguous-code", "code"),
+        ({"code": f"01{GTIN}10ABCDEFGHIJKLMNOPQRST17990101"}, 422, "pos-ambiguous-code", "code"),
         ({"code": f"(01){GTIN[:-1]}5"}, 422, "bad-element-string", "code"),
         ({"code": EAN8, "quantity": "99999999999"}, 422, "validation-failed", "quantity"),
         ({"code": EAN13, "unit_price": "99.00"}, 403, "price-above-catalogue", "unit_price"),
@@ -178,7 +178,7 @@ def test_a_bad_code_is_named_by_its_place_and_nothing_is_sold(client, make, tea,
 
 def test_the_first_bad_code_is_the_one_named(client, tea):
     answer = sell(client, [{"code": EAN13}, {"code": "one"}, {"code": "two"}, {"code": "one"}])
-    assert refused(answer, 404, "unknown-code", "items.1.code")
+    assert refused(answer, 404, "pos-unknown-code", "items.1.code")
 
 
 def test_the_channel_is_no_field(client, tea):

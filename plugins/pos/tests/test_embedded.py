@@ -61,7 +61,7 @@ def test_the_check_digit_of_the_example_is_right():
 def test_without_the_shops_word_a_code_is_a_code(client, make):
     make.product(sku="00412", stock=5)
     answer = scan(client, PRICED)
-    assert refused(answer, 404, "unknown-code") and answer.json["understood"]["kind"] == "ean13"
+    assert refused(answer, 404, "pos-unknown-code") and answer.json["understood"]["kind"] == "ean13"
 
 
 @pytest.mark.parametrize("price_mode", ["list", "bounded", "open"])
@@ -225,7 +225,7 @@ def test_two_products_that_differ_by_zeros_are_not_guessed_at(client, make, shop
     shop(PRICE)
     one, two = make.product(sku="412"), make.product(sku="0412")
     answer = sell(client, PRICED)
-    assert refused(answer, 422, "ambiguous-code") and answer.json["hint"]
+    assert refused(answer, 422, "pos-ambiguous-code") and answer.json["hint"]
     assert {each["product_id"] for each in answer.json["readings"]} == {one.id, two.id}
 
 
@@ -233,7 +233,7 @@ def test_two_patterns_that_both_fit_are_not_guessed_at(client, make, shop):
     shop("24IIIIIPPPPPC 24IIIIIWWWWWC")
     product = make.product(sku="00412", stock=99)
     for answer in (scan(client, PRICED), sell(client, PRICED)):
-        assert refused(answer, 422, "ambiguous-code")
+        assert refused(answer, 422, "pos-ambiguous-code")
         assert [each["pattern"] for each in answer.json["readings"]] == ["24IIIIIPPPPPC", "24IIIIIWWWWWC"]
     assert make.stock(product) == 99
 
@@ -258,7 +258,7 @@ def test_a_upc_a_with_or_without_its_zero(client, make, shop):
 def test_nobodys_item_is_told_as_it_was_understood(client, make, shop):
     shop(PRICE)
     for answer in (scan(client, PRICED), sell(client, PRICED)):
-        assert refused(answer, 404, "unknown-code") and "00412" in answer.json["hint"]
+        assert refused(answer, 404, "pos-unknown-code") and "00412" in answer.json["hint"]
         said = {"code": PRICED, "kind": "embedded", "pattern": PRICE, "item": "00412", "price": "25.50"}
         assert answer.json["understood"] == said
 
@@ -268,14 +268,14 @@ def test_a_scan_that_went_wrong(client, make, shop):
     make.product(sku="00412")
     make.product(sku="0412")
     answer = scan(client, PRICED[:-1] + "6")
-    assert refused(answer, 404, "unknown-code") and "should be 5" in answer.json["hint"]
+    assert refused(answer, 404, "pos-unknown-code") and "should be 5" in answer.json["hint"]
     right = str(gs1_price_weight_check_digit("02550"))
     assert scan(client, code("27", "0412", right, "02550")).json["total"] == "25.50"
     wrong = str((int(right) + 1) % 10)
     answer = scan(client, code("27", "0412", wrong, "02550"))
-    assert refused(answer, 404, "unknown-code") and "check digit" in answer.json["hint"]
+    assert refused(answer, 404, "pos-unknown-code") and "check digit" in answer.json["hint"]
     answer = scan(client, code("24", "00412", "00000"))
-    assert refused(answer, 404, "unknown-code") and "zero" in answer.json["hint"]
+    assert refused(answer, 404, "pos-unknown-code") and "zero" in answer.json["hint"]
 
 
 NO_PATTERNS = [

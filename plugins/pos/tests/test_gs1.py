@@ -161,7 +161,7 @@ def test_an_expiry_alone_names_the_lot(client, make, cheese):
     line = {"product_id": cheese.id, "quantity": 1, "batch_number": "L3", "expiry_date": LATER.isoformat()}
     make.receipt(make.main, [line])
     answer = sell(client, code)
-    assert refused(answer, 422, "ambiguous-code")
+    assert refused(answer, 422, "pos-ambiguous-code")
     assert [lot["batch_number"] for lot in answer.json["lots"]] == ["L2", "L3"]
 
 
@@ -230,7 +230,7 @@ def test_a_package_of_a_package(client, make):
     other = "2" + EAN13[:-1]
     other += check_digit(other)
     answer = scan(client, f"01{other}")
-    assert refused(answer, 404, "unknown-code") and "package" in answer.json["hint"]
+    assert refused(answer, 404, "pos-unknown-code") and "package" in answer.json["hint"]
 
 
 def test_a_price_in_the_code_is_charged_only_where_the_shop_says_so(client, make):
@@ -246,7 +246,7 @@ def test_a_price_in_the_code_is_charged_only_where_the_shop_says_so(client, make
     euros, rupees = f"(01){GTIN}(3932)9780500", f"(01){GTIN}(3932)3560500"
     assert sell(client, euros).json["total_amount"] == "5.00"
     answer = sell(client, rupees)
-    assert refused(answer, 422, "foreign-currency") and answer.json["errors"][0]["field"] == "code"
+    assert refused(answer, 422, "pos-foreign-currency") and answer.json["errors"][0]["field"] == "code"
 
 
 # --- what is no message ------------------------------------------------------------------------------------
@@ -281,7 +281,7 @@ def test_a_broken_message_is_refused_with_a_hint(client, cheese):
 def test_a_field_without_an_end_is_refused(client, make, cheese):
     """A lot longer than 20 characters can only be a lot and what follows, run together."""
     answer = sell(client, f"01{GTIN}10ABCDEFGHIJKLMNOPQRST17{day(LATER)}")
-    assert refused(answer, 422, "ambiguous-code") and hint(answer)
+    assert refused(answer, 422, "pos-ambiguous-code") and hint(answer)
     assert [each["ai"] for each in answer.json["understood"]["elements"]] == ["01", "10"]
 
 
@@ -289,11 +289,11 @@ def test_a_lost_separator_is_noticed(client, make, cheese):
     """The lot L2 and its expiry date, or a lot of a longer name: the shop has no such lot, so nobody knows."""
     run_together = f"01{GTIN}10L217{day(LATER)}"
     for answer in (scan(client, run_together), sell(client, run_together), sell(client, "]C1" + run_together)):
-        assert refused(answer, 422, "ambiguous-code") and hint(answer)
+        assert refused(answer, 422, "pos-ambiguous-code") and hint(answer)
         lots = [each["batch_number"] for each in answer.json["readings"]]
         assert lots[0] == f"L217{day(LATER)}" and "L2" in lots
         assert [lot["batch_number"] for lot in answer.json["lots"]] == ["FIRST", "L2"]
-    assert refused(sell(client, f"01{GTIN}21SER10L2"), 422, "ambiguous-code")
+    assert refused(sell(client, f"01{GTIN}21SER10L2"), 422, "pos-ambiguous-code")
     assert make.stock(cheese) == 10
     line = {"product_id": cheese.id, "quantity": 1, "batch_number": f"L217{day(LATER)}"}
     make.receipt(make.main, [line])
@@ -307,13 +307,13 @@ def test_a_lots_name_that_only_looks_like_more_does_no_harm_where_there_are_no_l
     for lot in ("L2105", "A3012", f"X17{day(SOON)}"):
         assert sell(client, f"01{GTIN}10{lot}").json["items"][0]["quantity"] == "1"
     assert make.stock(product) == 47
-    assert refused(sell(client, f"01{GTIN}10X3922100"), 422, "ambiguous-code")
+    assert refused(sell(client, f"01{GTIN}10X3922100"), 422, "pos-ambiguous-code")
 
 
 def test_what_nobody_has_is_told_as_it_was_understood(client, cheese):
     gtin = "0" + "5901234123457"
     answer = scan(client, f"]d201{gtin}17{day(SOON)}10LOT{GS}21S1")
-    assert refused(answer, 404, "unknown-code")
+    assert refused(answer, 404, "pos-unknown-code")
     said = answer.json["understood"]
     assert {name: said[name] for name in ("kind", "gtin", "expiry_date", "batch_number", "serial")} == {
         "kind": "gs1",
@@ -325,7 +325,7 @@ def test_what_nobody_has_is_told_as_it_was_understood(client, cheese):
     assert gtin.lstrip("0") in answer.json["hint"]
     pallet = "00" + "34012345678901234" + check_digit("34012345678901234")
     answer = scan(client, pallet)
-    assert refused(answer, 404, "unknown-code") and "GTIN" in answer.json["hint"]
+    assert refused(answer, 404, "pos-unknown-code") and "GTIN" in answer.json["hint"]
     assert answer.json["understood"]["sscc"] == pallet[2:]
 
 
@@ -333,7 +333,7 @@ def test_a_free_code_that_looks_like_a_message_is_a_free_code(client, make):
     own = make.product(barcode=f"01{GTIN}17990000")
     assert scan(client, f"01{GTIN}17990000").json["product"]["id"] == own.id
     answer = scan(client, f"01{GTIN}17990099")
-    assert refused(answer, 404, "unknown-code")
+    assert refused(answer, 404, "pos-unknown-code")
 
 
 def test_a_symbology_before_a_plain_code_is_taken_off(client, make):
@@ -400,7 +400,7 @@ def test_a_lot_that_swallowed_its_expiry_is_never_taken_for_sure(gtin, lot, expi
     try:
         read = read_gs1(f"01{gtin}10{lot}17{day(expiry)}")
     except ValidationFailed as error:
-        assert error.code == "ambiguous-code"
+        assert error.code == "pos-ambiguous-code"
     else:
         assert (lot, expiry) in [(other.batch_number, other.expiry_date) for other in read.others]
 
@@ -418,7 +418,7 @@ def test_any_text_is_read_or_refused(text):
         try:
             read_gs1(data).understood()
         except ValidationFailed as error:
-            assert error.code in ("bad-element-string", "ambiguous-code")
+            assert error.code in ("bad-element-string", "pos-ambiguous-code")
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])

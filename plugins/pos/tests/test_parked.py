@@ -63,9 +63,9 @@ def test_it_is_resumed_once(client, make):
     parked = park(client, make, [(make.product(), 1)]).json["id"]
     assert client.post(f"/api/pos/parked/{parked}/resume", as_="cashier").status_code == 200
     again = client.post(f"/api/pos/parked/{parked}/resume", as_="cashier")
-    assert refused(again, 409, "parked-sale-ended") and again.json["status_now"] == "resumed"
+    assert refused(again, 409, "pos-parked-sale-ended") and again.json["status_now"] == "resumed"
     assert refused(
-        client.post(f"/api/pos/parked/{parked}/discard", {"reason": "x"}, as_="cashier"), 409, "parked-sale-ended"
+        client.post(f"/api/pos/parked/{parked}/discard", {"reason": "x"}, as_="cashier"), 409, "pos-parked-sale-ended"
     )
 
 
@@ -91,7 +91,7 @@ def test_nobody_comes_back(client, make):
     assert client.post(f"/api/pos/parked/{parked}/discard", {}, as_="cashier").status_code == 422
     answer = client.post(f"/api/pos/parked/{parked}/discard", {"reason": "left the shop"}, as_="cashier")
     assert (answer.json["status"], answer.json["reason"]) == ("discarded", "left the shop")
-    assert refused(client.post(f"/api/pos/parked/{parked}/resume", as_="cashier"), 409, "parked-sale-ended")
+    assert refused(client.post(f"/api/pos/parked/{parked}/resume", as_="cashier"), 409, "pos-parked-sale-ended")
     assert listed(client) == []
     assert [each["id"] for each in listed(client, status="discarded")] == [parked]
     entries = client.get("/api/audit", params={"entity": "parked_sale"}).json["items"]
@@ -119,10 +119,10 @@ def test_another_warehouse_is_not_ours(client, make):
     product = make.product()
     theirs = park(client, make, [(product, 1)], as_="admin", warehouse=make.other).json["id"]
     assert listed(client) == []
-    assert refused(client.get(f"/api/pos/parked/{theirs}", as_="cashier"), 404, "unknown-parked-sale")
+    assert refused(client.get(f"/api/pos/parked/{theirs}", as_="cashier"), 404, "pos-unknown-parked-sale")
     for verb, body in (("resume", None), ("discard", {"reason": "x"})):
         answer = client.post(f"/api/pos/parked/{theirs}/{verb}", body, as_="cashier")
-        assert refused(answer, 404, "unknown-parked-sale")
+        assert refused(answer, 404, "pos-unknown-parked-sale")
     assert [each["id"] for each in listed(client, as_="admin")] == [theirs]
     for field, fields in (
         ("warehouse", {"warehouse": make.other}),

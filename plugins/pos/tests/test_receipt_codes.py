@@ -256,7 +256,7 @@ def test_any_bit_that_is_flipped_is_refused(session, local):
         try:
             read_reference(session, text) if text.startswith("TH1R.") else read(session, text)
         except DomainError as error:
-            assert error.code in ("bad-receipt-code", "receipt-signature")
+            assert error.code in ("pos-bad-receipt-code", "pos-receipt-signature")
             return False
         return True
 
@@ -282,7 +282,7 @@ def test_a_code_of_noise_is_refused(session):
         for reader in (read, read_reference):
             with pytest.raises(DomainError) as caught:
                 reader(session, text)
-            assert caught.value.code in ("bad-receipt-code", "receipt-signature")
+            assert caught.value.code in ("pos-bad-receipt-code", "pos-receipt-signature")
 
     check()
 
@@ -296,7 +296,7 @@ def test_the_name_of_a_till_cannot_be_moved_into_its_version(session, client, ma
     content = unpack([*CONTENT[:2], make.main, *CONTENT[3:]], None)
     for till, other in (tills, reversed(tills)):
         code = sign(content, bytes.fromhex(other["code_secret"]), till["id"], 1)
-        assert refused(look_up(client, code), "receipt-signature")
+        assert refused(look_up(client, code), "pos-receipt-signature")
 
 
 def test_another_tills_secret_or_number_is_refused(client, make, till, local):
@@ -313,14 +313,14 @@ def test_another_tills_secret_or_number_is_refused(client, make, till, local):
         signed(till, local, length=17),
         signed({**till, "code_secret": "00" * 32}, local),
     ):
-        assert refused(look_up(client, code), "receipt-signature"), code
+        assert refused(look_up(client, code), "pos-receipt-signature"), code
 
 
 def test_a_till_does_not_sign_for_another_device(client, till, local):
     local[3] = "till-1"
     assert look_up(client, signed(till, local)).json["receipt"]["body"]["source_device"] == "till-1"
     local[3] = "till-2"
-    assert refused(look_up(client, signed(till, local)), "bad-receipt-code")
+    assert refused(look_up(client, signed(till, local)), "pos-bad-receipt-code")
 
 
 STRANGE = {
@@ -369,7 +369,7 @@ def test_what_a_till_signs_must_be_a_sale_all_the_same(client, till):
     wrong = {}
     for name, content in STRANGE.items():
         answer = look_up(client, signed(till, content))
-        if not refused(answer, "bad-receipt-code"):
+        if not refused(answer, "pos-bad-receipt-code"):
             wrong[name] = f"{answer.status} {answer.text[:200]}"
     assert wrong == {}
 
@@ -387,7 +387,7 @@ def test_a_bomb_is_not_unpacked(client, till, local):
     }
     for name, bomb in bombs.items():
         begun = time.perf_counter()
-        assert refused(look_up(client, signed(till, None, deflated=bomb)), "bad-receipt-code"), name
+        assert refused(look_up(client, signed(till, None, deflated=bomb)), "pos-bad-receipt-code"), name
         assert time.perf_counter() - begun < 2
 
 
@@ -483,7 +483,7 @@ def test_what_cannot_be_held_has_a_reference_only(client, make, runtime, sell):
         assert re.fullmatch(r"TH1R\.[A-Z0-9]+\.[A-Z2-7]{26}", reference)
         answer = look_up(client, reference).json
         assert (answer["kind"], answer["known"], answer["sale"]["id"]) == ("reference", True, other["id"])
-        assert refused(client.post("/api/pos/receipts/restore", {"code": reference}), "bad-receipt-code")
+        assert refused(client.post("/api/pos/receipts/restore", {"code": reference}), "pos-bad-receipt-code")
 
 
 def test_a_receipt_is_looked_up_by_its_number_too(client, sell):

@@ -164,11 +164,11 @@ def test_many_receipts_each_stand_alone(client, make, device):
         "rejected",
     ]
     assert [result["error"]["code"] for result in results if "error" in result] == [
-        "bad-receipt-code",
+        "pos-bad-receipt-code",
         "unknown-product",
-        "receipt-signature",
-        "unknown-seller",
-        "bad-receipt-code",
+        "pos-receipt-signature",
+        "pos-unknown-seller",
+        "pos-bad-receipt-code",
     ]
     assert [results[place]["error"]["errors"][0]["field"] for place in (1, 3, 6)] == [
         "codes.1",
@@ -276,13 +276,13 @@ def test_a_secret_out_of_use_asks_why(client, runtime, device):
     before = tables(runtime)
     assert client.get(f"/api/pos/receipts/{old}").json["receipt"]["is_retired"] is True
     assert client.get(f"/api/pos/receipts/{new}").json["receipt"]["is_retired"] is False
-    assert refused(restore(client, old), 422, "retired-receipt-key")
+    assert refused(restore(client, old), 422, "pos-retired-receipt-key")
     assert tables(runtime) == before
     assert restore(client, new).status_code == 201
     assert restore(client, old, reason="sold before the new key").status_code == 201
     lost = device.sell()
     client.post(f"/api/pos/tills/{device.till['id']}/deactivate", {"reason": "lost"})
-    assert restore_all(client, [lost])[0]["error"]["code"] == "retired-receipt-key"
+    assert restore_all(client, [lost])[0]["error"]["code"] == "pos-retired-receipt-key"
     assert restore_all(client, [lost], reason="the till is lost")[0]["status"] == "created"
 
 
@@ -372,8 +372,8 @@ def test_a_product_sold_twice_is_spread_over_its_lines(client, make, product, sa
         ([{"position": 0, "quantity": 3}], "returns-more-than-sold", "lines.0.quantity"),
         ([{"position": 3, "quantity": 1}], "unknown-line", "lines.0.position"),
         ([{"line_id": 999_999, "quantity": 1}], "unknown-line", "lines.0.line_id"),
-        ([{"code": "nothing", "quantity": 1}], "not-of-this-sale", "lines.0.code"),
-        ([{"code": "STRANGER", "quantity": 1}], "not-of-this-sale", "lines.0.code"),
+        ([{"code": "nothing", "quantity": 1}], "pos-not-of-this-sale", "lines.0.code"),
+        ([{"code": "STRANGER", "quantity": 1}], "pos-not-of-this-sale", "lines.0.code"),
         ([{"code": EAN13, "quantity": "99999999999"}], "returns-more-than-sold", "lines.0.quantity"),
         ([{"quantity": 1}], "validation-failed", "lines.0.line_id"),
         ([{"position": 0, "code": EAN13, "quantity": 1}], "validation-failed", "lines.0.code"),
@@ -457,7 +457,7 @@ def test_a_receipt_that_says_something_else_than_its_sale_returns_nothing(client
     device.queue[0]["notes"] = "another"
     device.sync()
     answer = take_back(client, receipt=code, lines=[{"position": 0, "quantity": 1}])
-    assert refused(answer, 409, "receipt-differs", "receipt")
+    assert refused(answer, 409, "pos-receipt-differs", "receipt")
 
 
 def test_another_shops_receipt_returns_nothing_here(client, make, runtime, sale, code):

@@ -85,7 +85,7 @@ def test_leading_zeros_count(client, make):
     make.product(barcode="0042")
     other = make.product(barcode="42")
     assert scan(client, "42").json["product"]["id"] == other.id
-    assert refused(scan(client, "00042"), 404, "unknown-code")
+    assert refused(scan(client, "00042"), 404, "pos-unknown-code")
 
 
 def test_an_sku_is_a_code_too(client, make):
@@ -133,7 +133,7 @@ def test_an_unknown_code(client, make):
     for code in (EAN13, "nothing", "0", "%20", "%00", "a" * 600, "1%20OR%201=1", "../x", "a/b/c"):
         for answer in (scan(client, code), sell(client, code)):
             assert answer.status_code == 404, code
-            assert answer.json["code"] in ("unknown-code", "not-found")
+            assert answer.json["code"] in ("pos-unknown-code", "not-found")
 
 
 def test_what_is_not_for_sale_has_no_code(client, make):
@@ -141,8 +141,8 @@ def test_what_is_not_for_sale_has_no_code(client, make):
     client.delete(f"/api/products/{archived.id}")
     make.product(sku="NEW", as_="supplier", tracking="none")
     for code in ("GONE", "NEW"):
-        assert refused(scan(client, code), 404, "unknown-code")
-        assert refused(sell(client, code), 404, "unknown-code")
+        assert refused(scan(client, code), 404, "pos-unknown-code")
+        assert refused(sell(client, code), 404, "pos-unknown-code")
     assert scan(client, "NEW", as_="supplier").status_code == 200
     assert sell(client, "NEW", as_="supplier").status_code == 201
 

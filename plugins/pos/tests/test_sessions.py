@@ -135,7 +135,7 @@ def test_a_new_till_is_made_by_its_first_session(client, make, shop):
 def test_a_till_has_one_open_session(client, shop):
     opened = shop.open()
     answer = client.post("/api/pos/sessions", {"till": TILL}, as_="supplier")
-    assert refused(answer, 409, "session-open") and answer.json["session"] == opened["id"]
+    assert refused(answer, 409, "pos-session-open") and answer.json["session"] == opened["id"]
     shop.open("pos-02")
     shop.close(opened)
     assert shop.open()["id"] != opened["id"]
@@ -144,15 +144,15 @@ def test_a_till_has_one_open_session(client, shop):
 def test_a_person_without_a_device_has_one_session_of_the_own(client, shop):
     mine = shop.open(None)
     assert mine["till"] == f"user:{mine['opened_by']}"
-    assert refused(client.post("/api/pos/sessions", {}, as_="cashier"), 409, "session-open")
-    assert refused(client.post("/api/pos/sessions", {"till": mine["till"]}, as_="cashier"), 409, "session-open")
+    assert refused(client.post("/api/pos/sessions", {}, as_="cashier"), 409, "pos-session-open")
+    assert refused(client.post("/api/pos/sessions", {"till": mine["till"]}, as_="cashier"), 409, "pos-session-open")
     assert shop.open(None, as_="supplier")["till"] != mine["till"]
 
 
 @pytest.mark.parametrize("name", ["web", "user:1", "user:"])
 def test_a_name_that_is_nobodys_till_is_refused(client, name):
     answer = client.post("/api/pos/sessions", {"till": name}, as_="cashier")
-    assert refused(answer, 422, "reserved-name", "till")
+    assert refused(answer, 422, "pos-reserved-name", "till")
 
 
 def test_a_till_stays_in_its_warehouse(client, make, shop):
@@ -160,7 +160,7 @@ def test_a_till_stays_in_its_warehouse(client, make, shop):
     answer = client.post("/api/pos/sessions", {"till": "pos-07"}, as_="cashier")
     assert refused(answer, 403, "foreign-warehouse", "till")
     answer = client.post("/api/pos/sessions", {"till": "pos-07", "warehouse": make.main}, as_="cashier")
-    assert refused(answer, 422, "till-elsewhere", "till")
+    assert refused(answer, 422, "pos-till-elsewhere", "till")
     answer = client.post("/api/pos/sessions", {"warehouse": make.other}, as_="cashier")
     assert refused(answer, 403, "foreign-warehouse", "warehouse")
     answer = client.post("/api/pos/sessions", {"warehouse": 999_999}, as_="cashier")
@@ -177,7 +177,7 @@ def test_a_persons_own_drawer_goes_where_the_person_works(client, make, shop):
 def test_a_till_out_of_use_is_not_opened(client, shop, runtime):
     shop.close(shop.open())
     execute(runtime, "UPDATE pos_till SET is_active = false")
-    assert refused(client.post("/api/pos/sessions", {"till": TILL}, as_="cashier"), 422, "till-inactive", "till")
+    assert refused(client.post("/api/pos/sessions", {"till": TILL}, as_="cashier"), 422, "pos-till-inactive", "till")
 
 
 @pytest.fixture
@@ -321,7 +321,7 @@ def test_a_z_report_stays_as_it_was(client, make, shop, bread):
     shop.set(company__name="Another", currency="USD", timezone="Asia/Kolkata", currency_places=0)
     client.patch(f"/api/products/{bread.id}", {"category": make.category("Other").id})
     assert shop.report(session) == z and shop.text(session) == printed
-    assert refused(shop.try_close(session, counted_cash="5"), 409, "session-closed")
+    assert refused(shop.try_close(session, counted_cash="5"), 409, "pos-session-closed")
     assert shop.report(session) == z
 
 
@@ -357,9 +357,9 @@ def test_no_more_comes_out_than_must_be_there(client, shop, bread):
     shop.sell(bread)
     path = f"/api/pos/sessions/{session['id']}/cash"
     out = {"direction": "out", "amount": "30.01", "reason": "bank"}
-    assert refused(client.post(path, out, as_="cashier"), 422, "cash-short", "amount")
+    assert refused(client.post(path, out, as_="cashier"), 422, "pos-cash-short", "amount")
     shop.cash(session, "out", "30.00")
-    assert refused(client.post(path, {**out, "amount": "0.01"}, as_="cashier"), 422, "cash-short")
+    assert refused(client.post(path, {**out, "amount": "0.01"}, as_="cashier"), 422, "pos-cash-short")
     assert shop.report(session)["expected_cash"] == "0.00"
 
 
@@ -388,7 +388,7 @@ def test_a_closed_drawer_takes_no_cash(client, shop):
     shop.close(session)
     body = {"direction": "in", "amount": "5", "reason": "coins"}
     answer = client.post(f"/api/pos/sessions/{session['id']}/cash", body, as_="cashier")
-    assert refused(answer, 409, "session-closed")
+    assert refused(answer, 409, "pos-session-closed")
 
 
 def test_drawers_of_absurd_amounts_close(client, shop, make, runtime):
@@ -421,7 +421,7 @@ def test_counting_by_denomination(client, shop, runtime):
 def test_sum_and_denominations_must_agree(client, shop):
     session = shop.open()
     answer = shop.try_close(session, counted_cash="101.00", counts={"50": 2})
-    assert refused(answer, 422, "counts-differ", "counted_cash")
+    assert refused(answer, 422, "pos-counts-differ", "counted_cash")
     assert shop.try_close(session, counted_cash="100", counts={"50": 2}).status_code == 200
 
 
@@ -500,7 +500,7 @@ def test_a_cashier_sees_own_sessions_only(client, make, shop):
         client.post(path + "/cash", body, as_="cashier"),
         client.post(path + "/close", {"counted_cash": "0"}, as_="cashier"),
     ):
-        assert refused(answer, 404, "unknown-session")
+        assert refused(answer, 404, "pos-unknown-session")
     for role in ("supplier", "accountant"):
         seen = client.get("/api/pos/sessions", as_=role).json["items"]
         assert [row["id"] for row in seen] == [others["id"], mine["id"]]
@@ -509,7 +509,7 @@ def test_a_cashier_sees_own_sessions_only(client, make, shop):
 def test_a_session_of_another_shop_is_not_there(client, make, shop):
     session = shop.open("x", as_="admin", warehouse=make.other)
     assert client.get(f"/api/pos/sessions/{session['id']}", as_="supplier").status_code == 404
-    assert refused(shop.try_close(session, as_="supplier", counted_cash="0"), 404, "unknown-session")
+    assert refused(shop.try_close(session, as_="supplier", counted_cash="0"), 404, "pos-unknown-session")
     answer = client.get("/api/pos/sessions", params={"warehouse": make.other}, as_="supplier")
     assert refused(answer, 403, "foreign-warehouse", "warehouse")
 
@@ -739,19 +739,19 @@ def required(shop):
 def test_without_a_session_nothing_is_sold(client, make, shop, bread, runtime):
     body = {"channel": "pos", "source_device": TILL, "items": [{"product_id": bread.id, "quantity": "1"}]}
     answer = client.post("/api/sales", body, as_="cashier")
-    assert refused(answer, 409, "no-open-session") and "/api/pos/sessions" in answer.json["hint"]
+    assert refused(answer, 409, "pos-no-open-session") and "/api/pos/sessions" in answer.json["hint"]
     assert claims(runtime) == {}
     session = shop.open()
     sale = shop.sell(bread)
     other = client.post("/api/sales", {**body, "source_device": "pos-02"}, as_="cashier")
-    assert refused(other, 409, "no-open-session")
+    assert refused(other, 409, "pos-no-open-session")
     shop.close(session)
-    assert refused(client.post("/api/sales", body, as_="cashier"), 409, "no-open-session")
+    assert refused(client.post("/api/sales", body, as_="cashier"), 409, "pos-no-open-session")
     lines = [{"line_id": sale["items"][0]["id"], "quantity": "1"}]
     answer = client.post(f"/api/sales/{sale.id}/returns", {"lines": lines, "reason": "x"}, as_="cashier")
-    assert refused(answer, 409, "no-open-session")
+    assert refused(answer, 409, "pos-no-open-session")
     answer = client.post(f"/api/sales/{sale.id}/cancel", {"reason": "x"}, as_="admin")
-    assert refused(answer, 409, "no-open-session")
+    assert refused(answer, 409, "pos-no-open-session")
     assert make.stock(bread) == 999
     shop.open()
     shop.back(sale)
@@ -761,7 +761,7 @@ def test_without_a_session_nothing_is_sold(client, make, shop, bread, runtime):
 def test_a_browser_needs_a_session_of_its_person(client, make, shop, bread):
     body = {"channel": "pos", "items": [{"product_id": bread.id, "quantity": "1"}]}
     shop.open("desk", as_="supplier")
-    assert refused(client.post("/api/sales", body, as_="cashier"), 409, "no-open-session")
+    assert refused(client.post("/api/sales", body, as_="cashier"), 409, "pos-no-open-session")
     assert client.post("/api/sales", body, as_="supplier").status_code == 201
     shop.open(None)
     assert client.post("/api/sales", body, as_="cashier").status_code == 201

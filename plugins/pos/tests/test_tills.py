@@ -107,7 +107,7 @@ def test_any_other_name_will_do(client, make, name):
 
 
 def test_a_name_is_one_tills(client, make, till):
-    assert refused(register(client, make), 409, "till-exists", "name")
+    assert refused(register(client, make), 409, "pos-till-exists", "name")
     assert len(client.get("/api/pos/tills").json["items"]) == 1
     assert client.get("/api/auth/me", **by_key(till)).status_code == 200
 
@@ -117,7 +117,7 @@ def test_a_till_that_a_session_named_gets_its_device(client, make, runtime):
         session.add(Till(name="till-1", warehouse_id=make.main))
     named = client.get("/api/pos/tills").json["items"][0]
     assert (named["is_device"], named["user"]) == (False, None)
-    assert refused(client.post(f"/api/pos/tills/{named['id']}/rotate-key"), 409, "till-without-device")
+    assert refused(client.post(f"/api/pos/tills/{named['id']}/rotate-key"), 409, "pos-till-without-device")
     till = register(client, make).json
     assert (till["id"], till["is_device"], till["code_version"]) == (named["id"], True, 1)
     assert client.get("/api/auth/me", **by_key(till)).json["device"] == "till-1"
@@ -134,7 +134,7 @@ def test_a_till_out_of_use_can_be_registered_again(client, make, till):
 
 @pytest.mark.parametrize("role", ["accountant", "customer"])
 def test_who_may_not_sell_has_no_till(client, make, role):
-    assert refused(register(client, make, user=make.user(role).id), 422, "user-cannot-sell", "user")
+    assert refused(register(client, make, user=make.user(role).id), 422, "pos-user-cannot-sell", "user")
 
 
 def test_a_till_is_where_its_user_works(client, make, cashier):
@@ -161,8 +161,8 @@ def test_a_lost_till_is_out_at_once(client, till):
     answer = client.post(path, {"reason": "stolen"})
     assert (answer.status_code, answer.json["is_active"], answer.json["is_device"]) == (200, False, False)
     assert refused(client.get("/api/auth/me", **by_key(till)), 401, "key-revoked")
-    assert refused(client.post(path, {"reason": "stolen"}), 409, "till-inactive")
-    assert refused(client.post(f"/api/pos/tills/{till['id']}/rotate-key"), 409, "till-inactive")
+    assert refused(client.post(path, {"reason": "stolen"}), 409, "pos-till-inactive")
+    assert refused(client.post(f"/api/pos/tills/{till['id']}/rotate-key"), 409, "pos-till-inactive")
     assert client.get("/api/pos/tills", params={"is_active": "true"}).json["items"] == []
 
 

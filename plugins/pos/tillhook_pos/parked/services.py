@@ -83,7 +83,7 @@ def resume(session: Session, parked_id: int) -> dict[str, Any]:
 
     Raises:
         NotFound: 404.
-        Conflict: 409 ``parked-sale-ended``: somebody else was quicker.
+        Conflict: 409 ``pos-parked-sale-ended``: somebody else was quicker.
     """
     return _end(session, parked_id, "resumed", "", "resume")
 
@@ -105,7 +105,9 @@ def _end(session: Session, parked_id: int, status: str, reason: str, action: str
     ).first()
     session.refresh(parked)
     if ended is None:
-        raise Conflict(f"This sale was {parked.status} already.", code="parked-sale-ended", status_now=parked.status)
+        raise Conflict(
+            f"This sale was {parked.status} already.", code="pos-parked-sale-ended", status_now=parked.status
+        )
     after = {"status": status, "reason": reason}
     audit(session, action, "parked_sale", parked_id, before={"status": "parked", "reason": ""}, after=after)
     return _shown(session, [parked])[0]
@@ -116,7 +118,7 @@ def _get(session: Session, parked_id: int) -> ParkedSale:
         select(ParkedSale).where(ParkedSale.id == parked_id, warehouse_condition(session, ParkedSale.warehouse_id))
     )
     if found is None:
-        raise NotFound("There is no such parked sale.", code="unknown-parked-sale")
+        raise NotFound("There is no such parked sale.", code="pos-unknown-parked-sale")
     return found
 
 

@@ -73,7 +73,7 @@ def charge(total: Decimal, unit_price: Decimal, quantity: Decimal | None, precis
         places: Digits after the point of the currency.
 
     Raises:
-        ValidationFailed: 422 ``price-not-chargeable``: no quantity and price of ours come to that.
+        ValidationFailed: 422 ``pos-price-not-chargeable``: no quantity and price of ours come to that.
     """
     candidates = [quantity] if quantity is not None else _quantities(total, unit_price, precision)
     for candidate in candidates:
@@ -81,7 +81,7 @@ def charge(total: Decimal, unit_price: Decimal, quantity: Decimal | None, precis
             if round_half_up(multiply(candidate, price), places) == total and price > ZERO:
                 return Charged(_fitting(candidate), price)
     message = f"The printed price of {format_money(total, places)} cannot be charged exactly."
-    raise ValidationFailed.at("code", message, code="price-not-chargeable")
+    raise ValidationFailed.at("code", message, code="pos-price-not-chargeable")
 
 
 def _quantities(total: Decimal, unit_price: Decimal, precision: int) -> Iterator[Decimal]:

@@ -81,8 +81,8 @@ def sell_basket(session: Session, basket: Basket) -> Outcome:
     else. One whose ``external_id`` another sale has is kept as the body that ``POST /api/sales`` would take.
 
     Raises:
-        NotFound: 404 ``unknown-code``, naming ``items.N.code`` as the others do.
-        ValidationFailed: 422 ``ambiguous-code``, ``bad-element-string``, ``price-not-chargeable``; or what the
+        NotFound: 404 ``pos-unknown-code``, naming ``items.N.code`` as the others do.
+        ValidationFailed: 422 ``pos-ambiguous-code``, ``bad-element-string``, ``pos-price-not-chargeable``; or what the
             packages hold is no quantity of stock, or the code says by itself what is said beside it.
         Conflict: 409 ``lot-not-in-stock``, ``expiry-differs``; ``insufficient-stock``.
         DomainError: Whatever else the journal refuses.

@@ -53,7 +53,7 @@ def read_gs1(data: str) -> Reading:
     """Return what the message says, and in ``others`` what else it might, were a separator lost.
 
     Raises:
-        ValidationFailed: 422 ``bad-element-string``, or ``ambiguous-code`` where a field has no end; with
+        ValidationFailed: 422 ``bad-element-string``, or ``pos-ambiguous-code`` where a field has no end; with
             ``understood`` and a ``hint``.
     """
     if _BRACKETED.fullmatch(data):
@@ -83,7 +83,7 @@ def _parse(body: str) -> list[GS1ElementString]:
             raise _refused(
                 f"({element.ai.ai}) {element.ai.data_title} does not end before {rest[:20]!r}.",
                 elements,
-                code="ambiguous-code",
+                code="pos-ambiguous-code",
             )
         rest = rest.lstrip(_GS)
     if not elements:

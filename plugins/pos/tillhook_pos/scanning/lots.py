@@ -63,7 +63,7 @@ def scanned_lot(session: Session, found: Found, lots: Sequence[Lot]) -> Lot | No
     """Return the lot that the label says, ``None`` when it says none, or the product has no lots.
 
     Raises:
-        ValidationFailed: 422 ``ambiguous-code``: a separator was lost and the shop has no lot of the whole text, or
+        ValidationFailed: 422 ``pos-ambiguous-code``: a separator was lost and the shop has no lot of the whole text, or
             several lots expire on the only thing said, the day.
         Conflict: 409 ``lot-not-in-stock`` or ``expiry-differs``.
     """
@@ -96,7 +96,7 @@ def _by_day(found: Found, lots: Sequence[Lot], day: date | None) -> Lot | None:
     here = [lot for lot in lots if lot.expiry_date == day and lot.available > 0]
     if len(here) > 1:
         message = f"{len(here)} lots here expire on {day.isoformat()}."
-        raise _refused(ValidationFailed(message, code="ambiguous-code", errors=[_at(message)]), found, here)
+        raise _refused(ValidationFailed(message, code="pos-ambiguous-code", errors=[_at(message)]), found, here)
     if not here:
         raise _conflict(f"No lot here expires on {day.isoformat()}.", "lot-not-in-stock", found, lots)
     return here[0]
@@ -114,7 +114,7 @@ def _refuse_lost_separator(found: Found, lots: Sequence[Lot]) -> None:
         doubtful = [other for other in reading.others if _goods(other) != _goods(reading)]
     if doubtful:
         message = "A field may have lost its end, so that it can be read in several ways."
-        error = ValidationFailed(message, code="ambiguous-code", errors=[_at(message)])
+        error = ValidationFailed(message, code="pos-ambiguous-code", errors=[_at(message)])
         error.extra["readings"] = [each.understood() for each in (reading, *doubtful)][:_MOST_NAMED]
         error.extra["hint"] = (
             "Set the scanner to send FNC1 as GS (character 29), or type the code with brackets: (01)…(17)…(10)…"

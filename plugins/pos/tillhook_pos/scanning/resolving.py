@@ -99,9 +99,9 @@ def resolve_on(session: Session, shelf: Shelf, code: str) -> Found:
     """Return what the code stands for. A code that a product has wins over whatever else it might mean.
 
     Raises:
-        NotFound: 404 ``unknown-code``: nothing that this seller may sell has the code; ``understood`` says what the
+        NotFound: 404 ``pos-unknown-code``: nothing that this seller may sell has the code; ``understood`` says what the
             code itself told.
-        ValidationFailed: 422 ``ambiguous-code`` or ``bad-element-string``, with a ``hint``.
+        ValidationFailed: 422 ``pos-ambiguous-code`` or ``bad-element-string``, with a ``hint``.
     """
     for plain in _plain(code):
         sellable = shelf.get(plain)
@@ -132,7 +132,7 @@ def _readings(session: Session, symbology: str, data: str) -> Iterator[Reading]:
         try:
             yield read_gs1(data)
         except ValidationFailed as error:
-            if error.code == "ambiguous-code":
+            if error.code == "pos-ambiguous-code":
                 raise
     upc_a = _upc_a(data)
     if upc_a is not None:
@@ -178,7 +178,7 @@ def _ambiguous(data: str, named: Sequence[Found]) -> ValidationFailed:
     message = f"{data!r} can be read in {len(named)} ways."
     return ValidationFailed(
         message,
-        code="ambiguous-code",
+        code="pos-ambiguous-code",
         errors=[{"field": "code", "message": message}],
         readings=[
             each.reading.understood() | {"product_id": each.item.product_id, "product_name": each.item.product_name}
@@ -198,7 +198,7 @@ def _unknown(data: str, readings: Sequence[Reading]) -> NotFound:
     message = f"Nothing for sale has the code {data!r}."
     return NotFound(
         message,
-        code="unknown-code",
+        code="pos-unknown-code",
         errors=[{"field": "code", "message": message}],
         scanned=data,
         understood=understood,

@@ -37,9 +37,9 @@ def understand(session: Session, code: str, warehouse_id: int | None) -> Goods:
     """Return what the code stands for at the warehouse, the seller's only one for ``None``.
 
     Raises:
-        NotFound: 404 ``unknown-code``.
-        ValidationFailed: 422 ``ambiguous-code``, ``bad-element-string``, ``price-not-chargeable``; or the label says
-            an amount that stock is not counted in.
+        NotFound: 404 ``pos-unknown-code``.
+        ValidationFailed: 422 ``pos-ambiguous-code``, ``bad-element-string``, ``pos-price-not-chargeable``; or the label
+            says an amount that stock is not counted in.
         Conflict: 409 ``lot-not-in-stock`` or ``expiry-differs``.
     """
     return understand_all(session, Shelf(session, warehouse_id), {0: code})[0]
@@ -154,7 +154,7 @@ def _said_price(session: Session, reading: Reading) -> Decimal | None:
     """Return the price that is charged because the label says so.
 
     Raises:
-        ValidationFailed: 422 ``foreign-currency``.
+        ValidationFailed: 422 ``pos-foreign-currency``.
     """
     snapshot = snapshot_of(session)
     if reading.price is None or (reading.kind == "gs1" and not snapshot.setting("pos.gs1_prices")):
@@ -162,7 +162,7 @@ def _said_price(session: Session, reading: Reading) -> Decimal | None:
     currency = snapshot.setting("currency")
     if reading.currency is not None and not is_currency(reading.currency, currency):
         message = f"The label's price is in the currency {reading.currency}, not in {currency}."
-        raise ValidationFailed.at("code", message, code="foreign-currency")
+        raise ValidationFailed.at("code", message, code="pos-foreign-currency")
     return reading.price
 
 

@@ -45,7 +45,7 @@ def _require_open(session: Session, source_device: str, seller_id: int | None, w
     if session.scalar(statement.with_for_update(read=True, of=TillSession)) is None:
         raise Conflict(
             f"The till {till} has no open session.",
-            code="no-open-session",
+            code="pos-no-open-session",
             till=till,
             hint="Open one with POST /api/pos/sessions, its opening_float being the cash in the drawer.",
         )

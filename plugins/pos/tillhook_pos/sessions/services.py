@@ -38,7 +38,7 @@ def open_session(
         warehouse: By default the till's, else the person's only one.
 
     Raises:
-        Conflict: 409 ``session-open``, with the key of the session that is open.
+        Conflict: 409 ``pos-session-open``, with the key of the session that is open.
         PermissionDenied: 403 ``foreign-device`` or ``foreign-warehouse``.
         ValidationFailed: 422: a till of another warehouse or a closed one, a name that is somebody else's.
     """
@@ -52,7 +52,7 @@ def open_session(
     if already is not None:
         raise Conflict(
             f"The till {found.name} has an open session, {already.id}; close it first.",
-            code="session-open",
+            code="pos-session-open",
             session=already.id,
             opened_at=format_instant(already.opened_at),
         )
@@ -109,8 +109,8 @@ def move_cash(session: Session, session_id: int, *, direction: str, amount: Deci
     """Put cash into an open drawer, or take it out.
 
     Raises:
-        NotFound: 404. Conflict: 409 ``session-closed``.
-        ValidationFailed: 422 ``cash-short``: more than there must be in the drawer. Somebody who is not to know how
+        NotFound: 404. Conflict: 409 ``pos-session-closed``.
+        ValidationFailed: 422 ``pos-cash-short``: more than there must be in the drawer. Somebody who is not to know how
             much that is could find it by asking, and is not refused.
     """
     _check_places(session, "amount", amount)
@@ -120,7 +120,7 @@ def move_cash(session: Session, session_id: int, *, direction: str, amount: Deci
         if amount > expected:
             places = snapshot_of(session).setting("currency_places")
             raise ValidationFailed.at(
-                "amount", f"There must be {format_money(expected, places)} in the drawer.", code="cash-short"
+                "amount", f"There must be {format_money(expected, places)} in the drawer.", code="pos-cash-short"
             )
     movement = CashMovement(
         session_id=row.id, direction=direction, amount=amount, reason=reason, created_by=actor_of(session).user_id
@@ -153,7 +153,7 @@ def close_session(
     """Count and close a drawer: claim its documents, take the next Z number, freeze the report.
 
     Raises:
-        NotFound: 404. PermissionDenied: 403: somebody else opened it. Conflict: 409 ``session-closed``.
+        NotFound: 404. PermissionDenied: 403: somebody else opened it. Conflict: 409 ``pos-session-closed``.
         ValidationFailed: 422: nothing was counted, or sum and denominations differ.
     """
     counted = _counted(session, counted_cash, counts)
@@ -230,7 +230,7 @@ def _till_name(session: Session, asked: str | None) -> str:
     if asked is None:
         return personal
     if asked == NO_DEVICE or (asked.startswith(PERSONAL) and asked != personal):
-        raise ValidationFailed.at("till", "Not a name that a till may have.", code="reserved-name")
+        raise ValidationFailed.at("till", "Not a name that a till may have.", code="pos-reserved-name")
     return asked
 
 
@@ -254,11 +254,11 @@ def _locked_till(session: Session, name: str, warehouse: int | None) -> Till:
     if warehouse is not None:
         _require_active(session, warehouse, "warehouse")
     if warehouse not in (None, till.warehouse_id):
-        raise ValidationFailed.at("till", "A till of this name is in another warehouse.", code="till-elsewhere")
+        raise ValidationFailed.at("till", "A till of this name is in another warehouse.", code="pos-till-elsewhere")
     _require_active(session, till.warehouse_id, "till")
     # What a till that is out of use has still to report, somebody who manages tills brings onto a Z report.
     if not till.is_active and not actor_of(session).can(permissions.TILL_MANAGE):
-        raise ValidationFailed.at("till", "This till is out of use.", code="till-inactive")
+        raise ValidationFailed.at("till", "This till is out of use.", code="pos-till-inactive")
     return till
 
 
@@ -298,7 +298,7 @@ def _visible(session: Session, session_id: int, *, lock: bool = False) -> tuple[
     statement = _visible_sessions(session).where(TillSession.id == session_id)
     row = session.scalar(statement.with_for_update(of=TillSession) if lock else statement)
     if row is None:
-        raise NotFound("There is no such till session.", code="unknown-session")
+        raise NotFound("There is no such till session.", code="pos-unknown-session")
     return row, session.get_one(Till, row.till_id)
 
 
@@ -306,7 +306,7 @@ def _locked(session: Session, session_id: int) -> tuple[TillSession, Till]:
     """Return an open session, locked: what is done with it waits until it is closed or the other way round."""
     row, till = _visible(session, session_id, lock=True)
     if row.closed_at is not None:
-        raise Conflict("This session is closed.", code="session-closed", z_number=row.z_number)
+        raise Conflict("This session is closed.", code="pos-session-closed", z_number=row.z_number)
     return row, till
 
 
@@ -334,7 +334,7 @@ def _counted(session: Session, counted_cash: Decimal | None, counts: Mapping[Dec
         raise ValidationFailed.at("counts", "Too large.")
     if counted_cash is not None and total != counted_cash:
         raise ValidationFailed.at(
-            "counted_cash", f"The pieces add up to {_money(session, total)}.", code="counts-differ"
+            "counted_cash", f"The pieces add up to {_money(session, total)}.", code="pos-counts-differ"
         )
     return total
 

@@ -38,7 +38,7 @@ def find(session: Session, receipt: str, field: str) -> Found:
     """Return the sale that a receipt's code, reference or number names.
 
     Raises:
-        ValidationFailed: 422 ``bad-receipt-code``, ``receipt-signature``.
+        ValidationFailed: 422 ``pos-bad-receipt-code``, ``pos-receipt-signature``.
         PermissionDenied: 403 ``foreign-warehouse``: it is another shop's receipt.
         NotFound: 404 ``unknown-sale``: no sale has this number, or not for this actor.
     """

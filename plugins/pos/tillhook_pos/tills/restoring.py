@@ -60,7 +60,7 @@ def _check(session: Session, signed: SignedReceipt, field: str, reason: str) -> 
     require_warehouse(session, signed.content.body["warehouse"], field=field)
     if signed.is_retired and not reason:
         message = "Say why: the till's device or its secret is out of use, and whoever has it could have signed this."
-        raise ValidationFailed.at("reason", message, code="retired-receipt-key")
+        raise ValidationFailed.at("reason", message, code="pos-retired-receipt-key")
 
 
 def _post(
@@ -77,7 +77,9 @@ def _post(
             return post_sales(session, commands, is_offline=True)
     except NotFound:
         return [
-            Outcome("rejected", error=ValidationFailed.at(field, "Its seller is unknown here.", code="unknown-seller"))
+            Outcome(
+                "rejected", error=ValidationFailed.at(field, "Its seller is unknown here.", code="pos-unknown-seller")
+            )
             for field, _ in receipts
         ]
 

@@ -61,7 +61,7 @@ def take_back(session: Session, body: Mapping[str, Any], payload: dict[str, Any]
         raise Conflict(message, code="sale-not-synced", errors=[{"field": field, "message": message}])
     if found.agrees is False:
         message = "Another sale has come in under the id of this receipt."
-        raise Conflict(message, code="receipt-differs", errors=[{"field": field, "message": message}])
+        raise Conflict(message, code="pos-receipt-differs", errors=[{"field": field, "message": message}])
     device = _device(session, body["source_device"])
     with acting_with(session, BEARER if found.is_bearer else ()):
         sale = _sale(session, found.sale_id, field)
@@ -209,7 +209,7 @@ def _spread(
         and line.variant_id in (None, scanned.variant_id)
     ]
     if scanned is None or not sold:
-        raise ValidationFailed.at(f"{field}.code", "Nothing of this sale has the code.", code="not-of-this-sale")
+        raise ValidationFailed.at(f"{field}.code", "Nothing of this sale has the code.", code="pos-not-of-this-sale")
     rest = multiply(asked["quantity"], scanned.pack_quantity)
     try:
         to_units(rest)

@@ -84,7 +84,7 @@ def register_till(session: Session, name: str, warehouse_id: int, user_id: int |
     Raises:
         ValidationFailed: 422: the name will not do, an unknown warehouse, a user who may not sell there.
         PermissionDenied: 403 ``foreign-warehouse``, ``cannot-grant``.
-        Conflict: 409 ``till-exists``: the name is a working device's; ``till-in-session``: a session is open
+        Conflict: 409 ``pos-till-exists``: the name is a working device's; ``pos-till-in-session``: a session is open
             elsewhere.
         RetryTransaction: Somebody took the name meanwhile.
     """
@@ -117,13 +117,13 @@ def rotate_key(session: Session, till_id: int) -> Registered:
 
     Raises:
         NotFound: 404.
-        Conflict: 409 ``till-without-device``, ``till-inactive``.
+        Conflict: 409 ``pos-till-without-device``, ``pos-till-inactive``.
     """
     till = _locked(session, till_id)
     if not till.is_active:
-        raise Conflict("The till is out of use; register it again.", code="till-inactive")
+        raise Conflict("The till is out of use; register it again.", code="pos-till-inactive")
     if till.api_key_id is None:
-        raise Conflict("The till has no device; register it.", code="till-without-device")
+        raise Conflict("The till has no device; register it.", code="pos-till-without-device")
     before = _kept(till)
     revoke_api_key(session, till.api_key_id)
     till.code_version += 1
@@ -137,11 +137,11 @@ def deactivate_till(session: Session, till_id: int, reason: str) -> Till:
 
     Raises:
         NotFound: 404.
-        Conflict: 409 ``till-inactive``.
+        Conflict: 409 ``pos-till-inactive``.
     """
     till = _locked(session, till_id)
     if not till.is_active:
-        raise Conflict("The till is out of use already.", code="till-inactive")
+        raise Conflict("The till is out of use already.", code="pos-till-inactive")
     if till.api_key_id is not None:
         revoke_api_key(session, till.api_key_id)
     till.is_active = False
@@ -159,7 +159,7 @@ def get_till(session: Session, till_id: int) -> Till:
     """
     till = session.scalar(tills(session).where(Till.id == till_id))
     if till is None:
-        raise NotFound("There is no such till.", code="unknown-till")
+        raise NotFound("There is no such till.", code="pos-unknown-till")
     return till
 
 
@@ -199,7 +199,7 @@ def _described(till: Till, numbers: Mapping[str, Any]) -> dict[str, Any]:
 def _check_name(name: str) -> None:
     folded = name.casefold()
     if folded == NO_DEVICE or folded.startswith(PERSONAL):
-        raise ValidationFailed.at("name", "That is what sales without a device are called.", code="reserved-name")
+        raise ValidationFailed.at("name", "That is what sales without a device are called.", code="pos-reserved-name")
     if not name.isprintable():
         raise ValidationFailed.at("name", "Holds a character that cannot be printed.")
 
@@ -208,13 +208,13 @@ def _check_free(session: Session, till: Till, warehouse_id: int) -> None:
     require_warehouse(session, till.warehouse_id, field="name")
     if till.is_active and till.api_key_id is not None:
         message = "A till of this name has a device already; give it a new key, or take it out of use."
-        raise Conflict(message, code="till-exists", errors=[{"field": "name", "message": message}])
+        raise Conflict(message, code="pos-till-exists", errors=[{"field": "name", "message": message}])
     if till.warehouse_id == warehouse_id:
         return
     statement = select(TillSession.id).where(TillSession.till_id == till.id, TillSession.closed_at.is_(None))
     if session.scalar(statement) is not None:
         message = "A session of this till is open in another warehouse; close it first."
-        raise Conflict(message, code="till-in-session", errors=[{"field": "warehouse", "message": message}])
+        raise Conflict(message, code="pos-till-in-session", errors=[{"field": "warehouse", "message": message}])
 
 
 def _seller(session: Session, user_id: int | None) -> int:
@@ -232,7 +232,7 @@ def _equipped(session: Session, till: Till) -> Registered:
     owner = user_actor(session.connection(), snapshot_of(session), till.user_id)
     missing = [scope for scope in _NEEDED if not owner.can(scope)]
     if missing:
-        raise ValidationFailed.at("user", f"Lacks {', '.join(missing)}.", code="user-cannot-sell")
+        raise ValidationFailed.at("user", f"Lacks {', '.join(missing)}.", code="pos-user-cannot-sell")
     if owner.warehouse_ids is not None and till.warehouse_id not in owner.warehouse_ids:
         raise ValidationFailed.at("user", "Does not work in this warehouse.", code="foreign-warehouse")
     request = KeyRequest(

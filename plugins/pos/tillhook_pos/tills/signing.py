@@ -94,8 +94,8 @@ def read(session: Session, text: str, field: str = "code") -> SignedReceipt:
         field: Where the code is in the request.
 
     Raises:
-        ValidationFailed: 422 ``bad-receipt-code`` for what is none, ``receipt-signature`` for one that nobody here
-            signed.
+        ValidationFailed: 422 ``pos-bad-receipt-code`` for what is none, ``pos-receipt-signature`` for one that nobody
+            here signed.
     """
     match = _CODE.fullmatch(text) if len(text) <= MAX_CODE else None
     if match is None:
@@ -121,7 +121,7 @@ def read_reference(session: Session, text: str, field: str = "code") -> str:
     """Return the number of the sale that a reference names.
 
     Raises:
-        ValidationFailed: 422 ``bad-receipt-code``, ``receipt-signature``.
+        ValidationFailed: 422 ``pos-bad-receipt-code``, ``pos-receipt-signature``.
     """
     match = _REFERENCE.fullmatch(text) if len(text) <= MAX_CODE else None
     if match is None:
@@ -174,9 +174,9 @@ def _bytes(text: str, field: str) -> bytes:
 
 
 def _bad(field: str, message: str) -> ValidationFailed:
-    return ValidationFailed.at(field, message, code="bad-receipt-code")
+    return ValidationFailed.at(field, message, code="pos-bad-receipt-code")
 
 
 def _unsigned(field: str) -> ValidationFailed:
     message = "Nobody here signed this, or it has been changed since."
-    return ValidationFailed.at(field, message, code="receipt-signature")
+    return ValidationFailed.at(field, message, code="pos-receipt-signature")
