@@ -94,7 +94,7 @@ def test_the_scanned_lot_is_the_lot_sold(client, make):
         ("L2", "1"),
     ]
     items = [{"code": EAN13}, {"code": f"(01){GTIN}(10)NONE"}]
-    assert refused(sell(client, items), 409, "lot-not-in-stock", "items.1.code")
+    assert refused(sell(client, items), 409, "pos-lot-not-in-stock", "items.1.code")
     twice = [{"code": f"(01){GTIN}(10)L2", "batch_number": "L1"}]
     assert refused(sell(client, twice), 422, "validation-failed", "items.0.batch_number")
     # Each label by itself would do; together they are more than the lot has.
@@ -154,7 +154,7 @@ def test_a_bad_code_is_named_by_its_place_and_nothing_is_sold(client, make, tea,
         ({"code": "nothing"}, 404, "pos-unknown-code", "code"),
         ({"code": PRICED}, 422, "pos-ambiguous-code", "code"),
         ({"code": f"01{GTIN}10ABCDEFGHIJKLMNOPQRST17990101"}, 422, "pos-ambiguous-code", "code"),
-        ({"code": f"(01){GTIN[:-1]}5"}, 422, "bad-element-string", "code"),
+        ({"code": f"(01){GTIN[:-1]}5"}, 422, "pos-bad-element-string", "code"),
         ({"code": EAN8, "quantity": "99999999999"}, 422, "validation-failed", "quantity"),
         ({"code": EAN13, "unit_price": "99.00"}, 403, "price-above-catalogue", "unit_price"),
         ({"code": EAN13, "discount_per_item": "2.00"}, 403, "discount-limit", "discount_per_item"),

@@ -119,13 +119,13 @@ def test_a_lot_that_is_not_here_is_refused_with_those_that_are(client, make, che
     )
     for code in (f"(01){GTIN}(10)NONE", f"(01){GTIN}(10)FAR"):
         for answer in (scan(client, code), sell(client, code)):
-            assert refused(answer, 409, "lot-not-in-stock"), answer.text
+            assert refused(answer, 409, "pos-lot-not-in-stock"), answer.text
             assert [lot["batch_number"] for lot in answer.json["lots"]] == ["FIRST", "L2"]
             assert answer.json["errors"][0]["field"] == "code"
     assert make.stock(cheese) == 10
     sell(client, f"(01){GTIN}(10)L2", quantity=5)
     answer = scan(client, f"(01){GTIN}(10)L2")
-    assert refused(answer, 409, "lot-not-in-stock")
+    assert refused(answer, 409, "pos-lot-not-in-stock")
     assert [lot["batch_number"] for lot in answer.json["lots"]] == ["FIRST"]
 
 
@@ -146,7 +146,7 @@ def test_where_stock_may_go_below_zero_any_lot_is_sold(client, make, cheese):
 def test_an_expiry_that_differs_from_the_lots_is_refused(client, cheese):
     wrong = f"(01){GTIN}(17){day(SOON)}(10)L2"
     answer = sell(client, wrong)
-    assert refused(answer, 409, "expiry-differs") and LATER.isoformat() in answer.json["detail"]
+    assert refused(answer, 409, "pos-expiry-differs") and LATER.isoformat() in answer.json["detail"]
     assert answer.json["understood"]["expiry_date"] == SOON.isoformat()
     # Best before counts where nothing else is said, and either is enough.
     assert scan(client, f"(01){GTIN}(15){day(LATER)}(10)L2").status_code == 200
@@ -157,7 +157,7 @@ def test_an_expiry_alone_names_the_lot(client, make, cheese):
     code = f"01{GTIN}17{day(LATER)}"
     assert sell(client, code).json["items"][0]["batch_number"] == "L2"
     other = f"01{GTIN}17{day(SOON + timedelta(days=1))}"
-    assert refused(sell(client, other), 409, "lot-not-in-stock")
+    assert refused(sell(client, other), 409, "pos-lot-not-in-stock")
     line = {"product_id": cheese.id, "quantity": 1, "batch_number": "L3", "expiry_date": LATER.isoformat()}
     make.receipt(make.main, [line])
     answer = sell(client, code)
@@ -273,7 +273,7 @@ BROKEN = [
 def test_a_broken_message_is_refused_with_a_hint(client, cheese):
     for code, word in BROKEN:
         for answer in (scan(client, code), sell(client, code)):
-            assert refused(answer, 422, "bad-element-string"), answer.text
+            assert refused(answer, 422, "pos-bad-element-string"), answer.text
             assert word in answer.json["detail"] and hint(answer)
             assert answer.json["errors"][0]["field"] == "code"
 
@@ -299,7 +299,7 @@ def test_a_lost_separator_is_noticed(client, make, cheese):
     make.receipt(make.main, [line])
     assert sell(client, run_together).json["items"][0]["batch_number"] == f"L217{day(LATER)}"
     # With a separator anywhere the scanner sends them, and what comes last ends at the end.
-    assert refused(sell(client, f"01{GTIN}21A{GS}10X21Y"), 409, "lot-not-in-stock")
+    assert refused(sell(client, f"01{GTIN}21A{GS}10X21Y"), 409, "pos-lot-not-in-stock")
 
 
 def test_a_lots_name_that_only_looks_like_more_does_no_harm_where_there_are_no_lots(client, make):
@@ -418,7 +418,7 @@ def test_any_text_is_read_or_refused(text):
         try:
             read_gs1(data).understood()
         except ValidationFailed as error:
-            assert error.code in ("bad-element-string", "pos-ambiguous-code")
+            assert error.code in ("pos-bad-element-string", "pos-ambiguous-code")
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])

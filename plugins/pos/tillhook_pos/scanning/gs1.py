@@ -53,7 +53,7 @@ def read_gs1(data: str) -> Reading:
     """Return what the message says, and in ``others`` what else it might, were a separator lost.
 
     Raises:
-        ValidationFailed: 422 ``bad-element-string``, or ``pos-ambiguous-code`` where a field has no end; with
+        ValidationFailed: 422 ``pos-bad-element-string``, or ``pos-ambiguous-code`` where a field has no end; with
             ``understood`` and a ``hint``.
     """
     if _BRACKETED.fullmatch(data):
@@ -195,7 +195,7 @@ def _bad_value(ai: GS1ApplicationIdentifier, value: str, before: Sequence[GS1Ele
 
 
 def _refused(
-    message: str, elements: Sequence[GS1ElementString], *, code: str = "bad-element-string"
+    message: str, elements: Sequence[GS1ElementString], *, code: str = "pos-bad-element-string"
 ) -> ValidationFailed:
     understood: dict[str, Any] = Reading(kind="gs1", codes=(), elements=_shown(elements)).understood()
     return ValidationFailed(

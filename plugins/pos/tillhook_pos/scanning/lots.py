@@ -65,7 +65,7 @@ def scanned_lot(session: Session, found: Found, lots: Sequence[Lot]) -> Lot | No
     Raises:
         ValidationFailed: 422 ``pos-ambiguous-code``: a separator was lost and the shop has no lot of the whole text, or
             several lots expire on the only thing said, the day.
-        Conflict: 409 ``lot-not-in-stock`` or ``expiry-differs``.
+        Conflict: 409 ``pos-lot-not-in-stock`` or ``pos-expiry-differs``.
     """
     reading = found.reading
     _refuse_lost_separator(found, lots)
@@ -79,14 +79,14 @@ def scanned_lot(session: Session, found: Found, lots: Sequence[Lot]) -> Lot | No
         raise _conflict(
             f"The label of lot {known.batch_number} says {min(days).isoformat()},"
             f" and the lot here expires on {known.expiry_date.isoformat()}.",
-            "expiry-differs",
+            "pos-expiry-differs",
             found,
             lots,
         )
     if known is not None and known.available > 0:
         return known
     if _blocks(session, found):
-        raise _conflict(f"There is nothing of lot {reading.batch_number} here.", "lot-not-in-stock", found, lots)
+        raise _conflict(f"There is nothing of lot {reading.batch_number} here.", "pos-lot-not-in-stock", found, lots)
     return known or Lot(reading.batch_number, reading.expiry_date or reading.best_before, 0)
 
 
@@ -98,7 +98,7 @@ def _by_day(found: Found, lots: Sequence[Lot], day: date | None) -> Lot | None:
         message = f"{len(here)} lots here expire on {day.isoformat()}."
         raise _refused(ValidationFailed(message, code="pos-ambiguous-code", errors=[_at(message)]), found, here)
     if not here:
-        raise _conflict(f"No lot here expires on {day.isoformat()}.", "lot-not-in-stock", found, lots)
+        raise _conflict(f"No lot here expires on {day.isoformat()}.", "pos-lot-not-in-stock", found, lots)
     return here[0]
 
 

@@ -101,7 +101,7 @@ def resolve_on(session: Session, shelf: Shelf, code: str) -> Found:
     Raises:
         NotFound: 404 ``pos-unknown-code``: nothing that this seller may sell has the code; ``understood`` says what the
             code itself told.
-        ValidationFailed: 422 ``pos-ambiguous-code`` or ``bad-element-string``, with a ``hint``.
+        ValidationFailed: 422 ``pos-ambiguous-code`` or ``pos-bad-element-string``, with a ``hint``.
     """
     for plain in _plain(code):
         sellable = shelf.get(plain)

@@ -38,9 +38,9 @@ def understand(session: Session, code: str, warehouse_id: int | None) -> Goods:
 
     Raises:
         NotFound: 404 ``pos-unknown-code``.
-        ValidationFailed: 422 ``pos-ambiguous-code``, ``bad-element-string``, ``pos-price-not-chargeable``; or the label
+        ValidationFailed: 422 ``pos-ambiguous-code``, ``pos-bad-element-string``, ``pos-price-not-chargeable``; or the label
             says an amount that stock is not counted in.
-        Conflict: 409 ``lot-not-in-stock`` or ``expiry-differs``.
+        Conflict: 409 ``pos-lot-not-in-stock`` or ``pos-expiry-differs``.
     """
     return understand_all(session, Shelf(session, warehouse_id), {0: code})[0]
 
