@@ -48,8 +48,8 @@ EVENT = ["name", "payload", "warehouse_id", "occurred_at"]
 _TYPES = {
     **dict.fromkeys(
         _words(
-            "id warehouse_id seller_id subtotal tax_amount discount_amount total_amount cash_rounding change_due"
-            " sale_id line_number product_id variant_id quantity unit_price catalogue_price discount_per_item"
+            "id warehouse_id seller_id currency_places subtotal tax_amount discount_amount total_amount cash_rounding"
+            " change_due sale_id line_number product_id variant_id quantity unit_price catalogue_price discount_per_item"
             " discount_share tax_rate total_price amount change lot_id source_id destination_id document_id"
             " document_line"
         ),
@@ -129,7 +129,7 @@ class _Store:
         self._movement_sql = {n: _insert("stock_movement", MOVEMENT, place, n) for n in (1, 2)}
         self._note_sql = _insert("pos_document", NOTE, place, 1)
         self._uncounted_sql = _insert("sale_uncounted", ["sale_id"], place, 1)
-        self._event_sql = {n: _insert("outbox", EVENT, place, n) for n in (1, 2)}
+        self._event_sql = {n: _insert("outbox", EVENT, place, n) for n in (2, 3)}
         self._level_sql = (
             f"UPDATE stock_level SET on_hand = on_hand - {place}, updated_at = {place} WHERE variant_id = {place}"
             f" AND location_id = {place} AND lot_id = 0 AND on_hand - reserved >= {place}"
@@ -155,7 +155,8 @@ class _Store:
                 cursor.execute(self._note_sql, _note_row(sale, sale_id))
             cursor.execute(self._movement_sql[count], _flat(_movement_rows(sale, sale_id, items, now, now)))
             changes = _changes([sale], items)
-            cursor.execute(self._event_sql[count], _flat(_event_rows(changes, items, sale["warehouse"], now)))
+            told = [*_event_rows(changes, items, sale["warehouse"], now), _sale_event(sale, sale_id, items, now)]
+            cursor.execute(self._event_sql[len(told)], _flat(told))
             # The locks that others wait for come last, in key order.
             for variant, units in changes:
                 cursor.execute(self._level_sql, (units, now, variant, sale["warehouse"], units))
@@ -182,7 +183,9 @@ class _Store:
             moves = [r for s, i in pairs for r in _movement_rows(s, i, items, s["client_timestamp"], now)]
             self.insert_many(cursor, "stock_movement", MOVEMENT, moves)
             changes = _changes(sales, items)
-            self.insert_many(cursor, "outbox", EVENT, _event_rows(changes, items, warehouse, now))
+            told = _event_rows(changes, items, warehouse, now)
+            told += [_sale_event(s, i, items, now) for s, i in pairs]
+            self.insert_many(cursor, "outbox", EVENT, told)
             self.change_levels(cursor, changes, warehouse, now)
         return [sale["external_id"] for sale in sales]
 
@@ -410,3 +413,24 @@ def _event_rows(changes: Sequence[tuple[int, int]], items: dict[int, Item], ware
         }
         rows.append(("product:inventory-updated", json.dumps({"product": summary}), warehouse, now))
     return rows
+
+
+def _sale_event(sale: dict[str, Any], sale_id: int, items: dict[int, Item], now: str) -> Row:
+    payload = {
+        "sale_id": sale_id,
+        "kind": "sale",
+        "channel": sale["channel"],
+        "warehouse_id": sale["warehouse"],
+        "seller_id": _SELLER[0],
+        "total_amount": sum(_price(line) for line in sale["items"]) / _SCALE,
+        "currency": "EUR",
+        "items": [
+            {
+                "product_id": line["product_id"],
+                "product_name": items[line["product_id"]][2],
+                "quantity": _units(line["quantity"]) / _SCALE,
+            }
+            for line in sale["items"]
+        ],
+    }
+    return ("sale:created", json.dumps(payload), sale["warehouse"], now)
