@@ -50,8 +50,8 @@ _TYPES = {
         _words(
             "id warehouse_id seller_id currency_places subtotal tax_amount discount_amount total_amount cash_rounding"
             " change_due sale_id line_number product_id variant_id quantity unit_price catalogue_price"
-            " discount_per_item discount_share tax_rate total_price amount change lot_id source_id destination_id document_id"
-            " document_line"
+            " discount_per_item discount_share tax_rate total_price amount change lot_id"
+            " source_id destination_id document_id document_line"
         ),
         "bigint",
     ),
