@@ -19,6 +19,8 @@ from tillhook.server.building import build_runtime
 from tillhook.server.install import install
 from tillhook.testing import Client, Tokens
 
+#: What a start does not enable by itself.
+OPT_IN = {"telesales"}
 # Run in an installation of its own: migrate, boot, and print the paths of the API.
 BOOT = """
 import json, sys, falcon.testing
@@ -78,6 +80,9 @@ def run_installed(wheels, others, distributions, tmp_path):
 @pytest.mark.xdist_group("wheels")
 def test_what_is_installed_migrates_and_boots(databases, engine_name, run_installed, tmp_path, installed):
     with databases.empty(engine_name) as url:
+        for name in OPT_IN.intersection(installed):
+            run_installed(installed, url, "-m", "tillhook", "migrate")
+            run_installed(installed, url, "-m", "tillhook", "modules", "enable", name)
         found = json.loads(run_installed(installed, url, "-c", BOOT).splitlines()[-1])  # after the log
         listed = run_installed(installed, url, "-m", "tillhook", "modules", "list")
         run_installed(installed, url, "-m", "tillhook", "db", "check")
