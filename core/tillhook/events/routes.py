@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from tillhook.access import sees_warehouse
-from tillhook.db import format_instant
 from tillhook.events.outbox import read_events, sequence_events
 from tillhook.hooks import Event
-from tillhook.http import Call, QuerySchema, Routes, Text, Whole
+from tillhook.http import Answer, Call, QuerySchema, Routes, Text, Whole, out
 
 routes = Routes()
 
@@ -18,8 +17,26 @@ class EventQuery(QuerySchema):
     name = Text(min=1, max=80)
 
 
+class EventOut(Answer):
+    """An event; what is in its payload, its name says."""
+
+    eventId = out.Key("seq")
+    name = out.Text()
+    payload = out.Json(lambda event: event.payload | {"eventId": event.seq})
+    warehouse = out.Key("warehouse_id", allow_none=True)
+    occurred_at = out.Moment()
+
+
+class EventsOut(Answer):
+    """Events in the order of their commits; ``last_event_id`` is where to go on."""
+
+    items = out.Many(EventOut)
+    next_cursor = out.Text(allow_none=True)
+    last_event_id = out.Count()
+
+
 # Numbering what became visible is a write, though nobody sees it as one.
-@routes.get("/events", permission="events:event:read", query=EventQuery, writes=True)
+@routes.get("/events", permission="events:event:read", query=EventQuery, answer=EventsOut, writes=True)
 def list_events(call: Call) -> Any:
     """List events after one that you saw, in the order of their commits, as far as you may see them.
 
@@ -31,13 +48,7 @@ def list_events(call: Call) -> Any:
     hidden = _hidden(call, events)
     types = call.runtime.registry.events
     items = [
-        {
-            "eventId": event.seq,
-            "name": event.name,
-            "payload": event.payload | {"eventId": event.seq},
-            "warehouse": event.warehouse_id,
-            "occurred_at": format_instant(event.occurred_at),
-        }
+        EventOut.of(event)
         for event in events
         if (event.warehouse_id is None or sees_warehouse(call.actor, event.warehouse_id))
         and (event.name not in types or call.actor.can(types[event.name].permission))
