@@ -67,7 +67,9 @@ class HookManager:
                 for declaration in implementation.function(*(arguments[key] for key in implementation.argnames)):
                     yield plugin, declaration
             except Exception as error:
-                raise PluginError(plugin, f"plugin {plugin}: {name} failed: {error!r}") from error
+                # A declaration that refuses its arguments says why in plain words.
+                said = str(error) if isinstance(error, ValueError) else repr(error)
+                raise PluginError(plugin, f"plugin {plugin}: {name} failed: {said}") from error
 
     def resolve(self, name: str, /, check: Callable[[Any], None] | None = None, **arguments: Any) -> Any:
         """Call the hook of the ``resolve_…`` family; return the first answer that is not ``None``, else ``None``.
