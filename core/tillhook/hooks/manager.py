@@ -93,6 +93,13 @@ class HookManager:
             return answer
         return None
 
+    def answers(self, name: str, /, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """Call the hook of the ``…_writing`` family; yield each answer but ``None`` with its plugin's name."""
+        for implementation in reversed(getattr(self.hook, name).get_hookimpls()):
+            answer = implementation.function(*(arguments[key] for key in implementation.argnames))
+            if answer is not None:
+                yield self._owners[id(implementation.plugin)], answer
+
     def optional_without_spec(self) -> list[tuple[str, str]]:
         """Return plugin and hook of each optional implementation that nobody will call."""
         return [
