@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 import tillhook.server.building  # noqa: F401 - completes the metadata
 from tillhook.db import Base, Database
 from tillhook.db.migrate import check, downgrade, progress_of, upgrade
+from tillhook.errors import StartupError
 from tillhook.hooks import MigrationSource
 from tillhook.modules import CORE
 
@@ -306,3 +307,11 @@ def test_a_plugins_revision_is_made_from_its_classes(database, tmp_path):
     assert "ux_zebra_herd_once" in revision
     assert '    append_only("zebra_herd")' in revision and '    allow_changes("zebra_herd")' in revision
     run(APPLY, database.url.render_as_string(hide_password=False))
+
+
+def test_who_names_a_package_of_revisions_that_is_not_there_is_named(database):
+    source = MigrationSource(name="foal", package="tillhook_foal.migrations", table_prefix="foal_")
+    said = "plugin foal: its manifest says migrations='tillhook_foal.migrations', and there is no such package"
+    with pytest.raises(StartupError) as refused:
+        upgrade(database, [CORE, source])
+    assert str(refused.value) == said

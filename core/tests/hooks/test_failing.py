@@ -46,6 +46,20 @@ def test_who_changes_what_is_frozen_is_named_in_the_log(client, make, runtime, h
     assert error in log and f"in hook {hook} of plugin extra" in log
 
 
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (5, "'int' object is not iterable"),
+        (["x"], "not enough values to unpack"),
+        ([("stock_level", {"on_hand": 1})], "stock_level is no table of its own"),
+        ([("extra_thing", {"on_hand": 1})], "extra_thing is no table of its own"),
+    ],
+)
+def test_who_writes_what_makes_no_sense_along_with_sales_is_named_in_the_log(client, make, runtime, answer, fault):
+    log = log_of(client, make, runtime, sales_writing=lambda session, drafts: answer)
+    assert f"plugin extra: sales_writing answered {answer!r}: {fault}" in log
+
+
 def test_who_answers_what_makes_no_sense_is_named_in_the_log(client, make, runtime):
     def resolve_product_history(session, product_id, variant_id):
         return False

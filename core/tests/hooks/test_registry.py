@@ -131,7 +131,7 @@ def test_two_channels_cannot_share_a_number_prefix():
     def channel(name):
         return Channel(name=name, title=name, number_prefix="OS", permission=SELL.name)
 
-    with pytest.raises(StartupError, match="channels shop and till both number their sales OS…"):
+    with pytest.raises(StartupError, match=r"channels shop \(plugin abc\) and till \(plugin pos\) both number .* OS…"):
         registry(abc=plugin(channels=[channel("shop")]), pos=plugin(channels=[channel("till")], permissions=[SELL]))
 
 
@@ -139,6 +139,13 @@ def test_a_channel_has_no_colon():
     channel = Channel(name="pos:offline", title="", number_prefix="OS", permission=SELL.name)
     with pytest.raises(StartupError, match="plugin pos: channel pos:offline must have no colon in its name"):
         registry(pos=plugin(channels=[channel], permissions=[SELL]))
+
+
+@pytest.mark.parametrize("which", ["stock_policy", "offline_policy"])
+def test_a_channel_has_a_stock_policy_that_there_is(which):
+    channel = Channel(name="till", title="", number_prefix="OS", permission=SELL.name, **{which: "blocked"})
+    said = refusal(pos=plugin(channels=[channel], permissions=[SELL]))
+    assert said == "plugin pos: channel till: no stock policy is 'blocked'; there are block, allow, absorb"
 
 
 def test_sales_that_name_no_channel_are_of_the_one_that_says_so_or_of_the_only_one():
@@ -156,7 +163,8 @@ def test_sales_that_name_no_channel_are_of_the_one_that_says_so_or_of_the_only_o
     assert default(shop=False, till=True) == "till"
     assert default(shop=False) == "shop"
     assert default(shop=False, till=False) is None and default() is None
-    assert refusal(**declaring(shop=True, till=True)) == "channels shop and till both want sales that name no channel"
+    both = "channels shop (plugin pos) and till (plugin pos) both want sales that name no channel"
+    assert refusal(**declaring(shop=True, till=True)) == both
 
 
 def test_the_owner_of_a_declaration_is_known():
@@ -250,6 +258,25 @@ def test_an_event_that_nobody_declares_is_refused_with_the_nearest():
     said = refusal(core, pos=plugin(consumers=[consumer("sale:craeted")], permissions=[SELL]))
     waits = "plugin pos: consumer pos.x waits for the event sale:craeted"
     assert said == f"{waits}, which nobody declares; did you mean sale:created?"
+
+
+@pytest.mark.parametrize("name", ["pos:sold", "sales:created", "bill:made", "zoo:fed", "salecreated", "sale:"])
+def test_an_event_of_who_is_there_and_declares_none_so_named_is_refused(name):
+    core = plugin(permissions=[Permission(name="sales:sale:post", title="")])
+    said = refusal(core, pos=plugin(consumers=[consumer(name)]), zoo=plugin(), words={"zoo": ("bill",)})
+    assert said == f"plugin pos: consumer pos.x waits for the event {name}, which nobody declares"
+
+
+def test_one_name_where_several_may_stand_is_refused_as_such():
+    said = refusal(pos=SimpleNamespace(register_consumers=hookimpl(lambda: [one_event()])))
+    fault = "consumer pos.x: events='sale:created' must be a tuple of names, such as ('sale:created',)"
+    assert said == f"plugin pos: register_consumers failed: {fault}"
+    with pytest.raises(ValueError, match="permission pos:a:b: roles='cashier' must be a tuple of names"):
+        Permission(name="pos:a:b", title="", roles="cashier")  # type: ignore[arg-type]
+
+
+def one_event():
+    return Consumer(name="pos.x", handle=print, events="sale:created")  # type: ignore[arg-type]
 
 
 def test_a_consumer_may_wait_for_events_of_a_plugin_that_is_absent():

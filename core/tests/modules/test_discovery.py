@@ -87,7 +87,7 @@ def test_safe_mode_starts_without_the_broken_plugin_and_those_that_need_it(insta
 def test_safe_mode_leaves_out_one_of_two_that_clash(install, build):
     install("apple", CHANNEL.format(name="apple", prefix="A"))
     install("zebra", CHANNEL.format(name="zebra", prefix="A"))
-    with pytest.raises(StartupError, match="channels apple and zebra both number"):
+    with pytest.raises(StartupError, match=r"channels apple \(plugin apple\) and zebra \(plugin zebra\) both number"):
         build("apple", "zebra")
     assert names(build("apple", "zebra", safe=True)) == ["apple"]
 

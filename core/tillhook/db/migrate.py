@@ -26,6 +26,7 @@ from tillhook.db.base import Base
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.render import complete, render_type
 from tillhook.db.session import Database
+from tillhook.errors import StartupError
 
 if TYPE_CHECKING:
     from tillhook.hooks import MigrationSource
@@ -161,7 +162,11 @@ def _check_references(connection: Connection) -> None:
 
 
 def _folder(source: "MigrationSource") -> Path:
-    return Path(importlib.import_module(source.package).__path__[0])
+    try:
+        return Path(importlib.import_module(source.package).__path__[0])
+    except ModuleNotFoundError as error:
+        needs = f"its manifest says migrations={source.package!r}, and there is no such package"
+        raise StartupError(f"plugin {source.name}: {needs}") from error
 
 
 def _config(

@@ -31,10 +31,12 @@ class Names:
 
     Args:
         event_words: By plugin, what its events may begin with besides its name.
+        plugins: The names of those that are there.
     """
 
-    def __init__(self, event_words: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, event_words: Mapping[str, Sequence[str]], plugins: Collection[str] = ()) -> None:
         self._event_words = event_words
+        self._present = {*plugins, *(word for plugin in plugins for word in event_words.get(plugin, ()))}
         self._owners: dict[tuple[str, str], str] = {}
 
     def claim(self, kind: str, name: str, plugin: str) -> None:
@@ -59,10 +61,12 @@ class Names:
         """Check what a consumer waits for; an event that begins with nobody's word is of a plugin that is absent.
 
         Raises:
-            PluginError: Somebody declares events of this first word, and not this one.
+            PluginError: The first word is somebody's who is there and does not declare this event, or is all there is.
         """
+        present = self._present | {word for _, word in self._owners}
         for name in wanted:
-            if name not in declared and ("event", _split("event", name)[0]) in self._owners:
+            word, rest = _split("event", name)
+            if name not in declared and (word in present or not rest):
                 waits = f"waits for the event {name}, which nobody declares{nearest(name, declared)}"
                 raise PluginError(plugin, f"plugin {plugin}: consumer {consumer} {waits}")
 

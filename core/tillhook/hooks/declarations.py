@@ -18,6 +18,12 @@ _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 StockPolicy = Literal["block", "allow", "absorb"]
 
 
+def _refuse_text(what: str, value: object) -> None:
+    """Refuse a text where names are wanted: it would be read letter by letter."""
+    if isinstance(value, str):
+        raise ValueError(f"{what}={value!r} must be a tuple of names, such as ({value!r},)")
+
+
 class Public:
     """The type of :data:`PUBLIC`."""
 
@@ -129,6 +135,9 @@ class Permission:
     name: str
     title: str
     roles: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _refuse_text(f"permission {self.name}: roles", self.roles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -252,6 +261,7 @@ class Consumer:
     def __post_init__(self) -> None:
         if (self.handle is None) == (self.deliver is None):
             raise ValueError(f"consumer {self.name} needs one of handle and deliver")
+        _refuse_text(f"consumer {self.name}: events", self.events)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -67,7 +67,9 @@ class HookManager:
                 for declaration in implementation.function(*(arguments[key] for key in implementation.argnames)):
                     yield plugin, declaration
             except Exception as error:
-                raise PluginError(plugin, f"plugin {plugin}: {name} failed: {error!r}") from error
+                # A declaration that refuses its arguments says why in plain words.
+                said = str(error) if isinstance(error, ValueError) else repr(error)
+                raise PluginError(plugin, f"plugin {plugin}: {name} failed: {said}") from error
 
     def resolve(self, name: str, /, check: Callable[[Any], None] | None = None, **arguments: Any) -> Any:
         """Call the hook of the ``resolve_…`` family; return the first answer that is not ``None``, else ``None``.
@@ -90,6 +92,13 @@ class HookManager:
                 raise HookError(f"plugin {plugin}: {name} answered {answer!r}: {error}") from error
             return answer
         return None
+
+    def answers(self, name: str, /, **arguments: Any) -> Iterator[tuple[str, Any]]:
+        """Call the hook of the ``…_writing`` family; yield each answer but ``None`` with its plugin's name."""
+        for implementation in reversed(getattr(self.hook, name).get_hookimpls()):
+            answer = implementation.function(*(arguments[key] for key in implementation.argnames))
+            if answer is not None:
+                yield self._owners[id(implementation.plugin)], answer
 
     def optional_without_spec(self) -> list[tuple[str, str]]:
         """Return plugin and hook of each optional implementation that nobody will call."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from typing import NoReturn, TypeVar, get_args
 
 import click
 
@@ -23,6 +23,7 @@ from tillhook.hooks.declarations import (
     RoleDeclaration,
     Route,
     SettingDeclaration,
+    StockPolicy,
 )
 from tillhook.hooks.manager import HookManager, PluginError
 from tillhook.reporting import Report
@@ -50,7 +51,7 @@ class Registry:
     ) -> None:
         self._hooks = hooks
         self._owners: dict[tuple[str, str], str] = {}
-        self._names = Names(event_words or {})
+        self._names = Names(event_words or {}, hooks.plugin_names)
         self.roles = self._named("role", RoleDeclaration)
         self.permissions = self._named("permission", Permission)
         self.settings = self._named("setting", SettingDeclaration)
@@ -151,18 +152,24 @@ class Registry:
         for name, channel in self.channels.items():
             if channel.is_default:
                 if default:
-                    owner = self.owner_of("channel", name)
-                    raise PluginError(owner, f"channels {default} and {name} both want sales that name no channel")
+                    self._refuse_channels(default, name, "both want sales that name no channel")
                 default = name
+            owner = self.owner_of("channel", name)
             if ":" in name:
-                owner = self.owner_of("channel", name)
                 raise PluginError(owner, f"plugin {owner}: channel {name} must have no colon in its name")
+            for policy in (channel.stock_policy, channel.offline_policy):
+                if policy not in get_args(StockPolicy):
+                    wanted = ", ".join(get_args(StockPolicy))
+                    raise PluginError(
+                        owner, f"plugin {owner}: channel {name}: no stock policy is {policy!r}; there are {wanted}"
+                    )
             other = seen.setdefault(channel.number_prefix, name)
             if other != name:
-                owner = self.owner_of("channel", name)
-                raise PluginError(
-                    owner, f"channels {other} and {name} both number their sales {channel.number_prefix}…"
-                )
+                self._refuse_channels(other, name, f"both number their sales {channel.number_prefix}…")
+
+    def _refuse_channels(self, one: str, other: str, fault: str) -> NoReturn:
+        owners = (self.owner_of("channel", one), self.owner_of("channel", other))
+        raise PluginError(owners[1], f"channels {one} (plugin {owners[0]}) and {other} (plugin {owners[1]}) {fault}")
 
 
 __all__ = ["METHODS", "Registry"]

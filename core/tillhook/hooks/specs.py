@@ -94,7 +94,7 @@ def register_channels() -> "Iterable[Channel]":
     """Return the channels by which this plugin sells.
 
     Called: once per process, at start.
-    Refused: a name or a number prefix that another channel has.
+    Refused: a name or a number prefix that another channel has, a stock policy that there is not.
     Since: 0.1
     """
 
@@ -126,8 +126,8 @@ def register_consumers() -> "Iterable[Consumer]":
 
     Called: once per process, at start. ``handle`` (in a transaction) or ``deliver`` (outside any) gets every event at
         least once, in commit order, after it; a consumer that is new gets what happens from then on.
-    Refused: a name that does not begin with the plugin's and a dot; an event that nobody declares, while others that
-        begin with its first word are declared. Where nobody declares such events, their plugin is absent.
+    Refused: a name that does not begin with the plugin's and a dot; an event that nobody declares although the plugin
+        whose word it begins with is there, or the word is the core's. Another word's plugin is absent.
     Since: 0.1
     """
 

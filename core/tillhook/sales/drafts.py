@@ -134,7 +134,8 @@ class SaleDraft:
 
     ``kind`` is ``sale``, or ``exchange`` for one in which goods come back too: those are in ``returned``, while
     ``lines`` and the lines of ``totals`` are what is sold. The other amounts of ``totals`` are net, and negative when
-    more comes back than goes out. ``command`` is without the body that it was read from.
+    more comes back than goes out. ``command`` is without the body that it was read from. ``channel`` is the
+    declaration, ``channel.name`` its name.
     """
 
     id: int

@@ -36,7 +36,7 @@ def sales_writing(session: Session, drafts: tuple[SaleDraft, ...]) -> Iterable[t
     Args:
         drafts: With their keys in ``id``; nothing in them can be changed.
     Returns: table and row by column name: integers in units of 1/10,000 for amounts, instants as text. All rows
-        of one table have the same columns.
+        of one table have the same columns. Another's table is refused.
     Since: 0.1
     """
 

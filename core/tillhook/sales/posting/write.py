@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tillhook.catalogue import remember_price
+from tillhook.db import Base
+from tillhook.hooks import HookError
 from tillhook.ledger import Issued
 from tillhook.numbering import sale_number
 from tillhook.reference import Calendar
+from tillhook.runtime import runtime_of
 from tillhook.sales.drafts import SaleDraft
 from tillhook.sales.events import sale_event
 from tillhook.sales.posting.entries import Entry, Run
@@ -64,10 +67,21 @@ def _rows_of_plugins(run: Run, drafts: Sequence[SaleDraft]) -> Tables:
         return {}
     tables: Tables = {}
     selling = [draft for draft in drafts if draft.kind != "return"]
-    for answer in run.hooks.hook.sales_writing(session=run.session, drafts=tuple(selling)):
-        for table, row in answer:
-            tables.setdefault(table, []).append(row)
+    for plugin, answer in run.hooks.answers("sales_writing", session=run.session, drafts=tuple(selling)):
+        own = _prefixes_of(run, plugin)
+        try:
+            for table, row in answer:
+                if table not in Base.metadata.tables or not table.startswith(own):
+                    raise ValueError(f"{table} is no table of its own")
+                tables.setdefault(table, []).append(row)
+        except (TypeError, ValueError) as error:
+            raise HookError(f"plugin {plugin}: sales_writing answered {answer!r}: {error}") from error
     return tables
+
+
+def _prefixes_of(run: Run, plugin: str) -> tuple[str, ...]:
+    sources = runtime_of(run.session).migrations
+    return tuple(each.table_prefix for each in sources if each.name == plugin or each.name.startswith(f"{plugin}_"))
 
 
 def _remember_prices(run: Run, entries: Sequence[Entry]) -> None:
