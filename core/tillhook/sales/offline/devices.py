@@ -7,7 +7,7 @@ from sqlalchemy import Select, select, true
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit, require_warehouse, sees_all_sales, warehouse_condition
-from tillhook.db import among
+from tillhook.db import among, containing
 from tillhook.errors import Conflict, NotFound
 from tillhook.http import page
 from tillhook.runtime import actor_of
@@ -40,7 +40,7 @@ def list_devices(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[
         require_warehouse(session, query["warehouse"])
         statement = statement.where(SaleDevice.warehouse_id == query["warehouse"])
     if query["search"]:
-        statement = statement.where(SaleDevice.name.icontains(query["search"], autoescape=True))
+        statement = statement.where(containing(query["search"], SaleDevice.name))
     ordering = {"id": SaleDevice.id, "name": SaleDevice.name, "last_seen_at": SaleDevice.last_seen_at}
     devices, cursor = page(session, statement, ordering=ordering, query=query)
     ranges = missing_ranges(session, [device.name for device in devices])

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tillhook.access import UserAccount, audit, require_warehouse, warehouse_condition
-from tillhook.db import format_instant, utc_now
+from tillhook.db import containing, format_instant, utc_now
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.http import page
 from tillhook.ledger import load_items
@@ -67,7 +67,7 @@ def list_parked(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[s
     if "till" in query:
         statement = statement.where(ParkedSale.till == query["till"])
     if query["search"]:
-        statement = statement.where(ParkedSale.label.icontains(query["search"], autoescape=True))
+        statement = statement.where(containing(query["search"], ParkedSale.label))
     ordering = {"id": ParkedSale.id, "created_at": ParkedSale.created_at}
     rows, cursor = page(session, statement, ordering=ordering, query=query)
     return _shown(session, rows), cursor

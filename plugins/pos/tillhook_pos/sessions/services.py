@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tillhook.access import UserAccount, audit, require_warehouse, warehouse_condition
-from tillhook.db import RetryTransaction, format_instant, utc_now
+from tillhook.db import RetryTransaction, containing, format_instant, utc_now
 from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
 from tillhook.http import page
 from tillhook.numbering import next_number
@@ -89,7 +89,7 @@ def list_sessions(session: Session, query: Mapping[str, Any]) -> tuple[list[dict
     if "till" in query:
         statement = statement.where(Till.name == query["till"])
     if query["search"]:
-        statement = statement.where(Till.name.icontains(query["search"], autoescape=True))
+        statement = statement.where(containing(query["search"], Till.name))
     if "status" in query:
         closed = TillSession.closed_at.is_not(None)
         statement = statement.where(closed if query["status"] == "closed" else ~closed)
