@@ -1,6 +1,5 @@
 """Initial."""
 
-# ruff: noqa: E501
 from collections.abc import Sequence
 
 import sqlalchemy as sa
