@@ -82,8 +82,8 @@ def sell_basket(session: Session, basket: Basket) -> Outcome:
 
     Raises:
         NotFound: 404 ``pos-unknown-code``, naming ``items.N.code`` as the others do.
-        ValidationFailed: 422 ``pos-ambiguous-code``, ``pos-bad-element-string``, ``pos-price-not-chargeable``; or what the
-            packages hold is no quantity of stock, or the code says by itself what is said beside it.
+        ValidationFailed: 422 ``pos-ambiguous-code``, ``pos-bad-element-string``, ``pos-price-not-chargeable``; or what
+            the packages hold is no quantity of stock, or the code says by itself what is said beside it.
         Conflict: 409 ``pos-lot-not-in-stock``, ``pos-expiry-differs``; ``insufficient-stock``.
         DomainError: Whatever else the journal refuses.
     """

@@ -38,8 +38,8 @@ def understand(session: Session, code: str, warehouse_id: int | None) -> Goods:
 
     Raises:
         NotFound: 404 ``pos-unknown-code``.
-        ValidationFailed: 422 ``pos-ambiguous-code``, ``pos-bad-element-string``, ``pos-price-not-chargeable``; or the label
-            says an amount that stock is not counted in.
+        ValidationFailed: 422 ``pos-ambiguous-code``, ``pos-bad-element-string``, ``pos-price-not-chargeable``; or the
+            label says an amount that stock is not counted in.
         Conflict: 409 ``pos-lot-not-in-stock`` or ``pos-expiry-differs``.
     """
     return understand_all(session, Shelf(session, warehouse_id), {0: code})[0]
