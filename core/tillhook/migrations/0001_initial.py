@@ -1,5 +1,6 @@
 """Initial."""
 
+# ruff: noqa: E501
 from collections.abc import Sequence
 
 import sqlalchemy as sa
