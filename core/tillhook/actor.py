@@ -33,11 +33,6 @@ class Actor:
     is_system: bool = False
     discount_limit: Decimal | None = None
 
-    @property
-    def is_anonymous(self) -> bool:
-        """Whether nobody is logged in."""
-        return self.user_id is None and not self.is_system
-
     def can(self, permission: str) -> bool:
         """Say whether the actor holds a permission."""
         return self.is_system or permission in self.permissions

@@ -21,7 +21,6 @@ def test_permissions() -> None:
     with pytest.raises(PermissionDenied) as caught:
         SELLER.require("sales:sale:cancel")
     assert caught.value.extra == {"permission": "sales:sale:cancel"}
-    assert ANONYMOUS.is_anonymous and not SYSTEM.is_anonymous and not SELLER.is_anonymous
 
 
 def test_warehouses_of_an_actor() -> None:

@@ -7,6 +7,7 @@ from tillhook.access.loading import load_actor, user_actor
 from tillhook.access.models import ApiKey, UserAccount
 from tillhook.access.roles import NewRole, create_role, sync_roles
 from tillhook.access.scope import (
+    in_warehouse,
     require_warehouse,
     sees_all_sales,
     sees_warehouse,
@@ -33,6 +34,7 @@ __all__ = [
     "create_role",
     "create_user",
     "deactivate_user",
+    "in_warehouse",
     "issue_access_token",
     "load_actor",
     "open_session",

@@ -1,9 +1,11 @@
 """API keys: part of their owner's rights, for a device or a program."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Select, null, select
+from sqlalchemy import null, select
 from sqlalchemy.orm import Session
 
 from tillhook.access.answers import ApiKeyOut
@@ -16,6 +18,7 @@ from tillhook.access.tokens import new_api_key
 from tillhook.actor import Actor
 from tillhook.db import containing, utc_now
 from tillhook.errors import NotFound, PermissionDenied, ValidationFailed
+from tillhook.http import narrowed
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of, snapshot_of
 
@@ -85,12 +88,10 @@ def revoke_api_key(session: Session, key_id: int) -> None:
         bump_epoch(session)
 
 
-def api_keys(user_id: int | None = None, search: str = "") -> Select[ApiKey]:
-    """Return the statement that selects keys, without an order."""
-    statement = select(ApiKey)
-    if search:
-        statement = statement.where(containing(search, ApiKey.name, ApiKey.device))
-    return statement if user_id is None else statement.where(ApiKey.user_id == user_id)
+def api_keys(query: Mapping[str, Any]) -> Any:
+    """Return the statement that selects the keys that an ``ApiKeyQuery`` asks for, without an order."""
+    filters = {"user": ApiKey.user_id, "search": lambda text: containing(text, ApiKey.name, ApiKey.device)}
+    return narrowed(select(ApiKey), query, filters)
 
 
 def _owner(session: Session, user_id: int | None) -> Actor:

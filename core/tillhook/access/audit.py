@@ -1,33 +1,20 @@
 """The audit log: who changed what, with which device, before and after."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Select, insert, null, select
+from sqlalchemy import insert, null, select
 from sqlalchemy.orm import Session
 
 from tillhook.access.models import AuditEntry
 from tillhook.db import containing, format_instant
+from tillhook.http import narrowed
 from tillhook.runtime import actor_of, request_id_of
 
 HIDDEN = "(hidden)"
 _SECRET_WORDS = ("password", "secret", "token", "hash")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditFilter:
-    """Which entries to list; ``None`` means any."""
-
-    actor: int | None = None
-    action: str | None = None
-    entity: str | None = None
-    entity_id: str | None = None
-    date_from: datetime | None = None
-    date_to: datetime | None = None
-    search: str = ""
 
 
 def audit(
@@ -81,25 +68,18 @@ def audit_changes(
     return bool(changed)
 
 
-def audit_entries(wanted: AuditFilter) -> Select[AuditEntry]:
-    """Return the statement that selects entries, without an order."""
-    statement = select(AuditEntry)
-    equal = {
-        AuditEntry.actor_id: wanted.actor,
-        AuditEntry.action: wanted.action,
-        AuditEntry.entity: wanted.entity,
-        AuditEntry.entity_id: wanted.entity_id,
+def audit_entries(query: Mapping[str, Any]) -> Any:
+    """Return the statement that selects the entries that an ``AuditQuery`` asks for, without an order."""
+    filters = {
+        "actor": AuditEntry.actor_id,
+        "action": AuditEntry.action,
+        "entity": AuditEntry.entity,
+        "entity_id": AuditEntry.entity_id,
+        "search": lambda text: containing(text, AuditEntry.actor_name),
+        "date_from": AuditEntry.created_at.__ge__,
+        "date_to": AuditEntry.created_at.__lt__,
     }
-    for column, value in equal.items():
-        if value is not None:
-            statement = statement.where(column == value)
-    if wanted.search:
-        statement = statement.where(containing(wanted.search, AuditEntry.actor_name))
-    if wanted.date_from is not None:
-        statement = statement.where(AuditEntry.created_at >= wanted.date_from)
-    if wanted.date_to is not None:
-        statement = statement.where(AuditEntry.created_at < wanted.date_to)
-    return statement
+    return narrowed(select(AuditEntry), query, filters)
 
 
 def _kept(members: Mapping[str, Any]) -> dict[str, Any]:

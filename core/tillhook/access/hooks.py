@@ -1,6 +1,6 @@
 """What access registers with the core: routes, permissions, settings, jobs, demo users."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from sqlalchemy.orm import Session
 
@@ -13,7 +13,7 @@ from tillhook.access.sessions import forget_old_sessions
 from tillhook.access.throttle import forget_old_attempts
 from tillhook.access.users import REGISTRATION
 from tillhook.config import Settings
-from tillhook.hooks import DemoData, Job, Permission, RoleDeclaration, Route, SettingDeclaration
+from tillhook.hooks import DemoData, Job, Permission, RoleDeclaration, Route, SettingDeclaration, within
 
 PERMISSIONS = (
     Permission(name="access:user:manage", title="Manage users"),
@@ -23,14 +23,6 @@ PERMISSIONS = (
 )
 
 
-def _within(minimum: int, maximum: int) -> Callable[[int], None]:
-    def check(value: int) -> None:
-        if not minimum <= value <= maximum:
-            raise ValueError(f"Must be from {minimum} to {maximum}.")
-
-    return check
-
-
 SETTINGS = (
     SettingDeclaration(key=REGISTRATION, type=bool, default=False, title="Customers may sign up by themselves"),
     SettingDeclaration(
@@ -38,10 +30,10 @@ SETTINGS = (
         type=int,
         default=19_456,
         title="Memory that checking a password takes, in KiB",
-        check=_within(8, 1_048_576),
+        check=within(8, 1_048_576),
     ),
     SettingDeclaration(
-        key=ROUNDS, type=int, default=2, title="Rounds that checking a password takes", check=_within(1, 20)
+        key=ROUNDS, type=int, default=2, title="Rounds that checking a password takes", check=within(1, 20)
     ),
 )
 

@@ -1,6 +1,7 @@
 """Which rows an actor sees: the one place that says so."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from sqlalchemy import ColumnElement, true
 from sqlalchemy.orm import Session
@@ -47,6 +48,16 @@ def warehouse_condition(who: Session | Actor, column: Any) -> ColumnElement[bool
     """Return the condition that ``column``, a warehouse's id, is one that the actor sees."""
     visible = visible_warehouses(who)
     return true() if visible is None else column.in_(sorted(visible))
+
+
+def in_warehouse(who: Session | Actor, column: Any) -> Callable[[int], ColumnElement[bool]]:
+    """Return what makes the condition that ``column`` is a warehouse; it refuses one as ``require_warehouse`` does."""
+
+    def condition(warehouse_id: int) -> ColumnElement[bool]:
+        require_warehouse(who, warehouse_id)
+        return cast("ColumnElement[bool]", column == warehouse_id)
+
+    return condition
 
 
 def sees_all_sales(who: Session | Actor) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, delete, exists, insert, select
+from sqlalchemy import ColumnElement, delete, exists, insert, select
 from sqlalchemy.orm import Session
 
 from tillhook.access.answers import describe_user
@@ -19,6 +19,7 @@ from tillhook.access.throttle import Attempt, check_attempt, record_failure
 from tillhook.actor import Actor
 from tillhook.db import containing
 from tillhook.errors import Conflict, NotFound, PermissionDenied
+from tillhook.http import narrowed
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
 
@@ -45,15 +46,6 @@ class Registration:
     name: str
     password: str
     address: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserFilter:
-    """Which users to list; ``None`` means any."""
-
-    search: str = ""
-    role: str | None = None
-    is_active: bool | None = None
 
 
 def create_user(session: Session, command: NewUser) -> UserAccount:
@@ -152,16 +144,14 @@ def get_user(session: Session, user_id: int) -> UserAccount:
     return user
 
 
-def users(wanted: UserFilter) -> Select[UserAccount]:
-    """Return the statement that selects users, without an order."""
-    statement = select(UserAccount)
-    if wanted.search:
-        statement = statement.where(containing(wanted.search, UserAccount.name, UserAccount.email))
-    if wanted.is_active is not None:
-        statement = statement.where(UserAccount.is_active == wanted.is_active)
-    if wanted.role is not None:
-        statement = statement.where(_has_role(wanted.role))
-    return statement
+def users(query: Mapping[str, Any]) -> Any:
+    """Return the statement that selects the users that a ``UserQuery`` asks for, without an order."""
+    filters = {
+        "search": lambda text: containing(text, UserAccount.name, UserAccount.email),
+        "is_active": UserAccount.is_active,
+        "role": _has_role,
+    }
+    return narrowed(select(UserAccount), query, filters)
 
 
 def _insert(session: Session, command: NewUser, password_hash: str) -> UserAccount:

@@ -170,13 +170,8 @@ def audit_answer(session: Session, product: Product) -> dict[str, Any]:
     return answer
 
 
-def event_payload(session: Session, product: Product) -> dict[str, Any]:
-    """Return the payload of ``product:created`` and ``product:updated``."""
-    return event_payloads(session, [product])[0]
-
-
 def event_payloads(session: Session, products: Sequence[Product]) -> list[dict[str, Any]]:
-    """Return the payloads of several products; inventory is what is available over all warehouses."""
+    """Return the payloads of ``product:created`` and ``product:updated``, inventory over all warehouses."""
     available = ledger.available_by_product(session, _tracked(products))
     categories = _names(session, Category.name, {product.category_id for product in products})
     return [

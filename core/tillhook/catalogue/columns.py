@@ -1,12 +1,12 @@
 """The columns of an import: their titles, and what their cells may say."""
 
 import re
-import unicodedata
 from typing import Any
 
 from marshmallow import ValidationError, post_load
 
 from tillhook.catalogue.schemas import MAX_NAME, MAX_SKU, PRICE_MODES, TRACKING
+from tillhook.db import fold
 from tillhook.http import Amount, Attributes, Choice, Day, Quantity, QuerySchema, Text
 from tillhook.products.barcodes import clean_code
 
@@ -92,7 +92,7 @@ class ImportRow(QuerySchema):
 
 def column_of(title: str) -> str | None:
     """Return our name of a column with this title, ``None`` for an unknown one."""
-    plain = unicodedata.normalize("NFKC", title).strip().casefold()
+    plain = fold(title).strip()
     if plain.startswith(ATTRIBUTE):
         name = plain.removeprefix(ATTRIBUTE).strip()
         return f"{ATTRIBUTE}{name}" if name else None

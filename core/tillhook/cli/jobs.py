@@ -7,10 +7,11 @@ from sqlalchemy import select
 
 from tillhook.cli.context import Context, print_table, with_context
 from tillhook.errors import StartupError
+from tillhook.reference import Calendar
 from tillhook.runtime import snapshot_of
 from tillhook.server.jobs import plan_jobs, run_job
 from tillhook.server.models import JobTurn
-from tillhook.server.schedule import schedule_of, zone_of
+from tillhook.server.schedule import schedule_of
 
 
 @click.group()
@@ -23,13 +24,13 @@ def jobs() -> None:
 def list_(context: Context) -> None:
     """List the jobs: schedule, last start, next turn, who runs it, failures in a row, last error. Times are UTC."""
     with context.runtime.unit_of_work(write=False) as session:
-        zone = zone_of(snapshot_of(session))
+        calendar = Calendar.of(snapshot_of(session))
         turns = {turn.name: turn for turn in session.scalars(select(JobTurn))}
     rows = []
     for name, job in sorted(context.runtime.registry.jobs.items()):
         turn = turns.get(name)
         if turn is None:
-            rows.append((name, schedule_of(job, zone), "", "", "", "", ""))
+            rows.append((name, schedule_of(job, calendar), "", "", "", "", ""))
             continue
         last = f"{turn.last_run_at:%Y-%m-%d %H:%M:%S}" if turn.last_run_at else ""
         running = f"{turn.held_by} since {turn.held_since:%H:%M:%S}" if turn.held_by else ""

@@ -4,7 +4,7 @@ from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.events.consumers import KEEP_DAYS, prune
 from tillhook.events.routes import routes
-from tillhook.hooks import Job, Permission, Route, SettingDeclaration
+from tillhook.hooks import Job, Permission, Route, SettingDeclaration, within
 
 
 @hookimpl
@@ -25,7 +25,7 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             type=int,
             default=30,
             title="Days for which events can be read again, once every consumer has had them",
-            check=_check_days,
+            check=within(1, 3650),
         ),
     )
 
@@ -33,8 +33,3 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
 @hookimpl
 def register_jobs() -> tuple[Job, ...]:
     return (Job(name="events.prune", every_s=600, run=prune),)
-
-
-def _check_days(value: int) -> None:
-    if not 1 <= value <= 3650:
-        raise ValueError("Must be from 1 to 3650.")

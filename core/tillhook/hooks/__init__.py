@@ -20,6 +20,7 @@ from tillhook.hooks.declarations import (
     RoleDeclaration,
     Route,
     SettingDeclaration,
+    within,
 )
 from tillhook.hooks.frozen import frozen
 from tillhook.hooks.manager import HookError, HookManager
@@ -51,4 +52,5 @@ __all__ = [
     "SettingDeclaration",
     "frozen",
     "hookspec",
+    "within",
 ]

@@ -171,6 +171,16 @@ class SettingDeclaration:
         return self.key
 
 
+def within(minimum: int, maximum: int) -> Callable[[int | Decimal], None]:
+    """Return the ``check`` of a setting that is a number from ``minimum`` to ``maximum``."""
+
+    def check(value: int | Decimal) -> None:
+        if not minimum <= value <= maximum:
+            raise ValueError(f"Must be from {minimum} to {maximum}.")
+
+    return check
+
+
 @dataclass(frozen=True, kw_only=True)
 class Channel:
     """A way by which sales come in.

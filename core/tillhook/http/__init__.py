@@ -7,7 +7,7 @@ from tillhook.http import out
 from tillhook.http.answers import Answer, page_of
 from tillhook.http.call import Call, Reply, Upload
 from tillhook.http.media import parse_json
-from tillhook.http.paging import page
+from tillhook.http.paging import narrowed, page
 from tillhook.http.problems import validation_failed
 from tillhook.http.routes import Routes
 from tillhook.http.schemas import (
@@ -59,6 +59,7 @@ __all__ = [
     "at_most_one",
     "exactly_one",
     "given",
+    "narrowed",
     "out",
     "page",
     "page_of",

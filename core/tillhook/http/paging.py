@@ -68,6 +68,19 @@ def page(
     return ([row[0] for row in rows] if single else list(rows)), cursor
 
 
+def narrowed(statement: Any, query: Mapping[str, Any], conditions: Mapping[str, Any]) -> Any:
+    """Return the statement with a condition for each filter that the query says; absent, null or empty says nothing.
+
+    Args:
+        conditions: By the filter's name the column that is to equal it, or a function that makes the condition of it.
+    """
+    for name, condition in conditions.items():
+        value = query.get(name)
+        if value is not None and value != "":
+            statement = statement.where(condition(value) if callable(condition) else condition == value)
+    return statement
+
+
 def _is_nullable(column: Any) -> bool:
     return bool(getattr(getattr(column, "expression", column), "nullable", True))
 

@@ -27,9 +27,10 @@ _DIGITS = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _MONTHS = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 _LEAP = "(((19|20|21)(0[48]|[2468][048]|[13579][26])|2000)-02-29)"
 _DAY = f"((19|20|21)[0-9]{{2}}-{_MONTHS}|{_LEAP})"
-_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+#: A time of day with its offset, as a pattern.
+TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _DAY_PATTERN = re.compile(_DAY, re.ASCII)
-_INSTANT_PATTERN = re.compile(f"{_DAY}T{_TIME}", re.ASCII)
+_INSTANT_PATTERN = re.compile(f"{_DAY}T{TIME}", re.ASCII)
 _EMAIL = (
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
     r"@([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -305,7 +306,7 @@ class Instant(StrictField):
 
     def json_schema(self) -> dict[str, Any]:
         # Without `format`, whose years reach from 1 to 9999.
-        return {"type": "string", "pattern": f"^{_DAY}T{_TIME}$", "examples": ["2026-01-31T14:30:00Z"]}
+        return {"type": "string", "pattern": f"^{_DAY}T{TIME}$", "examples": ["2026-01-31T14:30:00Z"]}
 
 
 class Day(StrictField):

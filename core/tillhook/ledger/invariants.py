@@ -3,50 +3,43 @@
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
 
 from tillhook.hooks import Difference, Invariant
 from tillhook.quantities import from_units
 
-_LEVELS = text(
-    """
-    WITH moved AS (
-        SELECT variant_id, location_id, lot_id, SUM(quantity) AS quantity FROM (
-            SELECT variant_id, destination_id AS location_id, lot_id, quantity
-              FROM stock_movement WHERE destination_id > 0
-            UNION ALL
-            SELECT variant_id, source_id, lot_id, -quantity FROM stock_movement WHERE source_id > 0
-        ) AS m GROUP BY variant_id, location_id, lot_id
-    ),
-    keys AS (
-        SELECT variant_id, location_id, lot_id FROM moved
-        UNION SELECT variant_id, location_id, lot_id FROM stock_level
+
+def _unequal(due: str, column: str) -> TextClause:
+    """Return the query of the levels whose ``column`` is not the quantity that the rows of ``due`` come to."""
+    return text(
+        f"""
+        WITH due AS (
+            SELECT variant_id, location_id, lot_id, SUM(quantity) AS quantity FROM ({due}) AS d
+             GROUP BY variant_id, location_id, lot_id
+        ),
+        keys AS (
+            SELECT variant_id, location_id, lot_id FROM due
+            UNION SELECT variant_id, location_id, lot_id FROM stock_level
+        )
+        SELECT k.variant_id, k.location_id, k.lot_id,
+               COALESCE(d.quantity, 0) AS expected, COALESCE(l.{column}, 0) AS actual
+          FROM keys k
+          LEFT JOIN due d ON d.variant_id = k.variant_id AND d.location_id = k.location_id AND d.lot_id = k.lot_id
+          LEFT JOIN stock_level l
+                 ON l.variant_id = k.variant_id AND l.location_id = k.location_id AND l.lot_id = k.lot_id
+         WHERE COALESCE(d.quantity, 0) <> COALESCE(l.{column}, 0)
+         ORDER BY 1, 2, 3
+        """
     )
-    SELECT k.variant_id, k.location_id, k.lot_id, COALESCE(m.quantity, 0) AS expected, COALESCE(l.on_hand, 0) AS actual
-      FROM keys k
-      LEFT JOIN moved m ON m.variant_id = k.variant_id AND m.location_id = k.location_id AND m.lot_id = k.lot_id
-      LEFT JOIN stock_level l ON l.variant_id = k.variant_id AND l.location_id = k.location_id AND l.lot_id = k.lot_id
-     WHERE COALESCE(m.quantity, 0) <> COALESCE(l.on_hand, 0)
-     ORDER BY 1, 2, 3
-    """
+
+
+_LEVELS = _unequal(
+    "SELECT variant_id, destination_id AS location_id, lot_id, quantity FROM stock_movement WHERE destination_id > 0"
+    " UNION ALL SELECT variant_id, source_id, lot_id, -quantity FROM stock_movement WHERE source_id > 0",
+    "on_hand",
 )
-_RESERVED = text(
-    """
-    WITH promised AS (
-        SELECT variant_id, location_id, lot_id, SUM(quantity) AS quantity FROM reservation
-         WHERE released_at IS NULL GROUP BY variant_id, location_id, lot_id
-    ),
-    keys AS (
-        SELECT variant_id, location_id, lot_id FROM promised
-        UNION SELECT variant_id, location_id, lot_id FROM stock_level
-    )
-    SELECT k.variant_id, k.location_id, k.lot_id, COALESCE(p.quantity, 0) AS expected, COALESCE(l.reserved, 0) AS actual
-      FROM keys k
-      LEFT JOIN promised p ON p.variant_id = k.variant_id AND p.location_id = k.location_id AND p.lot_id = k.lot_id
-      LEFT JOIN stock_level l ON l.variant_id = k.variant_id AND l.location_id = k.location_id AND l.lot_id = k.lot_id
-     WHERE COALESCE(p.quantity, 0) <> COALESCE(l.reserved, 0)
-     ORDER BY 1, 2, 3
-    """
+_RESERVED = _unequal(
+    "SELECT variant_id, location_id, lot_id, quantity FROM reservation WHERE released_at IS NULL", "reserved"
 )
 # What undoes a movement takes the same goods from where it brought them.
 _REVERSALS = text(

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Row, func, select, tuple_, type_coerce, union_all
 from sqlalchemy.orm import Session
 
-from tillhook.access import require_warehouse, warehouse_condition
-from tillhook.db import Exact, fold, folded, utc_now
-from tillhook.http import page
+from tillhook.access import in_warehouse, warehouse_condition
+from tillhook.db import Exact, containing, utc_now
+from tillhook.http import narrowed, page
 from tillhook.ledger.models import Location, Lot, Reservation, StockLevel, StockMovement
 from tillhook.ledger.schemas import LevelOut
 from tillhook.products.models import Product, Variant
@@ -22,8 +22,6 @@ def levels(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[str, A
         query: Of :class:`InventoryQuery`. ``as_of`` and ``known_at`` ask for the levels as they were then, by what was
             on record then: they are recomputed from the movements.
     """
-    if "warehouse" in query:
-        require_warehouse(session, query["warehouse"])
     then = [_THEN[name](query[name]) for name in _THEN if name in query]
     level = _recomputed(then) if then else StockLevel.__table__
     rows, cursor = page(session, _select(session, level, query), ordering=_ordering(level), query=query)
@@ -55,13 +53,12 @@ def _select(session: Session, level: FromClause, query: Mapping[str, Any]) -> An
         .outerjoin(Lot, Lot.id == level.c.lot_id)
         .where(warehouse_condition(session, level.c.location_id))
     )
-    if "warehouse" in query:
-        statement = statement.where(level.c.location_id == query["warehouse"])
-    if "product" in query:
-        statement = statement.where(Product.id == query["product"])
-    if query["search"]:
-        statement = statement.where(folded(Product.name).contains(fold(query["search"]), autoescape=True))
-    return statement
+    filters = {
+        "warehouse": in_warehouse(session, level.c.location_id),
+        "product": Product.id,
+        "search": lambda text: containing(text, Product.name),
+    }
+    return narrowed(statement, query, filters)
 
 
 def _ordering(level: FromClause) -> dict[str, Any]:

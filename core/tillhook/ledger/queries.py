@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from tillhook.access import require_warehouse, visible_warehouses, warehouse_condition
+from tillhook.access import in_warehouse, require_warehouse, visible_warehouses, warehouse_condition
 from tillhook.db import among, utc_now
 from tillhook.errors import NotFound
-from tillhook.http import page
+from tillhook.http import narrowed, page
 from tillhook.ledger.models import Reservation, StockAlert, StockLevel, StockMovement, StockThreshold
 from tillhook.ledger.schemas import AlertOut, MovementOut, StockCheckOut
 from tillhook.products.models import Product, Variant
@@ -103,8 +103,6 @@ def threshold_of(session: Session, product: Product, warehouse_id: int) -> Decim
 
 def movements(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
     """Return the ledger's rows of the warehouses that the actor sees, newest first."""
-    if "warehouse" in query:
-        require_warehouse(session, query["warehouse"])
     statement = select(StockMovement)
     visible = visible_warehouses(session)
     if visible is not None:
@@ -113,14 +111,9 @@ def movements(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, A
         )
     if "warehouse" in query:
         place = query["warehouse"]
+        require_warehouse(session, place)
         statement = statement.where(or_(StockMovement.source_id == place, StockMovement.destination_id == place))
-    for name, column in _MOVEMENT_FILTERS.items():
-        if name in query:
-            statement = statement.where(column == query[name])
-    if "date_from" in query:
-        statement = statement.where(StockMovement.occurred_at >= query["date_from"])
-    if "date_to" in query:
-        statement = statement.where(StockMovement.occurred_at < query["date_to"])
+    statement = narrowed(statement, query, _MOVEMENT_FILTERS)
     ordering = {
         "id": StockMovement.id,
         "recorded_at": StockMovement.recorded_at,
@@ -139,13 +132,12 @@ def alerts(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]
         .join(Product, Product.id == StockAlert.product_id)
         .where(warehouse_condition(session, StockAlert.warehouse_id))
     )
-    if "warehouse" in query:
-        require_warehouse(session, query["warehouse"])
-        statement = statement.where(StockAlert.warehouse_id == query["warehouse"])
-    if "status" in query:
-        statement = statement.where(StockAlert.status == query["status"])
-    if "product" in query:
-        statement = statement.where(StockAlert.product_id == query["product"])
+    filters = {
+        "warehouse": in_warehouse(session, StockAlert.warehouse_id),
+        "status": StockAlert.status,
+        "product": StockAlert.product_id,
+    }
+    statement = narrowed(statement, query, filters)
     rows, cursor = page(
         session, statement, ordering={"id": StockAlert.id, "created_at": StockAlert.created_at}, query=query
     )
@@ -161,6 +153,8 @@ _MOVEMENT_FILTERS = {
     "channel": StockMovement.channel,
     "document_type": StockMovement.document_type,
     "document_id": StockMovement.document_id,
+    "date_from": StockMovement.occurred_at.__ge__,
+    "date_to": StockMovement.occurred_at.__lt__,
 }
 
 

@@ -39,8 +39,7 @@ _READ, _MANAGE = "stock:level:read", "stock:policy:manage"
 @routes.get("/warehouses", permission="stock:warehouse:read", answer=page_of(WarehouseOut))
 def list_warehouses(call: Call) -> Any:
     """List the warehouses that you see."""
-    rows = warehouses.list_warehouses(call.session)
-    return {"items": [WarehouseOut.of(row) for row in rows], "next_cursor": None}
+    return WarehouseOut.page(warehouses.list_warehouses(call.session))
 
 
 @routes.post(
@@ -159,8 +158,7 @@ def set_threshold(call: Call, product_id: int) -> Any:
 @routes.get("/stock-policies", permission=_MANAGE, answer=page_of(PolicyOut))
 def list_policies(call: Call) -> Any:
     """List the rules of the stock policy."""
-    rows = warehouses.list_policies(call.session)
-    return {"items": [PolicyOut.of(row) for row in rows], "next_cursor": None}
+    return PolicyOut.page(warehouses.list_policies(call.session))
 
 
 @routes.put("/stock-policies", permission=_MANAGE, body=PolicyIn, answer=PolicyOut)

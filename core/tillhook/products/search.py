@@ -1,14 +1,12 @@
 """Which products an actor sees, finding them, and the text that searching looks at."""
 
-import unicodedata
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Select, and_, or_, select, true
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
-from tillhook.db import among
+from tillhook.db import among, fold, grouped
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.products.barcodes import canonical
 from tillhook.products.models import Barcode, Category, Product, Variant
@@ -18,11 +16,6 @@ from tillhook.runtime import actor_of
 _MAX_TERMS = 12
 #: Products whose variants and barcodes are read at once.
 _AT_ONCE = 5_000
-
-
-def fold(text: str) -> str:
-    """Return the text as it is compared in searches: case and compatibility forms folded."""
-    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def search_text(product: Product, variants: Iterable[Variant], barcodes: Iterable[Barcode]) -> str:
@@ -42,18 +35,14 @@ def refresh_search(session: Session, products: Iterable[Product]) -> None:
     ordered = sorted(by_id)
     for start in range(0, len(ordered), _AT_ONCE):
         keys = ordered[start : start + _AT_ONCE]
-        variants = _grouped(session, select(Variant.product_id, Variant).order_by(Variant.id), keys)
-        barcodes = _grouped(session, select(Variant.product_id, Barcode).join(Barcode).order_by(Barcode.id), keys)
+        of_products = among(Variant.product_id, keys)
+        found = select(Variant.product_id, Variant).where(of_products).order_by(Variant.id)
+        variants = grouped(session.execute(found))
+        held = select(Variant.product_id, Barcode).join(Barcode).where(of_products).order_by(Barcode.id)
+        barcodes = grouped(session.execute(held))
         for key in keys:
             by_id[key].search_text = search_text(by_id[key], variants.get(key, ()), barcodes.get(key, ()))
     session.flush()
-
-
-def _grouped(session: Session, statement: Select[Any, Any], keys: Sequence[int]) -> dict[int, list[Any]]:
-    found: dict[int, list[Any]] = {}
-    for product_id, row in session.execute(statement.where(among(Variant.product_id, keys))):
-        found.setdefault(product_id, []).append(row)
-    return found
 
 
 def sees_all(actor: Actor) -> bool:

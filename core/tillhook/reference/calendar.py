@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from tillhook.reference.snapshot import Snapshot
 
 _DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
 _SECOND = timedelta(seconds=1)
 
 
@@ -43,11 +44,21 @@ class Calendar:
 
     def start(self, day: date) -> datetime:
         """Return the moment, in UTC, at which a day begins."""
-        return datetime.combine(day, time(self.day_cutoff_hour), ZoneInfo(self.timezone)).astimezone(UTC)
+        return self.moment(day, time(self.day_cutoff_hour))
 
     def end(self, day: date) -> datetime:
         """Return the moment at which the day after begins."""
         return self.start(day + _DAY)
+
+    def moment(self, date_: date, at: time) -> datetime:
+        """Return the moment, in UTC, at which clocks show a time on a date, whatever the cut-off hour.
+
+        Of a time that is there twice it is the first, of one that clocks skip the moment after it.
+        """
+        zone, wall = ZoneInfo(self.timezone), datetime.combine(date_, at)
+        while (moment := wall.replace(tzinfo=zone).astimezone(UTC)).astimezone(zone).replace(tzinfo=None) != wall:
+            wall += _MINUTE
+        return moment
 
     def shifts(self, first: date, last: date) -> tuple[Shift, ...]:
         """Return the shifts from the first day to the last, in order: a moment's day is the date of moment and shift.

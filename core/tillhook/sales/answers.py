@@ -148,13 +148,10 @@ class QuoteItemOut(Answer):
     flags = out.Many(out.Text())
 
 
-class QuotePaymentOut(Answer):
+class QuotePaymentOut(PaymentOut):
     """A tender, as :class:`PaymentOut` says it."""
 
-    method = out.Text()
-    amount = out.Money()
-    change = out.Money()
-    reference = out.Text()
+    units = False
 
 
 class ShortLineOut(Answer):

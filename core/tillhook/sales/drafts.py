@@ -84,7 +84,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class MoneyLeft:
     """What the shop still has of the money for a sale, all of it zero or more.
 
     Cash is counted twice: the money itself, and the exact amounts that it was rounded from. Returns are capped by the
@@ -119,7 +119,7 @@ class Returned:
     origin: Origin
     lines: tuple[ReturnedLine, ...]
     totals: DocumentTotals
-    kept: Kept
+    money_left: MoneyLeft
     reason: str = ""
     cut: tuple[str, ...] = ()
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import EventType, Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration
+from tillhook.hooks import EventType, Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration, within
 from tillhook.quantities import round_half_up
 from tillhook.sales import hookspecs
 from tillhook.sales.events import EVENTS
@@ -76,7 +76,7 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             type=Decimal,
             default=Decimal("0.2"),
             title="Largest discount that sales:sale:discount allows, as a fraction of the catalogue's price",
-            check=_check_fraction,
+            check=within(0, 1),
         ),
         SettingDeclaration(
             key="sales.cash_rounding",
@@ -119,13 +119,7 @@ def resolve_product_history(session: Session, product_id: int, variant_id: int |
     return True if session.scalar(sold.limit(1)) is not None else None
 
 
-def _check_fraction(value: Decimal) -> None:
-    if not 0 <= value <= 1:
-        raise ValueError("Must be from 0 to 1.")
-
-
 def _check_step(value: Decimal) -> None:
-    if not 0 <= value <= 1000:
-        raise ValueError("Must be from 0 to 1000.")
+    within(0, 1000)(value)
     if round_half_up(value, 4) != value:
         raise ValueError("At most 4 digits after the point.")

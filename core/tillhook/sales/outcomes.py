@@ -33,5 +33,5 @@ class SaleNotSynced(DomainError):
     title = "Sale not synced yet"
 
     def __init__(self, origin_external_id: str) -> None:
-        super().__init__("The sale that this belongs to has not arrived; it is kept until then.")
+        super().__init__("The sale that this belongs to has not arrived; it waits until then.")
         self.origin_external_id = origin_external_id

@@ -8,7 +8,7 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.orm import Session
 
 from tillhook.access import sees_all_sales, visible_warehouses
-from tillhook.db import Json
+from tillhook.db import Json, grouped
 from tillhook.errors import NotFound
 from tillhook.runtime import actor_of, snapshot_of
 from tillhook.sales.answers import Row, show_sale
@@ -61,8 +61,8 @@ def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str
     if not ids:
         return {}
     sales = _rows(session, _SALES, ids)
-    lines = _grouped(_rows(session, _LINES, ids, flags=Json))
-    payments = _grouped(_rows(session, _PAYMENTS, ids))
+    lines = grouped((row["sale_id"], row) for row in _rows(session, _LINES, ids, flags=Json))
+    payments = grouped((row["sale_id"], row) for row in _rows(session, _PAYMENTS, ids))
     cancelled = {row["origin_id"]: row["reason"] for row in _rows(session, _CANCELLATIONS, ids)}
     returned = {row["origin_line_id"]: int(row["quantity"]) for row in _rows(session, _RETURNED, ids)}
     snapshot = snapshot_of(session)
@@ -128,10 +128,3 @@ def _rows(session: Session, statement: str, keys: Sequence[Any], **types: Any) -
     result = session.execute(query, {"keys": parameter})
     names = tuple(result.keys())
     return [dict(zip(names, row, strict=True)) for row in result]
-
-
-def _grouped(rows: Sequence[Row]) -> dict[int, list[Row]]:
-    grouped: dict[int, list[Row]] = {}
-    for row in rows:
-        grouped.setdefault(row["sale_id"], []).append(row)
-    return grouped

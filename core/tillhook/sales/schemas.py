@@ -30,6 +30,7 @@ from tillhook.http import (
     exactly_one,
     given,
 )
+from tillhook.http.schemas import TIME
 from tillhook.quantities import ZERO
 from tillhook.sales.answers import PERIODS
 from tillhook.sales.commands import (
@@ -52,8 +53,7 @@ _DAY = (
     r"((?!0000)[0-9]{4}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
     r"|([0-9]{2}(0[48]|[2468][048]|[13579][26])|(0[48]|[2468][048]|[13579][26])00)-02-29)"
 )
-_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
-_CLIENT_TIME = re.compile(f"{_DAY}T{_TIME}", re.ASCII)
+_CLIENT_TIME = re.compile(f"{_DAY}T{TIME}", re.ASCII)
 _UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
 

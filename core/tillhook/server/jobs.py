@@ -8,9 +8,10 @@ from sqlalchemy.orm import Session
 from tillhook.db import format_instant, retrying, utc_now
 from tillhook.events.turns import TurnLost, give_back, give_up, is_free, take
 from tillhook.hooks import Job
+from tillhook.reference import Calendar
 from tillhook.runtime import Runtime, snapshot_of
 from tillhook.server.models import JobTurn
-from tillhook.server.schedule import first_turn, next_turn, schedule_of, zone_of
+from tillhook.server.schedule import first_turn, next_turn, schedule_of
 
 _ENTER = text(
     "INSERT INTO job (name, schedule, next_at, failures, last_error) VALUES (:name, :schedule, :next_at, 0, '')"
@@ -21,12 +22,12 @@ _ENTER = text(
 
 def plan_jobs(session: Session, jobs: Mapping[str, Job]) -> None:
     """Enter the jobs that are new, and those whose schedule or time zone has changed; mostly nothing is written."""
-    zone, now = zone_of(snapshot_of(session)), utc_now()
+    calendar, now = Calendar.of(snapshot_of(session)), utc_now()
     entered = {turn.name: turn.schedule for turn in session.scalars(select(JobTurn))}
     for name, job in jobs.items():
-        schedule = schedule_of(job, zone)
+        schedule = schedule_of(job, calendar)
         if entered.get(name) != schedule:
-            next_at = format_instant(first_turn(job, zone, now))
+            next_at = format_instant(first_turn(job, calendar, now))
             session.execute(_ENTER, {"name": name, "schedule": schedule, "next_at": next_at})
 
 
@@ -62,7 +63,7 @@ def run_job(runtime: Runtime, job: Job, worker: str, *, early: bool = False) -> 
         with runtime.unit_of_work(lazy=True) as session:
             job.run(session)
             session.flush()  # before the job's row is locked
-            next_at = next_turn(job, zone_of(snapshot_of(session)), started)
+            next_at = next_turn(job, Calendar.of(snapshot_of(session)), started)
             give_back(session, JobTurn, job.name, worker, next_at=next_at, last_run_at=started)
 
     try:
@@ -71,7 +72,7 @@ def run_job(runtime: Runtime, job: Job, worker: str, *, early: bool = False) -> 
         raise
     except Exception as error:
         with runtime.unit_of_work() as session:
-            latest = next_turn(job, zone_of(snapshot_of(session)), started)
+            latest = next_turn(job, Calendar.of(snapshot_of(session)), started)
             give_up(session, JobTurn, job.name, worker, error, latest)
         raise
     return True

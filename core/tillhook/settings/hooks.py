@@ -2,21 +2,12 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any
 from zoneinfo import available_timezones
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import Permission, Route, SettingDeclaration
+from tillhook.hooks import Permission, Route, SettingDeclaration, within
 from tillhook.settings.routes import routes
-
-
-def _within(minimum: int, maximum: int) -> Any:
-    def check(value: int | Decimal) -> None:
-        if not minimum <= value <= maximum:
-            raise ValueError(f"Must be from {minimum} to {maximum}.")
-
-    return check
 
 
 def _time_zone(value: str) -> None:
@@ -39,7 +30,7 @@ SETTINGS = (
         type=int,
         default=2,
         title="Digits after the point of an amount",
-        check=_within(0, 4),
+        check=within(0, 4),
     ),
     SettingDeclaration(
         key="timezone", type=str, default="UTC", title="Time zone in which a day begins", check=_time_zone
@@ -49,7 +40,7 @@ SETTINGS = (
         type=int,
         default=0,
         title="Hour at which a business day begins",
-        check=_within(0, 23),
+        check=within(0, 23),
     ),
     SettingDeclaration(
         key="tax_rounding",
@@ -63,7 +54,7 @@ SETTINGS = (
         type=Decimal,
         default=Decimal(10),
         title="Stock below which a product without a threshold of its own is low",
-        check=_within(0, 1_000_000_000),
+        check=within(0, 1_000_000_000),
     ),
     SettingDeclaration(
         key="default_warehouse", type=int, default=None, title="Warehouse of a document that names none"

@@ -8,6 +8,7 @@ from marshmallow import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from tillhook.db import grouped
 from tillhook.errors import Conflict
 from tillhook.runtime import actor_of
 from tillhook.sales.commands import NO_DEVICE, SaleCommand, body_digest, fingerprint
@@ -48,9 +49,7 @@ def decisions(session: Session, commands: Mapping[int, SaleCommand]) -> dict[int
     statement = select(SaleException).where(
         SaleException.external_id.in_(external_ids), SaleException.seller_id == seller_id
     )
-    refused: dict[str | None, list[SaleException]] = {}
-    for exception in session.scalars(statement.order_by(SaleException.id)):
-        refused.setdefault(exception.external_id, []).append(exception)
+    refused = grouped((each.external_id, each) for each in session.scalars(statement.order_by(SaleException.id)))
     found: dict[int, int | Discarded] = {}
     for position, command in commands.items():
         same = [each for each in refused.get(command.external_id, ()) if _is_same(each, command, seller_id)]

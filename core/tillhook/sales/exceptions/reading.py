@@ -6,23 +6,23 @@ from typing import Any
 from sqlalchemy import Select, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
-from tillhook.access import require_warehouse, sees_all_sales, warehouse_condition
+from tillhook.access import in_warehouse, sees_all_sales, warehouse_condition
 from tillhook.access.models import UserWarehouse
 from tillhook.errors import NotFound
-from tillhook.http import page
+from tillhook.http import narrowed, page
 from tillhook.runtime import actor_of
 from tillhook.sales.models import SaleException
 
 
 def list_exceptions(session: Session, query: Mapping[str, Any]) -> tuple[list[SaleException], str | None]:
     """Return a page of the exceptions that the actor may see, and the cursor of the next."""
-    statement = _visible(session)
-    if "warehouse" in query:
-        require_warehouse(session, query["warehouse"])
-        statement = statement.where(SaleException.warehouse_id == query["warehouse"])
-    for name in ("status", "source_device", "code"):
-        if name in query:
-            statement = statement.where(getattr(SaleException, name) == query[name])
+    filters = {
+        "warehouse": in_warehouse(session, SaleException.warehouse_id),
+        "status": SaleException.status,
+        "source_device": SaleException.source_device,
+        "code": SaleException.code,
+    }
+    statement = narrowed(_visible(session), query, filters)
     columns = (SaleException.id, SaleException.created_at, SaleException.last_seen_at)
     return page(session, statement, ordering={column.key: column for column in columns}, query=query)
 

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import Select, select, true
 from sqlalchemy.orm import Session
 
-from tillhook.access import audit, require_warehouse, sees_all_sales, warehouse_condition
-from tillhook.db import among
+from tillhook.access import audit, in_warehouse, sees_all_sales, warehouse_condition
+from tillhook.db import among, containing
 from tillhook.errors import Conflict, NotFound
-from tillhook.http import page
+from tillhook.http import narrowed, page
 from tillhook.runtime import actor_of
 from tillhook.sales.models import SaleDevice
 from tillhook.sales.offline.gaps import Gap, missing_ranges, read_gaps, replace_gaps, without
@@ -35,12 +35,11 @@ def missing_numbers(session: Session, names: Iterable[str], *, own_only: bool = 
 
 def list_devices(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
     """Return the devices that the actor may see: last seen in an own warehouse, or else by the actor."""
-    statement = _visible(session)
-    if "warehouse" in query:
-        require_warehouse(session, query["warehouse"])
-        statement = statement.where(SaleDevice.warehouse_id == query["warehouse"])
-    if query["search"]:
-        statement = statement.where(SaleDevice.name.icontains(query["search"], autoescape=True))
+    filters = {
+        "warehouse": in_warehouse(session, SaleDevice.warehouse_id),
+        "search": lambda text: containing(text, SaleDevice.name),
+    }
+    statement = narrowed(_visible(session), query, filters)
     ordering = {"id": SaleDevice.id, "name": SaleDevice.name, "last_seen_at": SaleDevice.last_seen_at}
     devices, cursor = page(session, statement, ordering=ordering, query=query)
     ranges = missing_ranges(session, [device.name for device in devices])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
-from tillhook.db import among
+from tillhook.db import among, grouped
 from tillhook.sales.models import SaleDeviceGap
 
 #: Missing ranges that one answer lists of a device; the rest follows when these are filled.
@@ -82,8 +82,6 @@ def missing_ranges(session: Session, devices: Sequence[str]) -> dict[str, list[l
         .where(SaleDeviceGap.written_off.is_(None), among(SaleDeviceGap.device, devices))
         .subquery()
     )
-    ranges: dict[str, list[list[int]]] = {}
     statement = select(gap.c.device, gap.c.first_number, gap.c.last_number).where(gap.c.place <= MAX_RANGES)
-    for device, first, last in session.execute(statement.order_by(gap.c.device, gap.c.first_number)):
-        ranges.setdefault(device, []).append([first, last])
-    return ranges
+    rows = session.execute(statement.order_by(gap.c.device, gap.c.first_number))
+    return grouped((device, [first, last]) for device, first, last in rows)

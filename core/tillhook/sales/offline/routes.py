@@ -35,8 +35,7 @@ def sync_sales(call: Call) -> dict[str, Any]:
 @routes.get("/exceptions", permission="sales:exception:read", query=ExceptionQuery, answer=page_of(SaleExceptionOut))
 def exceptions(call: Call) -> dict[str, Any]:
     """List refused sales."""
-    found, cursor = list_exceptions(call.session, call.query)
-    return {"items": [SaleExceptionOut.of(each) for each in found], "next_cursor": cursor}
+    return SaleExceptionOut.page(*list_exceptions(call.session, call.query))
 
 
 @routes.get(

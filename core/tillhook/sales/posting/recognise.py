@@ -60,8 +60,8 @@ def recognise(run: Run, commands: Sequence[SaleCommand]) -> list[Entry]:
         )
         for position, command in enumerate(commands)
     ]
-    kept = {entry.position: entry.sent for entry in entries if entry.was_refused}
-    decided = decisions(run.session, kept)
+    refused = {entry.position: entry.sent for entry in entries if entry.was_refused}
+    decided = decisions(run.session, refused)
     first: dict[str, Entry] = {}
     for entry in entries:
         _compare(run, entry, keys, decided.get(entry.position), first)
@@ -96,7 +96,7 @@ def _compare(run: Run, entry: Entry, keys: _Keys, decision: int | Discarded | No
 
 def _refuse_reuse(run: Run, entry: Entry) -> None:
     error = Conflict(
-        "This external_id was used for another sale; the new one is kept for a person to look at.",
+        "This external_id was used for another sale; the new one waits for a person to look at it.",
         code="external-id-reused",
         errors=[{"field": "external_id", "message": "Used for other content before."}],
     )

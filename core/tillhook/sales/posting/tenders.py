@@ -112,7 +112,7 @@ def _settled_back(run: Run, sent: SaleCommand, returned: Returned, amount: Decim
         if sent.refunds:
             raise ValidationFailed.at("refunds", "Nothing goes back.", code="refund-not-the-amount")
         return Settlement(returned=returned)
-    refund = pay_back(run.session, returned.kept, amount, sent.refund, sent.refunds, is_offline=run.is_offline)
+    refund = pay_back(run.session, returned.money_left, amount, sent.refund, sent.refunds, is_offline=run.is_offline)
     if refund.is_moved:
         returned = returned.flagged("refund-moved")
     return Settlement(refund.payments, refund.rounding, returned=returned)

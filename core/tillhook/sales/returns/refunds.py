@@ -17,7 +17,7 @@ from tillhook.hooks import PaymentMethod
 from tillhook.quantities import ZERO, format_money, round_half_up
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.commands import Tender
-from tillhook.sales.drafts import Kept, Payment
+from tillhook.sales.drafts import MoneyLeft, Payment
 from tillhook.sales.models import Sale, SalePayment
 from tillhook.sales.totals import round_to_step
 
@@ -34,7 +34,7 @@ class Refund:
     is_moved: bool = False
 
 
-def kept_money(session: Session, root_id: int) -> Kept:
+def money_left(session: Session, root_id: int) -> MoneyLeft:
     """Return what is left of the money of a sale; the caller holds the lock on its row."""
     methods = runtime_of(session).registry.payment_methods
     by_method: dict[str, Decimal] = {}
@@ -64,22 +64,22 @@ def kept_money(session: Session, root_id: int) -> Kept:
             given = [given[0] - cash, given[1] - exact]
         else:
             taken = [taken[0] + cash, taken[1] + exact]
-    return Kept(MappingProxyType(by_method), *taken, *given)
+    return MoneyLeft(MappingProxyType(by_method), *taken, *given)
 
 
-def _cash_for(kept: Kept, exact: Decimal, step: Decimal) -> Decimal:
+def _cash_for(money: MoneyLeft, exact: Decimal, step: Decimal) -> Decimal:
     """Return the money for ``exact`` of cash: all returns so far are rounded together, less what they gave."""
-    until = kept.cash_back_exact + exact
-    if until >= kept.cash_in_exact:
-        money = kept.cash_in
+    until = money.cash_back_exact + exact
+    if until >= money.cash_in_exact:
+        cash = money.cash_in
     else:
-        money = min(round_to_step(until, step) if step else until, kept.cash_in)
-    return max(money - kept.cash_back, ZERO)
+        cash = min(round_to_step(until, step) if step else until, money.cash_in)
+    return max(cash - money.cash_back, ZERO)
 
 
 def pay_back(
     session: Session,
-    kept: Kept,
+    money: MoneyLeft,
     amount: Decimal,
     refund: str | None,
     refunds: Sequence[Tender],
@@ -99,7 +99,7 @@ def pay_back(
         ValidationFailed: 422: an unknown method; ``refund-more-than-paid``; or tenders that do not come to the amount.
     """
     check_refund_methods(session, refund, refunds)
-    splitter = _Splitter(session, kept, amount)
+    splitter = _Splitter(session, money, amount)
     if is_offline:
         return splitter.as_happened(refunds or ([Tender(method=refund)] if refund else []))
     if refunds:
@@ -113,11 +113,11 @@ def pay_back(
 class _Splitter:
     """One amount on its way back: how much of it, exact, each method takes."""
 
-    def __init__(self, session: Session, kept: Kept, amount: Decimal) -> None:
+    def __init__(self, session: Session, money: MoneyLeft, amount: Decimal) -> None:
         self._methods = runtime_of(session).registry.payment_methods
         self._step = cash_step(session)
         self._places = snapshot_of(session).setting("currency_places")
-        self._kept, self._amount, self._left = kept, amount, amount
+        self._money, self._amount, self._left = money, amount, amount
         self._shares: dict[str, Decimal] = {}
         self._references: dict[str, str] = {}
 
@@ -134,7 +134,7 @@ class _Splitter:
 
     def take_in_order(self) -> None:
         """Let the tenders that the money came in take the rest, each up to what is left of it."""
-        for method in self._kept.by_method:
+        for method in self._money.by_method:
             self._add(method, min(self._paid(method), self._left))
 
     def as_split(self, refunds: Sequence[Tender]) -> Refund:
@@ -178,12 +178,12 @@ class _Splitter:
         for method, share in self._shares.items():
             if _is_cash(self._methods, method):
                 cash += share
-        money = rest = _cash_for(self._kept, cash, self._step) if cash else ZERO
+        money = rest = _cash_for(self._money, cash, self._step) if cash else ZERO
         cash_methods = [method for method in self._shares if _is_cash(self._methods, method)]
         for method, share in self._shares.items():
             if method in cash_methods:
                 # Of several currencies' drawers the last one takes what is left.
-                share = rest if method == cash_methods[-1] else min(rest, self._kept.by_method.get(method, ZERO))
+                share = rest if method == cash_methods[-1] else min(rest, self._money.by_method.get(method, ZERO))
                 rest -= share
             if share:
                 payments.append(Payment(method, -share, ZERO, self._references.get(method, "")))
@@ -197,9 +197,9 @@ class _Splitter:
         """Return what was paid by a method and has not gone back."""
         if _is_cash(self._methods, method):
             taken = sum((share for each, share in self._shares.items() if _is_cash(self._methods, each)), ZERO)
-            left = max(self._kept.cash_in_exact - self._kept.cash_back_exact, ZERO)
-            return left - taken if method in self._kept.by_method else ZERO
-        return max(self._kept.by_method.get(method, ZERO) - self._shares.get(method, ZERO), ZERO)
+            left = max(self._money.cash_in_exact - self._money.cash_back_exact, ZERO)
+            return left - taken if method in self._money.by_method else ZERO
+        return max(self._money.by_method.get(method, ZERO) - self._shares.get(method, ZERO), ZERO)
 
     def _add(self, method: str, amount: Decimal) -> None:
         if amount > 0:

@@ -24,7 +24,7 @@ from tillhook.sales.drafts import Origin, Returned, ReturnedLine
 from tillhook.sales.models import Sale, SaleLine
 from tillhook.sales.outcomes import SaleNotSynced
 from tillhook.sales.queries import require_visible
-from tillhook.sales.returns.refunds import kept_money
+from tillhook.sales.returns.refunds import money_left
 from tillhook.sales.totals import NOTHING, DocumentTotals, LineTotals, refund, sum_up
 
 
@@ -186,7 +186,7 @@ def take_back(
     if not taken:
         raise ValidationFailed.at(where, f"Nothing is left. {' '.join(cut)}", code="returns-more-than-sold")
     totals = sum_up([each.amounts for each in taken], inclusive=[each.line.tax_inclusive for each in taken])
-    return Returned(origin, tuple(taken), totals, kept_money(session, origin.root_id), reason, tuple(cut))
+    return Returned(origin, tuple(taken), totals, money_left(session, origin.root_id), reason, tuple(cut))
 
 
 def restock_lines(returned: Returned, first_number: int) -> list[RestockLine]:

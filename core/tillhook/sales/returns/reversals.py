@@ -107,7 +107,7 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> Outc
     returned = take_back(session, origin, command.lines)
     totals, refund = returned.totals, Refund()
     if totals.total_amount:
-        refund = pay_back(session, returned.kept, totals.total_amount, command.refund, command.refunds)
+        refund = pay_back(session, returned.money_left, totals.total_amount, command.refund, command.refunds)
     document = _document(
         session,
         origin.sale,
@@ -171,7 +171,7 @@ def _known_return(session: Session, sale: Any, command: ReturnCommand) -> Outcom
     if row.fingerprint == return_fingerprint(sale.id, command):
         return Outcome("duplicate", sale=sales_by_id(session, [row.id])[row.id])
     error = Conflict(
-        "This external_id was used for something else; the return is kept for a person to look at.",
+        "This external_id was used for something else; the return waits for a person to look at it.",
         code="external-id-reused",
         errors=[{"field": "external_id", "message": "Used for other content before."}],
     )

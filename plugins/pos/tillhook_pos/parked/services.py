@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tillhook.access import UserAccount, audit, require_warehouse, warehouse_condition
-from tillhook.db import format_instant, utc_now
+from tillhook.access import UserAccount, audit, in_warehouse, require_warehouse, warehouse_condition
+from tillhook.db import containing, format_instant, utc_now
 from tillhook.errors import Conflict, NotFound, ValidationFailed
-from tillhook.http import page
+from tillhook.http import narrowed, page
 from tillhook.ledger import load_items
 from tillhook.parties import Party
 from tillhook.runtime import actor_of, snapshot_of
@@ -61,13 +61,12 @@ def list_parked(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[s
     statement = select(ParkedSale).where(
         warehouse_condition(session, ParkedSale.warehouse_id), ParkedSale.status == query["status"]
     )
-    if "warehouse" in query:
-        require_warehouse(session, query["warehouse"])
-        statement = statement.where(ParkedSale.warehouse_id == query["warehouse"])
-    if "till" in query:
-        statement = statement.where(ParkedSale.till == query["till"])
-    if query["search"]:
-        statement = statement.where(ParkedSale.label.icontains(query["search"], autoescape=True))
+    filters = {
+        "warehouse": in_warehouse(session, ParkedSale.warehouse_id),
+        "till": ParkedSale.till,
+        "search": lambda text: containing(text, ParkedSale.label),
+    }
+    statement = narrowed(statement, query, filters)
     ordering = {"id": ParkedSale.id, "created_at": ParkedSale.created_at}
     rows, cursor = page(session, statement, ordering=ordering, query=query)
     return _shown(session, rows), cursor

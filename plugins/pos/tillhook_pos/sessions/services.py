@@ -12,10 +12,10 @@ from sqlalchemy import BigInteger, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook.access import UserAccount, audit, require_warehouse, warehouse_condition
-from tillhook.db import RetryTransaction, format_instant, utc_now
+from tillhook.access import UserAccount, audit, in_warehouse, require_warehouse, warehouse_condition
+from tillhook.db import RetryTransaction, containing, format_instant, utc_now
 from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
-from tillhook.http import page
+from tillhook.http import narrowed, page
 from tillhook.numbering import next_number
 from tillhook.quantities import MAX, ZERO, format_money, multiply, round_half_up
 from tillhook.reference import Calendar
@@ -82,22 +82,16 @@ def get_session(session: Session, session_id: int) -> dict[str, Any]:
 
 def list_sessions(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
     """Return the sessions that the actor may see, newest first unless ordered otherwise."""
-    statement = _visible_sessions(session)
-    if "warehouse" in query:
-        require_warehouse(session, query["warehouse"])
-        statement = statement.where(TillSession.warehouse_id == query["warehouse"])
-    if "till" in query:
-        statement = statement.where(Till.name == query["till"])
-    if query["search"]:
-        statement = statement.where(Till.name.icontains(query["search"], autoescape=True))
-    if "status" in query:
-        closed = TillSession.closed_at.is_not(None)
-        statement = statement.where(closed if query["status"] == "closed" else ~closed)
-    calendar = Calendar.of(snapshot_of(session))
-    if "date_from" in query:
-        statement = statement.where(TillSession.opened_at >= calendar.start(query["date_from"]))
-    if "date_to" in query:
-        statement = statement.where(TillSession.opened_at < calendar.end(query["date_to"]))
+    calendar, closed = Calendar.of(snapshot_of(session)), TillSession.closed_at.is_not(None)
+    filters = {
+        "warehouse": in_warehouse(session, TillSession.warehouse_id),
+        "till": Till.name,
+        "search": lambda text: containing(text, Till.name),
+        "status": lambda status: closed if status == "closed" else ~closed,
+        "date_from": lambda day: TillSession.opened_at >= calendar.start(day),
+        "date_to": lambda day: TillSession.opened_at < calendar.end(day),
+    }
+    statement = narrowed(_visible_sessions(session), query, filters)
     ordering = {"id": TillSession.id, "opened_at": TillSession.opened_at, "closed_at": TillSession.closed_at}
     rows, cursor = page(session, statement, ordering=ordering, query=query)
     tills = _by_id(session, Till, {row.till_id for row in rows})

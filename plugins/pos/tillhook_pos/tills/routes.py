@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tillhook.db import containing
 from tillhook.http import Call, Reply, Routes, page
 from tillhook.sales import SaleOut, sale_reply
 from tillhook_pos import permissions
@@ -57,7 +58,7 @@ def list_tills(call: Call) -> Any:
     query = call.query
     statement = services.tills(call.session, warehouse_id=query["warehouse"], is_active=query["is_active"])
     if query["search"]:
-        statement = statement.where(Till.name.icontains(query["search"], autoescape=True))
+        statement = statement.where(containing(query["search"], Till.name))
     ordering = {"id": Till.id, "name": Till.name, "created_at": Till.created_at}
     items, cursor = page(call.session, statement, ordering=ordering, query=query)
     return {"items": services.describe_tills(call.session, items), "next_cursor": cursor}
