@@ -1,6 +1,7 @@
 """Engines, connections and the one transaction of a request."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,7 +40,7 @@ class Database:
                 max_overflow=pool_size,
                 connect_args={"isolation_level": None, "timeout": 30, "check_same_thread": False},
             )
-            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "connect", functools.partial(_configure_sqlite, self._writer_lock))
             event.listen(self.engine, "begin", _begin_sqlite)
             event.listen(self.engine, "before_cursor_execute", before_execute)
         elif self.dialect == "postgresql":
@@ -132,9 +133,12 @@ def retrying(function: Callable[[], Result], attempts: int = 6) -> Result:
     raise AssertionError("unreachable")
 
 
-def _configure_sqlite(connection: Any, _record: Any) -> None:
+def _configure_sqlite(lock: WriterLock, connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
+    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        # Of two processes that switch a new file at once, SQLite would refuse one without waiting.
+        with lock:
+            cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when power fails
     cursor.execute("PRAGMA foreign_keys = ON")
     # Without it INSERT OR REPLACE deletes rows behind the triggers that keep tables append-only.
