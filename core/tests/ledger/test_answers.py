@@ -46,6 +46,9 @@ def test_a_plugin_says_the_policy(make, door, hooked):
         (lambda a, b: [(a, "three")], "not pairs of"),
         (lambda a, b: [a], "not pairs of"),
         (lambda a, b: a, "not pairs of"),
+        (lambda a, b: [(a, Decimal("NaN"))], "InvalidOperation"),
+        (lambda a, b: [(a, Decimal("Infinity"))], "InvalidOperation"),
+        (lambda a, b: iter([(a, Decimal(1))]), "has no len"),
     ],
 )
 def test_lots_that_make_no_sense_are_not_picked(make, door, hooked, milk, answer, message):

@@ -1,5 +1,6 @@
 """The verbs, as a plugin calls them: a document of anybody's takes goods, gives them back, changes its mind."""
 
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -251,3 +252,15 @@ def test_events_of_the_document_go_with_those_of_the_stock(client, make, door, r
         ledger.issue(session, door.document([(product, 2)]), events=lambda: [event])
     told = [each["payload"] for each in client.get("/api/events").json["items"] if each["name"] == event[0]]
     assert [payload["product"]["inventory"] for payload in told][-2:] == ["mine", "3"]
+
+
+@pytest.mark.parametrize("verb", ["issue", "restate"])
+def test_two_lines_of_one_number_are_a_mistake(make, door, runtime, verb):
+    one, lots = make.product(stock=5), make.product(tracking="lot")
+    door.receive(lot(lots, "A", 5))
+    if verb == "restate":
+        door.issue((one, 2))
+    wanted = door.document([(one, 2), (lots, 3)])
+    twice = replace(wanted, lines=[replace(line, line=0) for line in wanted.lines])
+    with pytest.raises(ValueError, match="same number"), runtime.unit_of_work() as session:
+        getattr(ledger, verb)(session, twice)

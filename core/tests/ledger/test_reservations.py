@@ -140,3 +140,43 @@ def test_a_bounded_number_of_expired_reservations_is_released_at_a_time(make, ru
         assert connection.exec_driver_sql("SELECT COUNT(*) FROM reservation WHERE released_at IS NULL").scalar() == 4
         assert connection.exec_driver_sql("SELECT SUM(reserved) FROM stock_level").scalar() == 28_000
     assert clean(runtime)
+
+
+ORDER = {"fulfils": Document("order", 1)}
+
+
+def test_a_reservation_is_used_up_once(make, runtime, door):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 3)
+    with runtime.unit_of_work() as session:
+        wanted = [(Document("t.doc", 1), 6), (Document("t.doc", 2), 5), (Document("t.doc", 3), 3)]
+        issues = [door.document([(product, quantity)], document, options=ORDER) for document, quantity in wanted]
+        results = ledger.issue_many(session, issues)
+    # Who is refused uses nothing up.
+    assert [isinstance(each, InsufficientStock) for each in results] == [True, False, True]
+    assert make.stock(product) == 0 and clean(runtime)
+
+
+def test_what_a_document_has_reserved_is_not_short_for_it(make, runtime, door):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 3)
+    with runtime.unit_of_work(write=False) as session:
+        assert ledger.shortages(session, door.document([(product, 5)], options=ORDER)) == ()
+        assert [each.available for each in ledger.shortages(session, door.document([(product, 5)]))] == [2]
+
+
+def test_what_was_promised_too_long_ago_is_not_short(make, runtime, door):
+    product = make.product(stock=5)
+    hold(runtime, make, product, 1, document=2)
+    hold(runtime, make, product, 3, seconds=-1)
+    with runtime.unit_of_work(write=False) as session:
+        assert ledger.shortages(session, door.document([(product, 4)])) == ()
+        assert [each.available for each in ledger.shortages(session, door.document([(product, 5)]))] == [4]
+
+
+def test_restating_uses_up_a_reservation(make, runtime, door):
+    product = make.product(stock=5)
+    door.issue((product, 1))
+    hold(runtime, make, product, 3)
+    door.restate((product, 5), **ORDER)
+    assert make.stock(product) == 0 and clean(runtime)

@@ -64,6 +64,21 @@ def test_a_veto_that_changes_the_sale_fails_and_is_named(make, runtime, change):
     assert make.stock(product) == 5
 
 
+def test_a_product_that_is_made_at_the_till_cannot_be_changed(client, make, runtime):
+    wrong = []
+
+    def change(session, draft):
+        for asked in (draft.command.items[0], draft.lines[0].asked):
+            try:
+                asked.product_data["name"] = "Caviar"
+            except TypeError:
+                wrong.append(asked.product_data["name"])
+
+    plug(runtime, validate_sale=change)
+    make.sale([{"product_data": {"name": "Bread"}, "quantity": "1", "unit_price": "3.00"}])
+    assert wrong == ["Bread", "Bread"]
+
+
 @pytest.mark.parametrize("part", ["sale", "line", "flags"])
 def test_a_posted_sale_cannot_be_changed(make, runtime, part):
     def sales_posted(session, sales):

@@ -87,7 +87,8 @@ class HookManager:
             try:
                 if check is not None:
                     check(answer)
-            except ValueError as error:
+            except (ValueError, TypeError, ArithmeticError) as error:
+                # Of the latter two it is the check itself that stumbles, over what cannot be compared or counted.
                 plugin = self._owners[id(implementation.plugin)]
                 raise HookError(f"plugin {plugin}: {name} answered {answer!r}: {error}") from error
             return answer

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from tillhook.errors import DomainError
 from tillhook.ledger.posting.book import Draft, open_book
 from tillhook.ledger.posting.history import History, net, read_history, undone_by
-from tillhook.ledger.posting.issuing import keys_of, post_drafts, wanted_of
+from tillhook.ledger.posting.issuing import keys_of, post_drafts, promised_to, wanted_of
 from tillhook.ledger.posting.items import load_items
 from tillhook.ledger.posting.locks import lock_documents
 from tillhook.ledger.posting.planning import plan_lines
@@ -66,7 +66,8 @@ def restate(
     if isinstance(wanted, DomainError):
         raise wanted
     book = open_book(session, ((issue.warehouse_id, each) for each in wanted), locked=True)
-    draft = Draft(session, book, issue, suffix=_next_suffix(history, issue.document))
+    suffix = _next_suffix(history, issue.document)
+    draft = Draft(session, book, issue, suffix=suffix, promised=promised_to(session, issue))
     found = ((line, items.find(issue.warehouse_id, line.product_id, line.variant_id)) for line in issue.lines)
     # What is no longer tracked keeps what it moved when it was.
     held = give_back(draft, history, [(line, i.variant_id, to_units(line.quantity)) for line, i in found if i])

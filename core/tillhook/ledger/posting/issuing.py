@@ -11,7 +11,7 @@ from tillhook.ledger.posting.history import History, read_history
 from tillhook.ledger.posting.items import ItemKey, Items, load_items
 from tillhook.ledger.posting.locks import lock_documents
 from tillhook.ledger.posting.planning import NeedsLock, plan_lines
-from tillhook.ledger.posting.promises import promises_to, release_rows
+from tillhook.ledger.posting.promises import Promise, leave_out_expired, promises_to, release_rows
 from tillhook.ledger.posting.undoing import plan_returns
 from tillhook.ledger.posting.values import (
     Alongside,
@@ -125,11 +125,17 @@ def shortages(session: Session, issue: Issue, *, items: Items | None = None) -> 
     book = open_book(session, ((issue.warehouse_id, each) for each in blocked), locked=False)
     # What was read is all there is to go by.
     book.is_locked = True
+    leave_out_expired(session, book.levels)
     try:
-        plan_lines(Draft(session, book, issue), blocked)
+        plan_lines(Draft(session, book, issue, promised=promised_to(session, issue)), blocked)
     except InsufficientStock as error:
         return error.short
     return ()
+
+
+def promised_to(session: Session, issue: Issue) -> Sequence[Promise]:
+    """Return the reservations that the document uses up."""
+    return promises_to(session, [issue.fulfils])[issue.fulfils] if issue.fulfils else ()
 
 
 def keys_of(issue: Issue) -> Iterator[ItemKey]:
@@ -138,7 +144,14 @@ def keys_of(issue: Issue) -> Iterator[ItemKey]:
 
 
 def wanted_of(session: Session, issue: Issue, items: Items) -> list[Wanted] | DomainError:
-    """Return the document's tracked lines, each with its item and policy, or why it is refused."""
+    """Return the document's tracked lines, each with its item and policy, or why it is refused.
+
+    Raises:
+        ValueError: Two lines have the same number.
+    """
+    numbers = [line.line for line in issue.lines]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"{issue.document}: two lines have the same number")
     wanted = []
     for line in issue.lines:
         item = items.find(issue.warehouse_id, line.product_id, line.variant_id)
@@ -199,6 +212,9 @@ def _plan_all(
         else:
             enter(draft)
             results.append(draft)
+            if each.fulfils:
+                # What was promised is used up; the next one of the same promise has nothing of it.
+                promised.pop(each.fulfils, None)
     return results
 
 

@@ -4,7 +4,7 @@ An expired reservation stops counting by itself: whoever locks a level leaves it
 done for a bounded number at a time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -33,14 +33,19 @@ def lock_available(session: Session, keys: Iterable[LevelKey]) -> dict[LevelKey,
     levels = lock_levels(session, keys)
     if not any(level.reserved for level in levels.values()):
         return levels
-    table = records(session, levels, "v", "p", "t")
-    here = (_LEVEL[0] == table.c.v) & (_LEVEL[1] == table.c.p) & (_LEVEL[2] == table.c.t)
-    expired = _read(session, _expired(utc_now()).join(table, here).order_by(Reservation.id))
+    expired = _expired_at(session, levels)
     released = release_rows(session, [key for key, _, _ in expired[:CHUNK]], "expired", expired_only=True)
     availability_changed(session, (key for _, key, _ in released))
     for _, key, units in [*released, *expired[CHUNK:]]:
         levels[key].reserved -= units
     return levels
+
+
+def leave_out_expired(session: Session, levels: Mapping[LevelKey, Level]) -> None:
+    """Let ``reserved`` of levels that were only read count what has not expired."""
+    reserved = {key: level for key, level in levels.items() if level.reserved}
+    for _, key, units in _expired_at(session, reserved) if reserved else ():
+        reserved[key].reserved -= units
 
 
 def expired_promises(session: Session) -> list[Promise]:
@@ -107,6 +112,12 @@ def _open() -> Select[int, int, int, int, Decimal]:
 
 def _expired(now: datetime) -> Select[int, int, int, int, Decimal]:
     return _open().where(Reservation.expires_at <= now)
+
+
+def _expired_at(session: Session, levels: Iterable[LevelKey]) -> list[Promise]:
+    table = records(session, levels, "v", "p", "t")
+    here = (_LEVEL[0] == table.c.v) & (_LEVEL[1] == table.c.p) & (_LEVEL[2] == table.c.t)
+    return _read(session, _expired(utc_now()).join(table, here).order_by(Reservation.id))
 
 
 def _read(session: Session, statement: Select[int, int, int, int, Decimal]) -> list[Promise]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from tillhook.access import require_warehouse
 from tillhook.actor import Actor
 from tillhook.errors import ValidationFailed
-from tillhook.hooks import Channel
+from tillhook.hooks import Channel, frozen
 from tillhook.parties import Party
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook.sales.posting.entries import Entry, Run, each
@@ -98,7 +98,9 @@ def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
         }
     if run.is_watched or has_check(run.session, command):
         # Hooks see the command, but not the body: that could be changed.
-        found |= {"payload": {}, "asked": None}
+        found |= {"payload": frozen({}), "asked": None}
+        if any(item.product_data is not None for item in command.items):
+            found["items"] = tuple(replace(item, product_data=frozen(item.product_data)) for item in command.items)
     if found:
         entry.command = replace(command, **found)
 
