@@ -2,6 +2,8 @@
 
 import pytest
 
+from tillhook.testing import plug
+
 
 def codes(answer):
     return answer.status_code, answer.json["code"], [error["field"] for error in answer.json.get("errors", ())]
@@ -196,6 +198,20 @@ class TestVariants:
         answer = client.get(f"/api/products/{product.id}").json
         assert [variant["sku"] for variant in answer["variants"]] == ["V1"]
         assert answer["default_variant_id"] is None
+
+    def test_a_hook_is_told_and_cannot_change_what_was_saved(self, client, make, runtime):
+        told = []
+        plug(runtime, product_saved=lambda session, product: told.append(product))
+        product = make.product(price="2.50", attributes={"colour": "red"})
+        client.patch(f"/api/products/{product.id}", {"price": "3"})
+        assert [(each.id, each.is_new, str(each.price)) for each in told] == [
+            (product.id, True, "2.5"),
+            (product.id, False, "3"),
+        ]
+        with pytest.raises(AttributeError):
+            told[0].price = 1
+        with pytest.raises(TypeError):
+            told[0].attributes["colour"] = "blue"
 
     def test_variants_without_a_sku_keep_their_barcodes(self, make):
         product = make.product(variants=[{"name": "Red"}, {"name": "Blue", "barcode": "B-1"}, {"name": "Green"}])

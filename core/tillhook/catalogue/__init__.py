@@ -1,7 +1,7 @@
 """The upkeep of the catalogue: making, changing, approving and importing products, and what they refer to."""
 
 from tillhook.catalogue.answers import product_answer, product_answers
-from tillhook.catalogue.commands import NewProduct, NewVariant
+from tillhook.catalogue.commands import NewProduct, NewVariant, SavedProduct
 from tillhook.catalogue.import_result import ImportFailed, ImportResult
 from tillhook.catalogue.importing import import_products
 from tillhook.catalogue.inline import create_inline_product, inline_item, remember_price
@@ -12,6 +12,7 @@ __all__ = [
     "ImportResult",
     "NewProduct",
     "NewVariant",
+    "SavedProduct",
     "create_inline_product",
     "create_product",
     "import_products",

@@ -1,5 +1,6 @@
-"""What a client asks of the catalogue, after its schema has checked it."""
+"""What a client asks of the catalogue, after its schema has checked it, and what hooks are told of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -46,3 +47,26 @@ class NewProduct:
         """The barcodes in order, ``barcode`` first, none twice."""
         first = () if self.barcode is None else (self.barcode,)
         return tuple(dict.fromkeys(first + self.barcodes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedProduct:
+    """A product as it was written; ``is_new`` when it was made just now. Amounts are money per unit of measure."""
+
+    id: int
+    is_new: bool
+    name: str
+    sku: str
+    status: str
+    tracking: str
+    price_mode: str
+    price: Decimal
+    list_price: Decimal | None
+    cost_price: Decimal | None
+    category_id: int | None
+    unit_id: int
+    tax_id: int | None
+    owner_id: int | None
+    has_variants: bool
+    low_stock_threshold: Decimal | None
+    attributes: Mapping[str, Any]

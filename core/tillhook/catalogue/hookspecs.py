@@ -4,12 +4,12 @@
 
 from sqlalchemy.orm import Session
 
+from tillhook.catalogue.commands import SavedProduct
 from tillhook.hooks import hookspec
-from tillhook.products import Product
 
 
 @hookspec
-def product_saved(session: Session, product: Product) -> None:
+def product_saved(session: Session, product: SavedProduct) -> None:
     """Act on a product that was created or changed.
 
     Called: in the transaction, after the flush; for an import, once per product.

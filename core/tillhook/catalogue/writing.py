@@ -1,7 +1,7 @@
 """Writing products, set-based: one product is a batch of one."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from sqlalchemy import insert, select
@@ -12,8 +12,10 @@ from tillhook import events, ledger
 from tillhook.access import audit
 from tillhook.catalogue import setup
 from tillhook.catalogue.answers import audit_answer, event_payloads
+from tillhook.catalogue.commands import SavedProduct
 from tillhook.catalogue.drafts import ProductDraft, VariantDraft, all_variants
 from tillhook.db import RetryTransaction, among
+from tillhook.hooks import frozen
 from tillhook.products import Barcode, Product, Variant, canonical
 from tillhook.products.search import refresh_search
 from tillhook.runtime import runtime_of
@@ -67,8 +69,9 @@ def tell(session: Session, written: Written) -> None:
     """Tell hooks and outbox what was written, and look at the alerts of changed thresholds and tracking."""
     hooks = runtime_of(session).hooks
     if hooks.implemented("product_saved"):
-        for product in (*written.created, *written.updated):
-            hooks.hook.product_saved(session=session, product=product)
+        for is_new, products in ((True, written.created), (False, written.updated)):
+            for product in products:
+                hooks.hook.product_saved(session=session, product=_saved(product, is_new))
     for name, products in (("product:created", written.created), ("product:updated", written.updated)):
         for chunk in chunks(products):
             events.record_many(session, [(name, payload, None) for payload in event_payloads(session, chunk)])
@@ -102,6 +105,12 @@ def changed(before: Members, after: Members) -> tuple[Members, Members]:
     """Return only the members that differ, as they were and as they are."""
     names = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in names}, {name: after[name] for name in names}
+
+
+def _saved(product: Product, is_new: bool) -> SavedProduct:
+    names = (each.name for each in fields(SavedProduct) if each.name not in ("is_new", "attributes"))
+    values = {name: getattr(product, name) for name in names}
+    return SavedProduct(**values, is_new=is_new, attributes=frozen(product.attributes))
 
 
 def chunks(items: Sequence[Thing]) -> Iterator[Sequence[Thing]]:

@@ -328,6 +328,7 @@ def upgrade() -> None:
             "discount_amount = CAST(discount_amount AS BIGINT) AND discount_amount BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_sale_discount_amount_exact"),
         ),
+        sa.CheckConstraint("currency_places BETWEEN 0 AND 4", name=op.f("ck_sale_currency_places")),
         sa.CheckConstraint("subtotal + tax_amount - discount_amount = total_amount", name=op.f("ck_sale_totals")),
         sa.CheckConstraint(
             "subtotal = CAST(subtotal AS BIGINT) AND subtotal BETWEEN -999999999999999 AND 999999999999999",

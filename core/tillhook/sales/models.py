@@ -62,6 +62,7 @@ class Sale(IdMixin, Base):
     __table_args__ = (
         CheckConstraint("kind IN ('sale','return','exchange','cancellation')", name="kind"),
         CheckConstraint("(kind = 'sale') = (origin_id IS NULL)", name="origin"),
+        CheckConstraint("currency_places BETWEEN 0 AND 4", name="currency_places"),
         CheckConstraint("subtotal + tax_amount - discount_amount = total_amount", name="totals"),
         *exact_checks("subtotal", "tax_amount", "discount_amount", "total_amount", "cash_rounding"),
         Index("ix_sale_date", "sale_date", "id"),
