@@ -1,5 +1,7 @@
 """Products over HTTP: who may do what, and what comes of it."""
 
+from decimal import Decimal
+
 import pytest
 
 from tillhook.testing import plug
@@ -204,9 +206,9 @@ class TestVariants:
         plug(runtime, product_saved=lambda session, product: told.append(product))
         product = make.product(price="2.50", attributes={"colour": "red"})
         client.patch(f"/api/products/{product.id}", {"price": "3"})
-        assert [(each.id, each.is_new, str(each.price)) for each in told] == [
-            (product.id, True, "2.5"),
-            (product.id, False, "3"),
+        assert [(each.id, each.is_new, each.price) for each in told] == [
+            (product.id, True, Decimal("2.5")),
+            (product.id, False, Decimal(3)),
         ]
         with pytest.raises(AttributeError):
             told[0].price = 1
