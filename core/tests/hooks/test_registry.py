@@ -101,6 +101,17 @@ def test_a_permission_has_three_parts(name):
         registry(pos=plugin(permissions=[Permission(name=name, title="")]))
 
 
+@pytest.mark.parametrize("path", ["/x/{key:integer}", "/x/{key", "/x/key}", "/x/{}", "/x/{1st}"])
+def test_a_path_that_cannot_be_mounted_is_refused(path):
+    with pytest.raises(StartupError, match=r"plugin pos: route GET .*a parameter of a path is \{name\}, \{name:dt\}"):
+        registry(pos=plugin(routes=[route(path=path)]))
+
+
+@pytest.mark.parametrize("path", ["/x/{key}", "/x/{key:int}/y/{code:path}", "/x/{at:dt('%Y')}", "/x/{id_2:uuid}"])
+def test_a_path_may_have_any_converter(path):
+    assert registry(pos=plugin(routes=[route(path=path)], permissions=[SELL]))
+
+
 def test_methods_and_paths_are_checked():
     with pytest.raises(StartupError, match="the method is none of"):
         registry(pos=plugin(routes=[route(method="get")]))

@@ -30,9 +30,13 @@ from tillhook.reporting import Report
 
 Declaration = TypeVar("Declaration")
 
+#: What a parameter of a path may be turned into, besides text.
+CONVERTERS = ("dt", "float", "int", "path", "uuid")
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 _PERMISSION = re.compile(r"[a-z][a-z0-9_]*(:[a-z][a-z0-9_]*){2}")
 _PARAMETER = re.compile(r"\{[^}]*\}")
+_FIELD = re.compile(rf"\{{[A-Za-z_]\w*(?::(?:{'|'.join(CONVERTERS)})(?:\([^)]*\))?)?\}}", re.ASCII)
+_BRACE = re.compile(r"[{}]")
 
 
 class Registry:
@@ -119,6 +123,9 @@ class Registry:
             raise PluginError(plugin, f"{what}: the method is none of {', '.join(METHODS)}")
         if not route.path.startswith("/"):
             raise PluginError(plugin, f"{what}: the path must begin with /")
+        if _BRACE.search(_FIELD.sub("", route.path)):
+            kinds = ", ".join(f"{{name:{kind}}}" for kind in CONVERTERS)
+            raise PluginError(plugin, f"{what}: a parameter of a path is {{name}}, {kinds}")
         if isinstance(route.permission, Public | Authenticated):
             return
         if not isinstance(route.permission, str) or not route.permission:
