@@ -7,6 +7,8 @@ from tillhook.access.loading import load_actor, user_actor
 from tillhook.access.models import ApiKey, UserAccount
 from tillhook.access.roles import NewRole, create_role, sync_roles
 from tillhook.access.scope import (
+    active_warehouses,
+    default_warehouse,
     in_warehouse,
     require_warehouse,
     sees_all_sales,
@@ -27,6 +29,7 @@ __all__ = [
     "UserAccount",
     "acting_for",
     "acting_with",
+    "active_warehouses",
     "audit",
     "audit_changes",
     "authenticate_token",
@@ -34,6 +37,7 @@ __all__ = [
     "create_role",
     "create_user",
     "deactivate_user",
+    "default_warehouse",
     "in_warehouse",
     "issue_access_token",
     "load_actor",

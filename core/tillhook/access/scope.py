@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
 from tillhook.errors import PermissionDenied, ValidationFailed
+from tillhook.reference import WarehouseRef
 from tillhook.runtime import actor_of, snapshot_of
 
 
@@ -58,6 +59,30 @@ def in_warehouse(who: Session | Actor, column: Any) -> Callable[[int], ColumnEle
         return cast("ColumnElement[bool]", column == warehouse_id)
 
     return condition
+
+
+def active_warehouses(session: Session) -> dict[int, WarehouseRef]:
+    """Return the warehouses in use that the session's actor sees, by key."""
+    return {
+        key: warehouse
+        for key, warehouse in snapshot_of(session).warehouses.items()
+        if warehouse.is_active and sees_warehouse(session, key)
+    }
+
+
+def default_warehouse(session: Session) -> int:
+    """Return the warehouse of a document that names none: the setting's, else the actor's only one.
+
+    Raises:
+        ValidationFailed: 422 naming ``warehouse``: there is none, or more than one.
+    """
+    active = active_warehouses(session)
+    default = snapshot_of(session).setting("default_warehouse")
+    if default in active:
+        return int(default)
+    if len(active) == 1:
+        return next(iter(active))
+    raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
 
 
 def sees_all_sales(who: Session | Actor) -> bool:

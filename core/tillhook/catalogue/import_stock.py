@@ -7,7 +7,7 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
-from tillhook.access import sees_warehouse
+from tillhook.access import active_warehouses
 from tillhook.catalogue.drafts import ProductDraft, VariantDraft
 from tillhook.catalogue.import_result import ImportResult
 from tillhook.catalogue.import_rows import Entry
@@ -75,11 +75,7 @@ def _find_warehouse(
     session: Session, number: int, values: dict[str, Any], default: int | None, result: ImportResult
 ) -> None:
     wanted = values.get("warehouse")
-    warehouses = {
-        key: warehouse
-        for key, warehouse in snapshot_of(session).warehouses.items()
-        if warehouse.is_active and warehouse.kind == "warehouse" and sees_warehouse(session, key)
-    }
+    warehouses = active_warehouses(session)
     if wanted is None:
         default = default or snapshot_of(session).setting("default_warehouse")
         found = [default] if default in warehouses else list(warehouses) if default is None else []

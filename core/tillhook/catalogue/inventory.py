@@ -8,11 +8,11 @@ from sqlalchemy import func, literal, select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
-from tillhook.access import visible_warehouses, warehouse_condition
+from tillhook.access import default_warehouse, warehouse_condition
 from tillhook.catalogue.answers import audit_answer
 from tillhook.catalogue.rules import stocked
 from tillhook.catalogue.writing import saved
-from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
+from tillhook.errors import Conflict, PermissionDenied
 from tillhook.http import page
 from tillhook.ledger.models import Location, StockLevel
 from tillhook.products.models import Product, Variant
@@ -93,7 +93,7 @@ def set_product_inventory(
     if inventory is None:
         _stop_tracking(session, product)
     else:
-        place = _warehouse(session, warehouse_id)
+        place = default_warehouse(session) if warehouse_id is None else warehouse_id
         if product.tracking == "none":
             product.tracking = "quantity"
             session.flush()
@@ -101,24 +101,6 @@ def set_product_inventory(
     if product.tracking != before["tracking"]:
         saved(session, product, before)
     return product
-
-
-def _warehouse(session: Session, warehouse_id: int | None) -> int:
-    if warehouse_id is not None:
-        return warehouse_id
-    visible = visible_warehouses(session)
-    snapshot = snapshot_of(session)
-    active = [
-        key
-        for key, warehouse in snapshot.warehouses.items()
-        if warehouse.is_active and warehouse.kind == "warehouse" and (visible is None or key in visible)
-    ]
-    default = snapshot.setting("default_warehouse")
-    if default in active:
-        return int(default)
-    if len(active) == 1:
-        return active[0]
-    raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
 
 
 def _stop_tracking(session: Session, product: Product) -> None:

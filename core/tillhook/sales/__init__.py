@@ -16,7 +16,7 @@ from tillhook.sales.drafts import DraftLine, Payment, PostedSale, PriceRequest, 
 from tillhook.sales.models import Sale, SaleDevice, SaleDeviceGap, SaleException, SaleLine, SalePayment
 from tillhook.sales.offline import missing_numbers, post_sale, post_sales
 from tillhook.sales.outcomes import Outcome
-from tillhook.sales.posting import Quote, QuoteLine, default_warehouse, quote
+from tillhook.sales.posting import Quote, QuoteLine, quote
 from tillhook.sales.queries import find_repeated, get_sale, sales_by_id, visible_sales
 from tillhook.sales.returns import cancel_sale, lock_family, return_goods
 from tillhook.sales.rollups import (
@@ -84,7 +84,6 @@ __all__ = [
     "Totals",
     "by_device",
     "cancel_sale",
-    "default_warehouse",
     "device_of",
     "find_repeated",
     "fingerprint",

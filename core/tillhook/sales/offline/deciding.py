@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.access import acting_for, audit, require_warehouse
+from tillhook.access import acting_for, audit, default_warehouse, require_warehouse
 from tillhook.actor import Actor
 from tillhook.errors import Conflict, DomainError
 from tillhook.http import validation_failed
@@ -25,7 +25,6 @@ from tillhook.sales.models import Sale, SaleException
 from tillhook.sales.offline.changes import changed, named_as_asked
 from tillhook.sales.offline.posting import post_sale
 from tillhook.sales.outcomes import Outcome
-from tillhook.sales.posting import default_warehouse
 
 #: Namespace of the ids of accepted sales whose own id another sale has.
 _NAMESPACE = uuid.UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
@@ -141,7 +140,7 @@ def _command(session: Session, exception: SaleException, payload: dict[str, Any]
     command = read_payload(exception, payload)
     actor = actor_of(session)
     if command.returns is None:
-        require_warehouse(session, command.warehouse or default_warehouse(session, actor))
+        require_warehouse(session, command.warehouse or default_warehouse(session))
     sent_as = _sent_as(exception, command, actor)
     external_id = command.external_id
     if external_id is None or _is_used(session, external_id, sent_as):

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting.entries import new_run
-from tillhook.sales.posting.placing import default_warehouse
 from tillhook.sales.posting.prepare import prepare
 from tillhook.sales.posting.quote import Quote, QuoteLine, quote
 from tillhook.sales.posting.recognise import recognise
@@ -20,7 +19,7 @@ from tillhook.sales.posting.tell import tell
 from tillhook.sales.posting.tenders import has_check
 from tillhook.sales.posting.write import write
 
-__all__ = ["Quote", "QuoteLine", "default_warehouse", "post_batch", "quote"]
+__all__ = ["Quote", "QuoteLine", "post_batch", "quote"]
 
 
 def post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool) -> list[Outcome]:

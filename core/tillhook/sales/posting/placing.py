@@ -7,12 +7,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.access import require_warehouse
-from tillhook.actor import Actor
+from tillhook.access import default_warehouse, require_warehouse
 from tillhook.errors import ValidationFailed
 from tillhook.hooks import Channel, frozen
 from tillhook.parties import Party
-from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.runtime import runtime_of
 from tillhook.sales.posting.entries import Entry, Run, each
 from tillhook.sales.posting.tenders import has_check
 from tillhook.sales.returns import origin_of
@@ -35,22 +34,6 @@ def channel_of(session: Session, name: str) -> Channel:
         names = ", ".join(sorted(known)) or "none, enable a module that brings one"
         raise ValidationFailed.at("channel", f"Unknown; known are {names}.", code="unknown-channel")
     return known[name]
-
-
-def default_warehouse(session: Session, actor: Actor) -> int:
-    """Return the warehouse of a document that names none: the seller's only one, else the setting's."""
-    snapshot = snapshot_of(session)
-    visible = [
-        key
-        for key, warehouse in snapshot.warehouses.items()
-        if warehouse.is_active and (actor.warehouse_ids is None or key in actor.warehouse_ids)
-    ]
-    default = snapshot.setting("default_warehouse")
-    if default in visible:
-        return int(default)
-    if len(visible) == 1:
-        return visible[0]
-    raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
 
 
 def _find_origin(run: Run, entry: Entry) -> None:
@@ -80,7 +63,7 @@ def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
     run.actor.require(channel.permission)
     warehouse_id = command.warehouse
     if warehouse_id is None:
-        warehouse_id = default_warehouse(run.session, run.actor)
+        warehouse_id = default_warehouse(run.session)
     require_warehouse(run.actor, warehouse_id, field="warehouse")
     warehouse = run.snapshot.warehouses.get(warehouse_id)
     if warehouse is None or not warehouse.is_active:

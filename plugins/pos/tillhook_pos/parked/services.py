@@ -12,14 +12,14 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from tillhook.access import UserAccount, audit, in_warehouse, require_warehouse, warehouse_condition
+from tillhook.access import UserAccount, audit, default_warehouse, in_warehouse, require_warehouse, warehouse_condition
 from tillhook.db import containing, format_instant, utc_now
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.http import narrowed, page
 from tillhook.ledger import load_items
 from tillhook.parties import Party
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales import SaleCommand, default_warehouse, device_of
+from tillhook.sales import SaleCommand, device_of
 from tillhook_pos.documents import till_name
 from tillhook_pos.models import ParkedSale
 
@@ -127,7 +127,7 @@ def _place(session: Session, warehouse: int | None, of_body: int | None) -> int:
             require_warehouse(session, place, field=field)
     if warehouse is not None and of_body is not None and warehouse != of_body:
         raise ValidationFailed.at("body.warehouse", "Not the warehouse in which the sale is parked.")
-    return warehouse or of_body or default_warehouse(session, actor_of(session))
+    return warehouse or of_body or default_warehouse(session)
 
 
 def _require_known(session: Session, command: SaleCommand, place: int) -> None:

@@ -9,12 +9,11 @@ from biip import ParseError
 from biip.upc import Upc
 from sqlalchemy.orm import Session
 
-from tillhook.access import require_warehouse
+from tillhook.access import default_warehouse, require_warehouse
 from tillhook.errors import NotFound, ValidationFailed
 from tillhook.ledger import Item, load_items
 from tillhook.products import ScannedCode, check_digit, find_codes, kind_of
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales import default_warehouse
 from tillhook_pos.scanning.gs1 import is_gs1, may_be_gs1, read_gs1, split_symbology
 from tillhook_pos.scanning.patterns import parse_patterns, read_embedded
 from tillhook_pos.scanning.readings import Reading
@@ -51,7 +50,7 @@ class Shelf:
             PermissionDenied: 403 ``foreign-warehouse``.
         """
         actor = actor_of(session)
-        self.warehouse_id = default_warehouse(session, actor) if warehouse_id is None else warehouse_id
+        self.warehouse_id = default_warehouse(session) if warehouse_id is None else warehouse_id
         require_warehouse(session, self.warehouse_id)
         self._session = session
         self._seller_id = actor.user_id

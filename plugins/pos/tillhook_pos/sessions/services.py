@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook.access import UserAccount, audit, in_warehouse, require_warehouse, warehouse_condition
+from tillhook.access import UserAccount, audit, default_warehouse, in_warehouse, require_warehouse, warehouse_condition
 from tillhook.db import RetryTransaction, containing, format_instant, utc_now
 from tillhook.errors import Conflict, NotFound, PermissionDenied, ValidationFailed
 from tillhook.http import narrowed, page
@@ -20,7 +20,7 @@ from tillhook.numbering import next_number
 from tillhook.quantities import MAX, ZERO, format_money, multiply, round_half_up
 from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales import NO_DEVICE, default_warehouse
+from tillhook.sales import NO_DEVICE
 from tillhook_pos import permissions
 from tillhook_pos.documents import PERSONAL
 from tillhook_pos.models import CashMovement, Till, TillSession
@@ -236,7 +236,7 @@ def _locked_till(session: Session, name: str, warehouse: int | None) -> Till:
     statement = select(Till).where(Till.name == name).with_for_update()
     till = session.scalar(statement)
     if till is None:
-        place = default_warehouse(session, actor_of(session)) if warehouse is None else warehouse
+        place = default_warehouse(session) if warehouse is None else warehouse
         _require_active(session, place, "warehouse")
         _make_till(session, name, place)
         till = session.scalars(statement).one()
