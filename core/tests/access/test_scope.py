@@ -5,10 +5,18 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import column
 
-from tillhook.access import require_warehouse, sees_all_sales, sees_warehouse, visible_warehouses, warehouse_condition
+from tillhook.access import (
+    default_warehouse,
+    require_warehouse,
+    sees_all_sales,
+    sees_warehouse,
+    visible_warehouses,
+    warehouse_condition,
+)
 from tillhook.actor import ANONYMOUS, SYSTEM, Actor
 from tillhook.errors import PermissionDenied, ValidationFailed
 from tillhook.runtime import Runtime
+from tillhook.testing.client import Client
 from tillhook.testing.factories import Factory
 
 SELLER = Actor(user_id=1, warehouse_ids=frozenset({1, 2}), permissions=frozenset({"sales:sale:post"}))
@@ -60,3 +68,20 @@ def test_a_session_knows_which_warehouses_there_are(
             with pytest.raises(ValidationFailed):
                 require_warehouse(session, unknown)
         assert not sees_all_sales(session)
+
+
+def test_the_warehouse_of_who_names_none(
+    runtime: Runtime, client: Client, make: Factory, actor_named: Callable[[str], Actor]
+) -> None:
+    def meant(name: str) -> int:
+        with runtime.unit_of_work(actor_named(name), write=False) as session:
+            return default_warehouse(session)
+
+    assert meant("cashier") == make.main
+    with pytest.raises(ValidationFailed, match="not just one warehouse"):
+        meant("admin")
+    client.patch("/api/settings", {"default_warehouse": make.other})
+    assert (meant("admin"), meant("cashier")) == (make.other, make.main)
+    # One that is closed is meant by nobody, whatever the setting says.
+    client.patch(f"/api/warehouses/{make.other}", {"is_active": False})
+    assert meant("admin") == make.main
