@@ -26,6 +26,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
+from bench.cpu import Cpu, cpu_of, postmaster_of
 from bench.load import UNIT_PRICE, Job, Outcome
 from tillhook.config import Settings
 from tillhook.ledger import StockCommand, StockLine, post_receipt
@@ -47,15 +48,46 @@ CASES = ("sales", "hot", "sync")
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the report; latencies are those of whole requests, of the product."""
+    """One line of the report; latencies are those of whole requests, of the product.
+
+    CPU is in µs per sale: of the application's workers, and of the database's backends, which SQLite has none of.
+    """
 
     engine: str
     case: str
     sales_per_s: float
     baseline_per_s: float
     ratio: float
+    application_us: int
+    baseline_application_us: int
+    database_us: int
+    baseline_database_us: int
     p50_ms: float
     p99_ms: float
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one side did while it had its turn, and the CPU that it took."""
+
+    outcome: Outcome
+    cpu: Cpu
+
+    @property
+    def rate(self) -> float:
+        return self._sales / self.outcome.seconds
+
+    @property
+    def application_us(self) -> float:
+        return self.cpu.application / self._sales * 1e6
+
+    @property
+    def database_us(self) -> float:
+        return self.cpu.database / self._sales * 1e6
+
+    @property
+    def _sales(self) -> int:
+        return max(self.outcome.acknowledged, 1)
 
 
 def main(arguments: list[str]) -> int:
@@ -109,6 +141,8 @@ def _bench(engine: str, options: argparse.Namespace) -> Iterator["_Bench"]:
         for server in (bench.product, bench.baseline):
             server.start()
             stack.callback(server.stop)
+        if engine == "postgresql":
+            bench.postmaster = postmaster_of(folder)
         yield bench
 
 
@@ -117,6 +151,7 @@ class _Bench:
 
     product: RunningServer
     baseline: RunningServer
+    postmaster: int | None = None
 
     def __init__(self, engine: str, runtime: Runtime, products: int, seconds: float) -> None:
         self._engine = engine
@@ -178,14 +213,14 @@ class _Bench:
                 lambda: self._load("sync", by_hand=True),
             )
             new.append(pair)
-            known = pair[0].requests
+            known = pair[0].outcome.requests
             again = self._load("duplicates", seed=seed, moment=moment, repeat=min(known, 8))
             repeated.append((again, pair[0]))
             self._say_round("sync", number, *pair)
             self._say_round("duplicates", number, again, pair[0])
         return [self._result("sync", new), self._result("duplicates", repeated)]
 
-    def _turns(self, number: int, product: Any, baseline: Any) -> tuple[Outcome, Outcome]:
+    def _turns(self, number: int, product: Any, baseline: Any) -> tuple[Turn, Turn]:
         """Run both, in an order that changes from round to round, as the database grows all the time."""
         if number % 2:
             by_hand = baseline()
@@ -205,7 +240,7 @@ class _Bench:
         moment: str | None = None,
         repeat: int = 1,
         seconds: float | None = None,
-    ) -> Outcome:
+    ) -> Turn:
         server = self.baseline if by_hand else self.product
         prefix = "" if by_hand else "/api/sales"
         paths = {"sync": "/sync", "duplicates": "/sync", "echo": "/echo"}
@@ -224,7 +259,9 @@ class _Bench:
             timestamp=moment or _moment(),
             repeat=repeat,
         )
+        before = cpu_of(server, self.postmaster)
         outcome = _run_load(job)
+        cpu = cpu_of(server, self.postmaster).since(before)
         expected = {"sales": "201", "hot": "201"}.get(case, "200")
         if set(outcome.statuses) != {expected}:
             raise SystemExit(f"{case}: answers {outcome.statuses}; the log ends:\n{server.logs()[-3000:]}")
@@ -232,24 +269,30 @@ class _Bench:
             outcome.acknowledged = outcome.requests
         elif case != "duplicates":
             self._acknowledged += outcome.acknowledged
-        return outcome
+        return Turn(outcome, cpu)
 
-    def _result(self, case: str, rounds: list[tuple[Outcome, Outcome]]) -> Result:
+    def _result(self, case: str, rounds: list[tuple[Turn, Turn]]) -> Result:
+        ours, theirs = [left for left, _ in rounds], [right for _, right in rounds]
         return Result(
             engine=self._engine,
             case=case,
-            sales_per_s=round(statistics.median(_rate(left) for left, _ in rounds), 1),
-            baseline_per_s=round(statistics.median(_rate(right) for _, right in rounds), 1),
-            ratio=round(statistics.median(_rate(left) / _rate(right) for left, right in rounds), 3),
-            p50_ms=round(statistics.median(left.p50_ms for left, _ in rounds), 2),
-            p99_ms=round(statistics.median(left.p99_ms for left, _ in rounds), 2),
+            sales_per_s=round(statistics.median(turn.rate for turn in ours), 1),
+            baseline_per_s=round(statistics.median(turn.rate for turn in theirs), 1),
+            ratio=round(statistics.median(left.rate / right.rate for left, right in rounds), 3),
+            application_us=round(statistics.median(turn.application_us for turn in ours)),
+            baseline_application_us=round(statistics.median(turn.application_us for turn in theirs)),
+            database_us=round(statistics.median(turn.database_us for turn in ours)),
+            baseline_database_us=round(statistics.median(turn.database_us for turn in theirs)),
+            p50_ms=round(statistics.median(turn.outcome.p50_ms for turn in ours), 2),
+            p99_ms=round(statistics.median(turn.outcome.p99_ms for turn in ours), 2),
         )
 
-    def _say_round(self, case: str, number: int, left: Outcome, right: Outcome) -> None:
-        ratio = _rate(left) / _rate(right)
+    def _say_round(self, case: str, number: int, left: Turn, right: Turn) -> None:
         _say(
-            f"{self._engine} {case} {number + 1}/{ROUNDS}: {_rate(left):,.0f}/s against {_rate(right):,.0f}/s,"
-            f" ratio {ratio:.2f}, p50 {left.p50_ms:.1f} ms, p99 {left.p99_ms:.1f} ms"
+            f"{self._engine} {case} {number + 1}/{ROUNDS}: {left.rate:,.0f}/s against {right.rate:,.0f}/s,"
+            f" ratio {left.rate / right.rate:.2f}; CPU application {left.application_us:,.0f} against"
+            f" {right.application_us:,.0f} µs, database {left.database_us:,.0f} against {right.database_us:,.0f} µs;"
+            f" p50 {left.outcome.p50_ms:.1f} ms, p99 {left.outcome.p99_ms:.1f} ms"
         )
 
 
@@ -271,10 +314,6 @@ def _run_load(job: Job) -> Outcome:
         cwd=Path(__file__).parents[1],
     )
     return Outcome(**json.loads(process.stdout))
-
-
-def _rate(outcome: Outcome) -> float:
-    return max(outcome.acknowledged, 1) / outcome.seconds
 
 
 def _moment() -> str:
@@ -320,10 +359,12 @@ def _fill_products(runtime: Runtime, count: int, warehouse: int) -> list[int]:
 
 
 def _table(results: list[Result]) -> str:
-    lines = [f"{'engine':10} {'case':10} {'sales/s':>9} {'baseline':>9} {'ratio':>6} {'p50 ms':>8} {'p99 ms':>8}"]
+    heads = ("sales/s", "by hand", "ratio", "app µs", "by hand", "db µs", "by hand", "p50 ms", "p99 ms")
+    lines = [f"{'engine':10} {'case':10}" + "".join(f" {head:>8}" for head in heads)]
     lines += [
-        f"{r.engine:10} {r.case:10} {r.sales_per_s:9,.0f} {r.baseline_per_s:9,.0f} {r.ratio:6.2f}"
-        f" {r.p50_ms:8.2f} {r.p99_ms:8.2f}"
+        f"{r.engine:10} {r.case:10} {r.sales_per_s:8,.0f} {r.baseline_per_s:8,.0f} {r.ratio:8.2f}"
+        f" {r.application_us:8,} {r.baseline_application_us:8,} {r.database_us:8,} {r.baseline_database_us:8,}"
+        f" {r.p50_ms:8.1f} {r.p99_ms:8.1f}"
         for r in results
     ]
     return "\n".join(lines)
