@@ -318,7 +318,8 @@ def _run_load(job: Job) -> Outcome:
 
 def _moment() -> str:
     # A minute ago: a till's clock that runs ahead would be another case.
-    return (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # Written as instants are stored, for the baseline stores it as it comes.
+    return (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%S.000000Z")
 
 
 def _scalar(runtime: Runtime, statement: str) -> int:
