@@ -1,34 +1,55 @@
-"""CPU time of processes, which spreads far less than rates on a machine that others use too.
+"""What work takes: CPU, which spreads far less than rates on a machine that others use too, and write-ahead log.
 
-As the kernel counts it, in steps of 10 ms per process and user and system time together.
+CPU is counted by the kernel, in steps of 10 ms per process, user and system time together.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil  # type: ignore[import-untyped]
 
+from tillhook.runtime import Runtime
 from tillhook.testing import RunningServer
 
 
-class Cpu(NamedTuple):
-    """Seconds of CPU of the application and of the database."""
+class Usage(NamedTuple):
+    """Seconds of CPU of the application and of the database, and bytes of PostgreSQL's write-ahead log."""
 
     application: float
     database: float
+    wal: int
 
-    def since(self, before: "Cpu") -> "Cpu":
-        return Cpu(self.application - before.application, self.database - before.database)
+    def since(self, before: "Usage") -> "Usage":
+        return Usage(*(now - then for now, then in zip(self, before, strict=True)))
 
 
-def cpu_of(server: RunningServer, postmaster: int | None) -> Cpu:
-    """Return what has been used so far by the server's workers, and by the backends of all clients.
+class Meter:
+    """Reads what has been used so far; two readings around some work tell what it took.
 
-    Two readings around a turn tell what the turn took: backends of whoever has no turn are idle, and connections stay
-    open. SQLite works inside of the application: without a ``postmaster`` the database's share is 0.
+    That holds because everybody else is idle meanwhile, and connections stay open. SQLite works inside of the
+    application, and its log is not counted: without a ``postmaster`` both of the database's figures are 0.
     """
-    backends = [] if postmaster is None else _backends(postmaster)
-    return Cpu(_used(server.processes), _used(backends))
+
+    def __init__(self, runtime: Runtime, postmaster: int | None) -> None:
+        self._runtime = runtime
+        self._postmaster = postmaster
+
+    def read(self, application: Callable[[], float]) -> Usage:
+        """Return what the application, as it says itself, and the backends of all clients have used."""
+        if self._postmaster is None:
+            return Usage(application(), 0.0, 0)
+        return Usage(application(), _used(_backends(self._postmaster)), self._written())
+
+    def _written(self) -> int:
+        with self._runtime.database.connect() as connection:
+            position = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint"
+            return int(connection.exec_driver_sql(position).scalar_one())
+
+
+def cpu_of(server: RunningServer) -> float:
+    """Return the seconds of CPU of the server's workers."""
+    return _used(server.processes)
 
 
 def postmaster_of(folder: Path) -> int:
@@ -37,7 +58,7 @@ def postmaster_of(folder: Path) -> int:
 
 
 def _backends(postmaster: int) -> list[int]:
-    """Return the processes that serve a client; the cluster's own work belongs to no turn."""
+    """Return the processes that serve a client; the cluster's own work belongs to nobody's turn."""
     return [child.pid for child in psutil.Process(postmaster).children() if "[local]" in " ".join(child.cmdline())]
 
 
