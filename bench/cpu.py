@@ -3,6 +3,7 @@
 CPU is counted by the kernel, in steps of 10 ms per process, user and system time together.
 """
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,7 @@ class Meter:
         """Return what the application, as it says itself, and the backends of all clients have used."""
         if self._postmaster is None:
             return Usage(application(), 0.0, 0)
-        return Usage(application(), _used(_backends(self._postmaster)), self._written())
+        return Usage(application(), _used_for_clients(self._postmaster), self._written())
 
     def _written(self) -> int:
         with self._runtime.database.connect() as connection:
@@ -49,7 +50,7 @@ class Meter:
 
 def cpu_of(server: RunningServer) -> float:
     """Return the seconds of CPU of the server's workers."""
-    return _used(server.processes)
+    return sum(_used(psutil.Process(worker)) for worker in server.processes)
 
 
 def postmaster_of(folder: Path) -> int:
@@ -57,11 +58,17 @@ def postmaster_of(folder: Path) -> int:
     return int((folder / "data" / "postmaster.pid").read_text().split()[0])
 
 
-def _backends(postmaster: int) -> list[int]:
-    """Return the processes that serve a client; the cluster's own work belongs to nobody's turn."""
-    return [child.pid for child in psutil.Process(postmaster).children() if "[local]" in " ".join(child.cmdline())]
+def _used_for_clients(postmaster: int) -> float:
+    """Return the seconds of CPU of the backends; the cluster's own work belongs to nobody's turn."""
+    seconds = 0.0
+    for child in psutil.Process(postmaster).children():
+        # A vacuum may have come to its end meanwhile.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "[local]" in " ".join(child.cmdline()):
+                seconds += _used(child)
+    return seconds
 
 
-def _used(processes: list[int]) -> float:
-    times = (psutil.Process(process).cpu_times() for process in processes)
-    return sum(each.user + each.system for each in times)
+def _used(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
