@@ -175,9 +175,9 @@ class Stand:
             self._acknowledged += outcome.acknowledged
         return Turn(outcome, usage)
 
-    def warm_up(self, kind: str, *, by_hand: bool = False) -> None:
-        """Let statements be prepared and caches be filled."""
-        self.turn(kind, by_hand=by_hand, seconds=0.5)
+    def warm_up(self, kind: str, **changes: Any) -> None:
+        """Let statements be prepared and caches be filled; arguments as in :meth:`turn`."""
+        self.turn(kind, seconds=0.5, **changes)
 
     def work(self, sales: int, function: Callable[[], object]) -> Turn:
         """Do in this process what a worker does later for so many sales."""
