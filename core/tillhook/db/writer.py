@@ -30,13 +30,18 @@ class WriterLock:
         self._local = threading.local()
 
     def __enter__(self) -> None:
-        handle = getattr(self._local, "handle", None)
-        if handle is None or handle.pid != os.getpid():
-            handle = self._local.handle = _Descriptor(self._path)
-        fcntl.flock(handle.number, fcntl.LOCK_EX)
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._local.handle.number, fcntl.LOCK_UN)
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
+    @property
+    def descriptor(self) -> int:
+        """The thread's descriptor of the file."""
+        handle: _Descriptor | None = getattr(self._local, "handle", None)
+        if handle is None or handle.pid != os.getpid():
+            handle = self._local.handle = _Descriptor(self._path)
+        return handle.number
 
 
 class _Descriptor:
