@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
-from tillhook.db.writer import RetryTransaction, WriterLock, before_execute, write_later
+from tillhook.db.writer import RetryTransaction, Turns, WriterLock, before_execute, write_later
 
 Result = TypeVar("Result")
 
@@ -35,6 +35,7 @@ class Database:
                 raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             self._writer_lock = WriterLock(self.url.database + ".writer")
+            self._turns = Turns()
             self.engine = create_engine(
                 self.url,
                 pool_size=pool_size,
@@ -70,6 +71,13 @@ class Database:
         """Return a connection with no transaction begun; use it as a context manager."""
         return self.engine.connect()
 
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """Return what lets one thread of this process at a time plan and write; nothing on PostgreSQL.
+
+        Who holds SQLite's writer lock would else wait for the interpreter, which the others use to plan.
+        """
+        return contextlib.nullcontext() if self.is_postgresql else self._turns
+
     @contextlib.contextmanager
     def transaction(self, connection: Connection, *, write: bool = True, lazy: bool = False) -> Iterator[Session]:
         """Yield a session on ``connection``; commit at the end, roll back on any exception.
@@ -82,15 +90,14 @@ class Database:
                 not at the beginning. As on PostgreSQL, what was read without a lock may be old by then.
         """
         with contextlib.ExitStack() as stack:
-            if write and not self.is_postgresql:
+            if write and lazy and not self.is_postgresql:
+                write_later(connection, self._writer_lock, stack)
+            elif write and not self.is_postgresql:
                 if connection.in_transaction():
                     connection.rollback()
-                if lazy:
-                    write_later(connection, self._writer_lock, stack)
-                else:
-                    stack.enter_context(self._writer_lock)
-                    connection.info["tillhook_write"] = True
-                    stack.callback(connection.info.pop, "tillhook_write", None)
+                stack.enter_context(self._writer_lock)
+                connection.info["tillhook_write"] = True
+                stack.callback(connection.info.pop, "tillhook_write", None)
             session = _Session(connection)
             stack.callback(session.close)
             try:
