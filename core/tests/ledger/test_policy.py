@@ -5,7 +5,6 @@ import itertools
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
 from sqlalchemy import delete
 
 from tillhook.ledger import policy_for
