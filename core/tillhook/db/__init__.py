@@ -3,7 +3,7 @@
 from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import WriteBatch, fetch, insert_rows
-from tillhook.db.dialects import day_number, insert_or, without_limits
+from tillhook.db.dialects import day_number, insert_or, wait_in_line, without_limits
 from tillhook.db.folding import containing, fold, folded
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
@@ -48,5 +48,6 @@ __all__ = [
     "records_sql",
     "retrying",
     "utc_now",
+    "wait_in_line",
     "without_limits",
 ]

@@ -1,12 +1,14 @@
 """First stage: which sales are new, and the keys that those get."""
 
 import itertools
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
-from tillhook.db import begin_writing, fetch
+from tillhook.db import RetryTransaction, begin_writing, fetch
 from tillhook.errors import Conflict
 from tillhook.sales.commands import SaleCommand, fingerprint, same_warehouse
 from tillhook.sales.exceptions import Discarded, decisions, store_refused
@@ -20,7 +22,8 @@ SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint, warehouse
        ARRAY(SELECT nextval('sale_line_id_seq') FROM generate_series(1, %s)),
        ARRAY(SELECT external_id FROM sale_exception WHERE external_id = ANY(%s)),
        ARRAY(SELECT origin_external_id FROM sale_exception
-              WHERE status = 'waiting' AND origin_external_id = ANY(%s))
+              WHERE status = 'waiting' AND origin_external_id = ANY(%s)),
+       set_config('lock_timeout', COALESCE(%s, current_setting('lock_timeout')), true)
 """
 _KNOWN_SQLITE = """
 SELECT external_id, id, fingerprint, warehouse_id FROM sale WHERE external_id IN ({places})
@@ -28,7 +31,10 @@ UNION ALL SELECT external_id, 0, NULL, 0 FROM sale_exception WHERE external_id I
 UNION ALL SELECT origin_external_id, -1, NULL, 0 FROM sale_exception
  WHERE status = 'waiting' AND origin_external_id IN ({places})
 """
+_LOCK_NOT_AVAILABLE = "55P03"
 _LAST_KEYS = "SELECT (SELECT COALESCE(MAX(id), 0) FROM sale), (SELECT COALESCE(MAX(id), 0) FROM sale_line)"
+#: In ``Session.info``: how long a transaction waits for a lock.
+_PATIENCE = "sales_patience"
 
 
 class _Keys(NamedTuple):
@@ -47,7 +53,7 @@ def recognise(run: Run, commands: Sequence[SaleCommand]) -> list[Entry]:
     """Return an entry per sale: those whose ``external_id`` is known are set aside, the rest have keys."""
     ids = [command.external_id for command in commands if command.external_id]
     lines = sum(map(_lines, commands))
-    keys = _keys(run.session.connection(), ids, len(commands), lines)
+    keys = _keys(run.session, ids, len(commands), lines)
     sale_ids, line_ids = iter(keys.sale_ids), iter(keys.line_ids)
     entries = [
         Entry(
@@ -68,6 +74,28 @@ def recognise(run: Run, commands: Sequence[SaleCommand]) -> list[Entry]:
         if entry.is_open:
             entry.sale_id, entry.line_ids = next(sale_ids), tuple(itertools.islice(line_ids, _lines(entry.sent)))
     return entries
+
+
+@contextmanager
+def giving_way(session: Session) -> Iterator[None]:
+    """Let a sale, on its first attempt, wait for stock less than PostgreSQL takes to find a deadlock, a second.
+
+    It is written before its stock is locked. A batch that has that stock may come to the same ``external_id``, and
+    would be undone. The second attempt locks the stock first, and holds nothing while it waits.
+
+    Raises:
+        RetryTransaction: It has waited too long.
+    """
+    if session.info.get("attempt") != 0:
+        yield
+        return
+    session.info[_PATIENCE] = "800ms"
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            raise RetryTransaction from error
+        raise
 
 
 def _compare(run: Run, entry: Entry, keys: _Keys, decision: int | Discarded | None, first: dict[str, Entry]) -> None:
@@ -112,10 +140,15 @@ def _lines(command: SaleCommand) -> int:
     return len(command.items) + (len(command.returns.lines) if command.returns else 0)
 
 
-def _keys(connection: Connection, ids: list[str], sales: int, lines: int) -> _Keys:
-    """Read what is known of the ids, and take keys, in one statement; two on SQLite."""
+def _keys(session: Session, ids: list[str], sales: int, lines: int) -> _Keys:
+    """Read what is known of the ids, and take keys, in one statement; two on SQLite.
+
+    It also says how long the transaction waits for a lock, where :func:`giving_way` has left word.
+    """
+    connection = session.connection()
     if connection.dialect.name == "postgresql":
-        known, sale_ids, line_ids, refused, awaited = fetch(connection, _KEYS, (ids, sales, lines, ids, ids))[0]
+        parameters = (ids, sales, lines, ids, ids, session.info.get(_PATIENCE))
+        known, sale_ids, line_ids, refused, awaited, _ = fetch(connection, _KEYS, parameters)[0]
         by_id = {row[0]: (row[1], row[2], row[3]) for row in known or ()}
         return _Keys(by_id, sale_ids, line_ids, frozenset(refused), frozenset(awaited))
     begin_writing(connection)
