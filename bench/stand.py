@@ -22,6 +22,7 @@ from bench.load import UNIT_PRICE, Job, Outcome
 from tillhook.config import Settings
 from tillhook.ledger import StockCommand, StockLine, post_receipt
 from tillhook.products.models import Product, Unit, Variant
+from tillhook.reference import bump_epoch
 from tillhook.runtime import Runtime
 from tillhook.server.building import build_runtime
 from tillhook.server.verify import verify
@@ -289,4 +290,6 @@ def _make_products(runtime: Runtime, count: int) -> list[int]:
         ]
         session.execute(insert(Product), rows)
         session.execute(insert(Variant), [{"product_id": key, "is_default": True} for key in ids])
+        # The unit may be new.
+        bump_epoch(session)
     return ids
