@@ -66,7 +66,7 @@ def _separated(pieces: Sequence[bytes]) -> Iterator[bytes]:
 def _repeated(session: Session, bodies: Sequence[Any]) -> dict[int, Outcome]:
     """Return the outcomes of what was sent before letter by letter, by position."""
     known = list(find_repeated_ids(session, bodies).items())
-    outcomes = {}
+    outcomes: dict[int, Outcome] = {}
     for start in range(0, len(known), BATCH):
         part = known[start : start + BATCH]
         shown = sales_by_id(session, [sale_id for _, sale_id in part])
