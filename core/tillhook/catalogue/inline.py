@@ -81,7 +81,7 @@ def inline_item(session: Session, product_data: Mapping[str, Any], actor: Actor,
         warehouse_threshold=None,
         on_hand=0,
         reserved=0,
-        total_available=0,
+        is_elsewhere=False,
     )
 
 

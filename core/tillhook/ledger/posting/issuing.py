@@ -68,7 +68,7 @@ def issue_many(
     Args:
         items: What :func:`load_items` returned for all of their lines.
         alongside: Called once, with what can be posted, before any level is changed; not when nothing can.
-        events: Called once, when all of that is written.
+        events: Called once, after it.
 
     Returns:
         For each, in the order asked, what it moved or why it was refused.

@@ -1,19 +1,21 @@
 """Every lock of the ledger, each kind taken in one order, so that no two documents deadlock.
 
-Documents being undone come first, then levels by (variant, location, lot), then the products whose alerts and
-totals are looked at. The whole order is in docs/architecture.md. On SQLite the writer's lock is all there is to take.
+Documents being undone come first, then levels by (variant, location, lot). The whole order is in docs/architecture.md.
+On SQLite the writer's lock is all there is to take.
 """
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.orm import Session
 
-from tillhook.db import AdvisoryLock, advisory_lock, begin_writing, json_records, records
+from tillhook.db import AdvisoryLock, advisory_lock, among, begin_writing, json_records
 from tillhook.ledger.models import StockLevel
 from tillhook.ledger.posting.values import Document, LevelKey
+from tillhook.products.models import Variant
 from tillhook.quantities import to_units
 
 _KEY = ("v", "p", "t")
@@ -48,26 +50,34 @@ def lock_documents(session: Session, documents: Iterable[Document]) -> None:
 def lock_levels(session: Session, keys: Iterable[LevelKey]) -> dict[LevelKey, Level]:
     """Lock the levels in key order and return them as they are now, expired reservations counted in.
 
-    A level that does not exist yet is returned as zero.
+    With them come all other levels of their products, so that nobody changes a product's total meanwhile. A level that
+    does not exist yet is returned as zero.
     """
     wanted = sorted(set(keys))
     if not wanted:
         return {}
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_MAKE, {"keys": json_records(wanted, *_KEY)})
-    table, key = records(session, wanted, *_KEY), (StockLevel.variant_id, StockLevel.location_id, StockLevel.lot_id)
-    rows = session.execute(
-        select(*key, StockLevel.on_hand, StockLevel.reserved)
-        .join(table, (key[0] == table.c.v) & (key[1] == table.c.p) & (key[2] == table.c.t))
-        .order_by(*key)
-        .with_for_update(of=StockLevel)
-    )
+    products = select(Variant.product_id).where(among(Variant.id, sorted({key.variant_id for key in wanted})))
     levels = {key: Level() for key in wanted}
-    for *found, on_hand, reserved in rows:
-        levels[LevelKey(*found)] = Level(to_units(on_hand), to_units(reserved))
+    for *found, on_hand, reserved in _locked(session, Variant.product_id.in_(products)):
+        key = LevelKey(*found)
+        if key in levels:
+            levels[key] = Level(to_units(on_hand), to_units(reserved))
     return levels
 
 
-def lock_products(session: Session, product_ids: Iterable[int]) -> None:
-    """Let one transaction at a time look at the products' totals, which are several rows."""
-    advisory_lock(session, AdvisoryLock.STOCK_ALERTS, product_ids)
+def lock_products(session: Session, product_ids: Collection[int]) -> None:
+    """Lock all levels of the products, in key order."""
+    _locked(session, among(Variant.product_id, product_ids))
+
+
+def _locked(session: Session, condition: ColumnElement[bool]) -> Sequence[Any]:
+    key = (StockLevel.variant_id, StockLevel.location_id, StockLevel.lot_id)
+    return session.execute(
+        select(*key, StockLevel.on_hand, StockLevel.reserved)
+        .join(Variant, Variant.id == StockLevel.variant_id)
+        .where(condition)
+        .order_by(*key)
+        .with_for_update(of=StockLevel)
+    ).all()

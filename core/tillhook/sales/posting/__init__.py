@@ -14,6 +14,7 @@ from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting.entries import new_run
 from tillhook.sales.posting.prepare import prepare
 from tillhook.sales.posting.quote import Quote, QuoteLine, quote
+from tillhook.sales.posting.reading import read
 from tillhook.sales.posting.recognise import recognise
 from tillhook.sales.posting.tell import tell
 from tillhook.sales.posting.tenders import has_check
@@ -31,8 +32,9 @@ def post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline:
     outcomes: list[Outcome] = []
     for part in _parts(session, commands):
         run = new_run(session, is_offline=is_offline)
-        entries = recognise(run, part)
-        prepare(run, entries)
+        reading = read(run, part)
+        entries = recognise(run, part, reading)
+        prepare(run, entries, reading.goods)
         write(run, entries)
         outcomes += tell(run, entries)
     return outcomes
