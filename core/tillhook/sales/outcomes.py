@@ -30,7 +30,7 @@ class Outcome:
         return replace(self, sale=sale, is_awaited=False, json=None)
 
     def encoded(self) -> "Outcome":
-        """Return the outcome with the sale as JSON, and little of it besides: a batch's answers as dicts fill memory."""
+        """Return the outcome with the sale as JSON, and little of it besides: answers as dicts fill memory."""
         if self.sale is None or self.json is not None:
             return self
         return replace(self, sale={name: self.sale[name] for name in _NEEDED}, json=dump_json(self.sale))

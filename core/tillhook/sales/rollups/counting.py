@@ -2,10 +2,10 @@
 sales there are.
 
 A sale writes its row of ``sale_uncounted`` and is done. The job counts later: it deletes rows there and adds their
-documents' figures, in one transaction. Another one adds what was counted of products to the periods, seldom, because
-each product has a row in periods of six lengths. Who writes rollups holds the lock of the calendar's row, so there is one at a
-time; readers and sales wait for nobody. A document is counted when it has no row of ``sale_uncounted``, and only the
-holder of the lock makes it so: the set stands still while sales go on.
+documents' figures, in one transaction. Another job adds what was counted of products to the periods; seldom, because
+a product has a row in periods of six lengths. Who writes rollups holds the lock of the calendar's row, so there is one
+at a time; readers and sales wait for nobody. A document is counted when it has no row of ``sale_uncounted``, and only
+the holder of the lock makes it so: the set stands still while sales go on.
 """
 
 import itertools
