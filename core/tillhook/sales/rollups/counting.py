@@ -68,6 +68,8 @@ def count_sales(session: Session, limit: int = BATCH) -> int:
 def fill_periods(session: Session) -> None:
     """Add to the periods of products what was counted since the last time; not while somebody else writes rollups."""
     connection = session.connection()
+    if connection.scalar(select(RollupProduct.length).where(RollupProduct.length == FRESH).limit(1)) is None:
+        return  # nor is anybody kept from counting
     begin_writing(connection)
     if connection.scalar(select(RollupCalendar.id).with_for_update(skip_locked=True)) is None:
         return
