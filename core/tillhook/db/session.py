@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import random
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -157,13 +159,19 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def retrying(function: Callable[[], Result], attempts: int = 6) -> Result:
-    """Call ``function``, a whole transaction, again while it meets concurrent ones."""
+    """Call ``function``, a whole transaction, again while it meets concurrent ones.
+
+    The second time at once, for then it locks first what it met them at. After that it pauses, at random up to 20, 40,
+    80 and 160 ms, lest it meet the same ones again; it holds no connection meanwhile.
+    """
     for attempt in range(attempts):
         try:
             return function()
         except Exception as error:
             if attempt + 1 == attempts or not is_retryable(error):
                 raise
+        if attempt:
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))
     raise AssertionError("unreachable")
 
 

@@ -30,6 +30,7 @@ from tillhook.ledger.posting.correcting import moved_by, restate, reverse
 from tillhook.ledger.posting.effects import refresh_alerts, resolve_alerts
 from tillhook.ledger.posting.issuing import issue, issue_many, restock, shortages
 from tillhook.ledger.posting.items import Item, ItemKey, Items, load_items, load_items_with
+from tillhook.ledger.posting.locks import lock_goods
 from tillhook.ledger.posting.lots import LotLevel, LotRequest, lots_at
 from tillhook.ledger.posting.stock import adjust, receive, transfer
 from tillhook.ledger.posting.values import (
@@ -99,6 +100,7 @@ __all__ = [
     "issue_many",
     "load_items",
     "load_items_with",
+    "lock_goods",
     "lots_at",
     "moved_by",
     "policy_for",
