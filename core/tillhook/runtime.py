@@ -9,10 +9,13 @@ from sqlalchemy.orm import Session
 
 from tillhook.actor import SYSTEM, Actor
 from tillhook.config import Settings
-from tillhook.db import Database
+from tillhook.db import Database, RetryTransaction
 from tillhook.hooks import HookManager, MigrationSource, Registry
 from tillhook.modules import CORE, BrokenPlugin, LoadedPlugin, migration_sources
 from tillhook.reference import Snapshot, SnapshotCache
+
+#: In ``Session.info``.
+_ASSUMED = "epoch_assumed"
 
 
 class Runtime:
@@ -65,6 +68,15 @@ class Runtime:
         session.info["actor"] = actor
         session.info["request_id"] = request_id
 
+    def confirm(self, session: Session) -> None:
+        """Make sure that the session's reference data is still true, where nobody has looked yet.
+
+        Raises:
+            RetryTransaction: It has changed since.
+        """
+        if _ASSUMED in session.info:
+            confirm_epoch(session, self.snapshots.epoch(session.connection()))
+
     def dispose(self) -> None:
         """Close the database's connections."""
         self.database.dispose()
@@ -81,6 +93,22 @@ def snapshot_of(session: Session) -> Snapshot:
     return cast(Snapshot, session.info["snapshot"])
 
 
+def assume_epoch(session: Session) -> None:
+    """Note that nobody has looked yet whether the session's reference data is true."""
+    session.info[_ASSUMED] = True
+
+
+def confirm_epoch(session: Session, epoch: int) -> None:
+    """Tell which epoch was read in the session's transaction, along with other things.
+
+    Raises:
+        RetryTransaction: The session's reference data is of another one.
+    """
+    if epoch != snapshot_of(session).epoch:
+        raise RetryTransaction
+    session.info.pop(_ASSUMED, None)
+
+
 def actor_of(session: Session) -> Actor:
     """Return in whose name the session acts."""
     return cast(Actor, session.info["actor"])
@@ -94,6 +122,8 @@ def request_id_of(session: Session) -> str:
 __all__ = [
     "Runtime",
     "actor_of",
+    "assume_epoch",
+    "confirm_epoch",
     "request_id_of",
     "runtime_of",
     "snapshot_of",

@@ -3,6 +3,7 @@
 from tillhook.reference.calendar import Calendar
 from tillhook.reference.epoch import bump_epoch
 from tillhook.reference.snapshot import (
+    EPOCH_SQL,
     Snapshot,
     SnapshotCache,
     TaxRef,
@@ -11,6 +12,7 @@ from tillhook.reference.snapshot import (
 )
 
 __all__ = [
+    "EPOCH_SQL",
     "Calendar",
     "Snapshot",
     "SnapshotCache",

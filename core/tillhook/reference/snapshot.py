@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PolicyKey = tuple[int | None, int | None, str | None]
 
 # Plain statements, because the tables belong to packages that build on this one.
-_EPOCH = "SELECT value FROM epoch WHERE id = 1"
+EPOCH_SQL = "(SELECT value FROM epoch WHERE id = 1)"
 _WAREHOUSES = "SELECT id, name, code, is_active, kind FROM location WHERE id > 0 ORDER BY id"
 _TAXES = "SELECT id, name, rate, is_inclusive, is_default FROM tax ORDER BY id"
 _UNITS = "SELECT id, code, precision FROM unit ORDER BY id"
@@ -97,7 +97,7 @@ class SnapshotCache:
         ``connection`` must not have written anything: what it then read might never be committed, and would
         stay in the cache for everybody.
         """
-        epoch = fetch(connection, _EPOCH)[0][0]
+        epoch = self.epoch(connection)
         snapshot = self._snapshot
         if snapshot is not None and snapshot.epoch == epoch:
             return snapshot
@@ -108,6 +108,16 @@ class SnapshotCache:
                 # next reader sees another epoch and loads again.
                 snapshot = self._snapshot = self._load(connection, epoch)
             return snapshot
+
+    def latest(self, connection: Connection) -> Snapshot:
+        """Return the reference data as this process knew it last, which may be old."""
+        return self._snapshot or self.current(connection)
+
+    @staticmethod
+    def epoch(connection: Connection) -> int:
+        """Return the number of changes to reference data so far."""
+        epoch: int = fetch(connection, f"SELECT {EPOCH_SQL}")[0][0]
+        return epoch
 
     def _load(self, connection: Connection, epoch: int) -> Snapshot:
         def rows(statement: str) -> Any:

@@ -1,8 +1,9 @@
 """A request from route to answer: one transaction, run again when it meets a concurrent one.
 
 The order: token (no database) → body's bytes → connection and epoch → actor → permission → body and query →
-transaction → handler → commit. The bytes come before the connection, so that a slow client holds none; for an
-upload, and for a body that will not do, actor and permission are looked at before.
+transaction → handler → commit. On a lazy route the epoch is read in the transaction, with what else is read. The
+bytes come before the connection, so that a slow client holds none; for an upload, and for a body that will not do,
+actor and permission are looked at before.
 This is the hot path: whatever depends on the route alone is worked out once, in the constructor.
 """
 
@@ -16,12 +17,13 @@ from marshmallow import ValidationError
 
 from tillhook.access import load_actor
 from tillhook.actor import ANONYMOUS, Actor
-from tillhook.db import retrying
+from tillhook.db import RetryTransaction, retrying
 from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
 from tillhook.http.call import Call, Reply, Upload
 from tillhook.http.media import JSON, check_json_type, dump_json, parse_json, read_body, read_form
+from tillhook.runtime import assume_epoch
 from tillhook.server import idempotency
 from tillhook.server.tokens import TokenReader
 
@@ -148,29 +150,50 @@ class Endpoint:
             return self._run(sent, parameters, lazy=not sent.attempt and sent.key is None)
 
     def _run(self, sent: Sent, parameters: Mapping[str, Any], *, lazy: bool = False) -> Any:
-        database = self._runtime.database
-        with database.connect() as connection:
-            snapshot = self._runtime.snapshots.current(connection)
-            actor = self._actor(connection, snapshot, sent)
-            body, query = self._load(sent)
-            with database.transaction(connection, write=self._writes, lazy=lazy) as session:
-                self._runtime.bind(session, snapshot, actor, sent.request_id)
-                session.info["attempt"] = sent.attempt
-                sent.attempt += 1
-                call = Call(
-                    session,
-                    actor,
-                    self._runtime,
-                    snapshot,
-                    sent.request,
-                    body,
-                    query,
-                    sent.request_id,
-                    sent.files,
-                )
-                if sent.key is None:
-                    return self._handler(call, **parameters)
-                return self._once(session, call, sent.key, parameters)
+        snapshots = self._runtime.snapshots
+        with self._runtime.database.connect() as connection:
+            # What plans first reads the epoch with what else it needs.
+            snapshot = snapshots.latest(connection) if lazy else snapshots.current(connection)
+            try:
+                return self._handle(connection, snapshot, sent, parameters, lazy=lazy)
+            except DomainError as error:
+                # A refusal may be due to reference data that has changed since.
+                if lazy and snapshots.current(connection) is not snapshot:
+                    raise RetryTransaction from error
+                raise
+
+    def _handle(
+        self,
+        connection: "Connection",
+        snapshot: "Snapshot",
+        sent: Sent,
+        parameters: Mapping[str, Any],
+        *,
+        lazy: bool,
+    ) -> Any:
+        actor = self._actor(connection, snapshot, sent)
+        body, query = self._load(sent)
+        with self._runtime.database.transaction(connection, write=self._writes, lazy=lazy) as session:
+            self._runtime.bind(session, snapshot, actor, sent.request_id)
+            if lazy:
+                assume_epoch(session)
+            session.info["attempt"] = sent.attempt
+            sent.attempt += 1
+            call = Call(
+                session,
+                actor,
+                self._runtime,
+                snapshot,
+                sent.request,
+                body,
+                query,
+                sent.request_id,
+                sent.files,
+            )
+            result = self._once(session, call, sent.key, parameters) if sent.key else self._handler(call, **parameters)
+            if lazy:
+                self._runtime.confirm(session)
+            return result
 
     def _actor(self, connection: "Connection", snapshot: "Snapshot", sent: Sent) -> Actor:
         if sent.claims is None:

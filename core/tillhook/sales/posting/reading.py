@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from tillhook.db import RetryTransaction, Statement, fetch, keys_sql, next_keys
 from tillhook.encoding import to_json
 from tillhook.ledger import Items, load_items_with
+from tillhook.reference import EPOCH_SQL
+from tillhook.runtime import confirm_epoch, runtime_of
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.posting.entries import Run
 
@@ -21,10 +23,10 @@ SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint, warehouse
           FROM sale WHERE external_id = {_IDS}),
        ARRAY(SELECT external_id FROM sale_exception WHERE external_id = {_IDS}),
        ARRAY(SELECT origin_external_id FROM sale_exception WHERE status = 'waiting' AND origin_external_id = {_IDS}),
-       {keys_sql("sale")}, {keys_sql("sale_line")},
+       {keys_sql("sale")}, {keys_sql("sale_line")}, {EPOCH_SQL},
        set_config('lock_timeout', COALESCE(%(patience)s, current_setting('lock_timeout')), true)
 """
-_COLUMNS = 6
+_COLUMNS = 7
 _LOCK_NOT_AVAILABLE = "55P03"
 #: In ``Session.info``: how long a transaction waits for a lock.
 _PATIENCE = "sales_patience"
@@ -56,12 +58,14 @@ def read(run: Run, commands: Sequence[SaleCommand]) -> Reading:
     """Read what is known of the commands and take keys for them, all in one statement on PostgreSQL.
 
     The goods are read with it for a single sale, if it says from where; those of a batch only once it is known
-    which of it is new. It also says how long the transaction waits for a lock, where :func:`giving_way` has left word.
+    which of it is new. The statement reads the epoch too, and says how long the transaction waits for a lock, where
+    :func:`giving_way` has left word.
     """
     ids = [command.external_id for command in commands if command.external_id]
     connection = run.session.connection()
     lines = sum(map(line_count, commands))
     if connection.dialect.name != "postgresql":
+        runtime_of(run.session).confirm(run.session)
         return _read_sqlite(connection, ids, len(commands), lines)
     goods = Items({})
     statement = Statement(
@@ -78,7 +82,10 @@ def read(run: Run, commands: Sequence[SaleCommand]) -> Reading:
         goods, row = load_items_with(run.session, asked, statement, _COLUMNS)
     else:
         row = fetch(connection, *statement)[0]
-    return _reading(row, goods)
+    known, refused, awaited, sale_ids, line_ids, epoch, _ = row
+    confirm_epoch(run.session, epoch)
+    by_id = {each[0]: (each[1], each[2], each[3]) for each in known or ()}
+    return Reading(by_id, frozenset(refused), frozenset(awaited), sale_ids, line_ids, goods)
 
 
 @contextmanager
@@ -114,12 +121,6 @@ def item_keys(command: SaleCommand) -> list[tuple[int, int, int | None]]:
 def line_count(command: SaleCommand) -> int:
     """Return how many lines the document has, of what is sold and of what comes back."""
     return len(command.items) + (len(command.returns.lines) if command.returns else 0)
-
-
-def _reading(row: Any, goods: Items) -> Reading:
-    known, refused, awaited, sale_ids, line_ids, _ = row
-    by_id = {each[0]: (each[1], each[2], each[3]) for each in known or ()}
-    return Reading(by_id, frozenset(refused), frozenset(awaited), sale_ids, line_ids, goods)
 
 
 def _read_sqlite(connection: Connection, ids: Sequence[str], sales: int, lines: int) -> Reading:
