@@ -1,9 +1,12 @@
 """The command line, without a server."""
 
 import json
+import os
+import subprocess
 import sys
 from datetime import timedelta
 
+import click
 import pytest
 from click.testing import CliRunner
 from sqlalchemy import text
@@ -192,23 +195,90 @@ def test_the_api_is_described(run):
     assert document["paths"]
 
 
-def test_a_plugin_adds_a_command(run, folder, monkeypatch, settings):
-    write_plugin(
-        folder,
-        "zebra",
-        "import click\nfrom tillhook import hookimpl\n@hookimpl\ndef register_commands():\n"
-        "    return [click.Command('zebra-gallop', callback=lambda: click.echo('hop'))]\n",
-    )
+GALLOP = """
+import click
+
+@click.command("zebra-gallop")
+def gallop():
+    click.echo("hop")
+"""
+
+
+@pytest.fixture
+def zebra(folder, settings, monkeypatch):
+    """An installed and enabled plugin that adds a command."""
+    command = 'Command(name="zebra-gallop", help="Go faster.", where="tillhook_zebra.cli:gallop")'
+    write_plugin(folder, "zebra", "", manifest=f"commands=({command},)", names="Command")
+    (folder / "tillhook_zebra" / "cli.py").write_text(GALLOP)
     monkeypatch.setenv("TILLHOOK_MODULES", ",".join((*settings.modules, "zebra")))
+
+
+def test_a_plugin_adds_a_command(run, zebra):
+    [line] = [line for line in run("--help").output.splitlines() if "zebra" in line]
+    assert line.split() == ["zebra-gallop", "Go", "faster."]
     assert run("zebra-gallop").output == "hop\n"
-    assert "zebra-gallop" in run("--help").output
 
 
-def test_help_needs_no_working_plugins(run, monkeypatch):
+def test_a_command_of_a_plugin_that_is_not_enabled_is_refused(run, zebra, settings, monkeypatch):
+    monkeypatch.setenv("TILLHOOK_MODULES", ",".join(settings.modules))
+    refused = run("zebra-gallop")
+    assert str(refused.exception) == "zebra-gallop is of plugin zebra, which is not enabled"
+
+
+@pytest.mark.parametrize("name", ["gallop", "serve"])
+def test_a_command_has_the_name_of_its_plugin(run, folder, name):
+    command = f'Command(name="{name}", help="Go.", where="tillhook_serve.cli:go")'
+    write_plugin(folder, "serve", "", manifest=f"commands=({command},)", names="Command")
+    shown = run("--help")
+    assert "Commands of plugin serve are missing: the command" in shown.output
+    assert shown.exit_code == 0 and "\n  worker " in shown.output
+
+
+def test_commands_are_listed_by_the_first_line_of_their_own_help():
+    context = click.Context(cli)
+    for name in cli.list_commands(context):
+        listed, command = cli.get_command(context, name), cli.get_command(context, name)._declared.load()
+        assert (listed.name, listed.short_help) == (command.name, command.help.splitlines()[0])
+
+
+def test_help_and_completion_import_nothing_heavy(run):
+    """They answer at once: what the commands themselves need is imported when they are called."""
+    script = (
+        "import sys\nfrom tillhook.cli.main import cli\ntry: cli()\n"
+        "finally: print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    completion = {"_TILLHOOK_COMPLETE": "bash_complete", "COMP_WORDS": "tillhook ser", "COMP_CWORD": "1"}
+    for arguments, variables, shown in ((["--help"], {}, "  serve "), ([], completion, "plain,serve")):
+        done = subprocess.run(
+            [sys.executable, "-c", f"import sys; sys.argv = ['tillhook', *sys.argv[1:]]\n{script}", *arguments],
+            env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert shown in done.stdout
+        heavy = {
+            "PIL",
+            "alembic",
+            "falcon",
+            "gunicorn",
+            "jwt",
+            "marshmallow",
+            "openpyxl",
+            "psycopg",
+            "sqlalchemy",
+            "structlog",
+        }
+        assert not heavy & set(done.stderr.split())
+
+
+def test_help_needs_no_working_plugins(run, folder, monkeypatch):
     monkeypatch.setenv("TILLHOOK_MODULES", "nonsense")
+    home = folder / write_plugin(folder, "wreck", "")
+    (home / "__init__.py").write_text("import nothing_of_this_name")
     done = run("--help")
     assert done.exit_code == 0
-    assert "plugin nonsense is not installed" in done.output
+    assert "Commands of plugin wreck are missing: No module named 'nothing_of_this_name'" in done.output
     assert "serve" in done.output
 
 

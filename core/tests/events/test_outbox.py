@@ -3,8 +3,10 @@
 import threading
 
 import pytest
+from sqlalchemy import event, text
 
-from tillhook.events import read_events, record, sequence_events
+from tillhook.events import read_events, record, record_many, sequence_events
+from tillhook.events.outbox import CHUNK
 
 NAME = "inventory:low-stock-alert"
 
@@ -94,6 +96,42 @@ def test_numbers_have_no_gaps_with_many_writers_and_readers(runtime):
     assert seen == list(range(1, len(seen) + 1)) and len(seen) >= 120
 
 
+def test_one_request_numbers_a_part_of_a_backlog(runtime, client):
+    """A backlog of a million must not be numbered in one GET."""
+    with runtime.unit_of_work() as session:
+        record_many(session, [(NAME, {"number": number}, None) for number in range(CHUNK + 500)])
+    numbered = "SELECT COUNT(*) FROM outbox WHERE seq IS NOT NULL"
+    seen = [client.get("/api/events", params={"limit": "1"}).json["last_event_id"]]
+    counts = []
+    for _ in range(2):
+        with runtime.database.connect() as connection:
+            counts.append(connection.scalar(text(numbered)))
+        seen.append(client.get("/api/events", params={"after": str(CHUNK), "limit": "1000"}).json["last_event_id"])
+    assert (counts, seen) == ([CHUNK, CHUNK + 500], [1, CHUNK + 500, CHUNK + 500])
+
+
+def test_numbering_reads_what_waits_and_the_last_number_whatever_else_is_there(runtime):
+    with runtime.unit_of_work() as session:
+        record_many(session, [(NAME, {"number": number}, None) for number in range(3000)])
+        while sequence_events(session):
+            pass
+        record(session, NAME, {})
+    statements = []
+    event.listen(
+        runtime.database.engine,
+        "before_cursor_execute",
+        lambda connection, cursor, sql, parameters, *_: statements.append((sql, parameters)),
+    )
+    with runtime.database.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        connection.exec_driver_sql("ANALYZE")
+    with runtime.unit_of_work() as session:
+        sequence_events(session)
+        [(sql, parameters)] = [each for each in statements if each[0].startswith("UPDATE outbox")]
+        explain = "EXPLAIN " if runtime.database.is_postgresql else "EXPLAIN QUERY PLAN "
+        plan = str(session.connection().exec_driver_sql(explain + sql, parameters).all())
+    assert "Seq Scan" not in plan and "SCAN outbox" not in plan, plan
+
+
 def test_an_unknown_event_is_refused(runtime):
     with pytest.raises(ValueError, match="not registered"), runtime.unit_of_work() as session:
         record(session, "nobody:knows", {})
@@ -110,4 +148,4 @@ def test_a_backlog_is_numbered_in_pieces_without_a_gap(runtime):
     assert counts == [10, 10, 5, 0]
     with runtime.unit_of_work() as session:
         events = read_events(session, 0)
-    assert [(event.seq, event.payload["number"]) for event in events] == [(n + 1, n) for n in range(25)]
+    assert [(each.seq, each.payload["number"]) for each in events] == [(n + 1, n) for n in range(25)]

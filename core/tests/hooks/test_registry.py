@@ -3,7 +3,6 @@
 from decimal import Decimal
 from types import SimpleNamespace
 
-import click
 import pytest
 
 from tillhook import hookimpl
@@ -215,7 +214,6 @@ def job(name):
         ("events", [event("till:opened")], "event till:opened must begin with pos: or pos."),
         ("jobs", [job("count")], "job count must begin with pos."),
         ("consumers", [Consumer(name="mail", handle=print)], "consumer mail must begin with pos."),
-        ("commands", [click.Command("count")], "command count must begin with pos or pos-"),
         ("roles", [RoleDeclaration(name="guard", title="")], "role guard must begin with pos or pos-"),
     ],
 )
@@ -240,11 +238,10 @@ def test_names_that_carry_the_plugins_name_will_do():
             events=[event("pos:sold"), event("pos.opened")],
             consumers=[consumer("pos:sold")],
             jobs=[job("pos.count")],
-            commands=[click.Command("pos"), click.Command("pos-count")],
             roles=[RoleDeclaration(name="pos-guard", title="")],
         )
     )
-    assert set(found.commands) == {"pos", "pos-count"} and set(found.events) == {"pos:sold", "pos.opened"}
+    assert set(found.events) == {"pos:sold", "pos.opened"}
 
 
 def test_a_manifest_says_with_what_else_events_begin():

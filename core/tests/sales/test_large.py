@@ -1,5 +1,6 @@
 """The largest that one request may hold: 5,000 sales, 1,000 lines."""
 
+import tracemalloc
 import uuid
 
 import pytest
@@ -43,3 +44,24 @@ def test_a_batch_of_5000_with_a_bad_one_in_it(client, make, runtime):
     assert clean(runtime)
     too_many = client.post("/api/sales/sync", {"sales": [*sales, sales[0]]})
     assert too_many.status_code == 422 and too_many.json["errors"][0]["field"] == "sales"
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_what_a_batch_needs_of_memory_grows_little_with_its_sales(client, make):
+    """Answers are encoded as each part is posted; as dicts, a whole batch's took 8 KB a sale."""
+    product = make.product(price="1.00", stock=10_000)
+
+    def peak(count):
+        item = {"product_id": product["id"], "quantity": "1"}
+        sale = {"channel": "counter", "warehouse": make.main, "items": [item, item]}
+        sales = [{**sale, "external_id": str(uuid.uuid4())} for _ in range(count)]
+        tracemalloc.start()
+        try:
+            assert client.post("/api/sales/sync", {"sales": sales}).status_code == 200
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)
+    few, many = peak(500), peak(1100)
+    assert (many - few) / 600 < 5000, "bytes per sale, the client's own included"

@@ -2,11 +2,8 @@
 
 from types import ModuleType
 
-import click
-
 from tillhook import hookimpl
 from tillhook.catalogue import hookspecs, routes, setup_routes
-from tillhook.catalogue.cli import products
 from tillhook.catalogue.demo import DEMO_DATA
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, EventType, Permission, Route
@@ -52,11 +49,6 @@ def register_events() -> tuple[EventType, ...]:
             name="product:updated", title="A product was changed", permission="catalogue:product:read", hides=hides
         ),
     )
-
-
-@hookimpl
-def register_commands() -> tuple[click.Command, ...]:
-    return (products,)
 
 
 @hookimpl

@@ -4,8 +4,6 @@ import click
 
 from tillhook.cli.context import Context, print_table, with_context
 from tillhook.config import settings_page
-from tillhook.hooks.docs import hooks_page
-from tillhook.server.building import SPECS
 
 
 @click.group()
@@ -43,6 +41,9 @@ def docs() -> None:
 @docs.command()
 def hooks() -> None:
     """Print docs/hooks.md."""
+    from tillhook.hooks.docs import hooks_page
+    from tillhook.server.building import SPECS
+
     click.echo(hooks_page(SPECS), nl=False)
 
 

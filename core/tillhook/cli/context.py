@@ -2,34 +2,42 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from tillhook.config import Settings
-from tillhook.db import Database
-from tillhook.runtime import Runtime
-from tillhook.server.building import build_runtime, open_database
+
+if TYPE_CHECKING:
+    from tillhook.db import Database
+    from tillhook.runtime import Runtime
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
 class Context:
-    """Reads the settings when they are first asked for, so that ``--help`` works whatever they are."""
+    """Reads the settings, and imports what opens the database, when they are first asked for.
+
+    So ``--help`` works whatever the settings are, and at once.
+    """
 
     @functools.cached_property
     def settings(self) -> Settings:
         return Settings.from_environment()
 
     @functools.cached_property
-    def database(self) -> Database:
+    def database(self) -> "Database":
+        from tillhook.server.building import open_database
+
         database = open_database(self.settings)
         click.get_current_context().find_root().call_on_close(database.dispose)
         return database
 
     @functools.cached_property
-    def runtime(self) -> Runtime:
+    def runtime(self) -> "Runtime":
+        from tillhook.server.building import build_runtime
+
         return build_runtime(self.settings, database=self.database)
 
 

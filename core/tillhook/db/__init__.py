@@ -2,7 +2,7 @@
 
 from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
-from tillhook.db.bulk import Statement, WriteBatch, fetch, fetch_with_row, insert_rows
+from tillhook.db.bulk import Statement, WriteBatch, array_text, fetch, fetch_with_row, insert_rows
 from tillhook.db.dialects import day_number, insert_or, wait_in_line, without_limits
 from tillhook.db.folding import containing, fold, folded
 from tillhook.db.keys import keys_sql, next_keys
@@ -30,6 +30,7 @@ __all__ = [
     "allow_changes",
     "among",
     "append_only",
+    "array_text",
     "as_instant",
     "begin_writing",
     "containing",

@@ -5,7 +5,7 @@ On PostgreSQL a :class:`WriteBatch` is one statement of several CTEs, its rows o
 round trip, it is one ``executemany`` per table.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -17,11 +17,12 @@ from tillhook.db.writer import before_statement
 from tillhook.encoding import to_json
 
 Rows = Sequence[Mapping[str, Any]]
+Parameters = Sequence[Any] | Mapping[str, Any]
 #: In ``Connection.info``.
 _CURSOR = "tillhook_cursor"
 
 
-def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+def fetch(connection: Connection, sql: str, parameters: Parameters = ()) -> list[Any]:
     """Run one statement that returns rows, in the driver's own style, and return them as tuples.
 
     It belongs to the connection's transaction, which must have begun, and raises SQLAlchemy's errors; what it saves
@@ -37,16 +38,25 @@ def fetch(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> l
 
 
 class Statement(NamedTuple):
-    """A statement in the driver's own style, and its parameters."""
+    """A statement in the driver's own style, and its parameters.
+
+    Texts are the cheapest ones for PostgreSQL's driver, lists by far the dearest: ``%(keys)s::bigint[]`` takes what
+    :func:`array_text` makes of them.
+    """
 
     sql: str
-    parameters: Sequence[Any]
+    parameters: Parameters
+
+
+def array_text(numbers: Iterable[int]) -> str:
+    """Return whole numbers as PostgreSQL writes an array of them."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def fetch_with_row(connection: Connection, one: Statement, columns: int, many: Statement) -> tuple[Any, list[Any]]:
     """Run a statement that returns one row, and another; on PostgreSQL in one round trip.
 
-    There the row comes once more with each of the others, so this is for few.
+    There the row comes once more with each of the others, so this is for few; parameters have names that differ.
 
     Args:
         columns: Of the one row.
@@ -57,7 +67,8 @@ def fetch_with_row(connection: Connection, one: Statement, columns: int, many: S
     """
     if connection.dialect.name != "postgresql":
         return fetch(connection, *one)[0], fetch(connection, *many)
-    rows = fetch(connection, _beside(one.sql, many.sql), (*one.parameters, *many.parameters))
+    assert isinstance(one.parameters, Mapping) and isinstance(many.parameters, Mapping)
+    rows = fetch(connection, _beside(one.sql, many.sql), {**one.parameters, **many.parameters})
     return rows[0][:columns], [row[columns:] for row in rows if row[columns] is not None]
 
 
@@ -90,8 +101,8 @@ def _driver_error(connection: Connection) -> type[Exception]:
     return module.Error
 
 
-def _wrapped(connection: Connection, sql: str, parameters: Sequence[Any], error: Exception) -> BaseException:
-    return DBAPIError.instance(sql, tuple(parameters), error, _driver_error(connection), dialect=connection.dialect)
+def _wrapped(connection: Connection, sql: str, parameters: Any, error: Exception) -> BaseException:
+    return DBAPIError.instance(sql, parameters, error, _driver_error(connection), dialect=connection.dialect)
 
 
 class WriteBatch:

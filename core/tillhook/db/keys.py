@@ -47,7 +47,8 @@ def next_keys(connection: Connection, wanted: Mapping[str, int]) -> dict[str, Se
     """Return so many new keys for rows of each table, ascending."""
     tables = tuple(wanted)
     if connection.dialect.name == "postgresql":
-        row = fetch(connection, f"SELECT {', '.join(map(keys_sql, tables))}", tuple(wanted.values()))[0]
+        counts = {f"new_{table}": str(count) for table, count in wanted.items()}
+        row = fetch(connection, f"SELECT {', '.join(map(keys_sql, tables))}", counts)[0]
         return dict(zip(tables, row, strict=True))
     last = fetch(connection, _last_sql(tables))[0]
     key_file: Any = connection.info[KEY_FILE]
@@ -56,8 +57,8 @@ def next_keys(connection: Connection, wanted: Mapping[str, int]) -> dict[str, Se
 
 
 def keys_sql(table: str) -> str:
-    """Return the expression by which PostgreSQL gives new keys of a table; its one parameter says how many."""
-    return f"ARRAY(SELECT nextval('{table}_id_seq') FROM generate_series(1, %s::int))"
+    """Return the expression by which PostgreSQL gives new keys of a table; its parameter ``new_…`` says how many."""
+    return f"ARRAY(SELECT nextval('{table}_id_seq') FROM generate_series(1, %(new_{table})s::int))"
 
 
 @cache

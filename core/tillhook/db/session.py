@@ -101,7 +101,6 @@ class Database:
                 connection.info["tillhook_write"] = True
                 stack.callback(connection.info.pop, "tillhook_write", None)
             session = _Session(connection)
-            stack.callback(session.close)
             try:
                 yield session
                 session.finish()
@@ -109,6 +108,9 @@ class Database:
                 session.rollback()
                 connection.rollback()
                 raise
+            finally:
+                if session.is_used:
+                    session.close()
 
     @contextlib.contextmanager
     def unit_of_work(self, *, write: bool = True, lazy: bool = False) -> Iterator[Session]:
@@ -137,6 +139,11 @@ class _Session(Session):
         if not self._opened.in_transaction():
             self._opened.begin()
         return self._opened
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anything has gone by the session itself."""
+        return self.in_transaction() or bool(self.identity_map)
 
     def finish(self) -> None:
         """Write what is pending, and commit."""

@@ -32,4 +32,4 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
 
 @hookimpl
 def register_jobs() -> tuple[Job, ...]:
-    return (Job(name="events.prune", every_s=600, run=prune),)
+    return (Job(name="events.prune", every_s=60, run=prune),)

@@ -18,11 +18,10 @@ _SEPARATORS = {
     "setting": ".",
     "job": ".",
     "consumer": ".",
-    "command": "-",
     "role": "-",
 }
 #: Kinds of which the plugin's name alone is a name too.
-_WHOLE = {"command", "role"}
+_WHOLE = {"role"}
 _SETTING_TYPES = (bool, int, str, Decimal)
 
 

@@ -1,5 +1,6 @@
 """A plugin's manifest, and the declarations that its hooks return."""
 
+import pkgutil
 import re
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import click
     from marshmallow import Schema
     from sqlalchemy import Connection
     from sqlalchemy.orm import Session
@@ -45,6 +47,26 @@ AUTHENTICATED = Authenticated()
 
 
 @dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command of ``tillhook`` on the command line, named here so that listing it imports nothing.
+
+    Args:
+        name: The plugin's, or beginning with it and ``-``.
+        help: The first line of the command's own help.
+        where: Module and attribute of the click command, such as ``"tillhook_pos.cli:count"``.
+    """
+
+    name: str
+    help: str
+    where: str
+
+    def load(self) -> "click.Command":
+        """Return the command itself; only now its module is imported."""
+        loaded: click.Command = pkgutil.resolve_name(self.where)
+        return loaded
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plugin:
     """The manifest: ``PLUGIN`` in the plugin's package, beside the ``hooks`` module of its entry point.
 
@@ -55,6 +77,7 @@ class Plugin:
         table_prefix: What its tables' names begin with; ``name`` and ``_`` when left out.
         migrations: The package of its Alembic revisions, ``None`` for a plugin without tables.
         event_words: What its events may begin with besides its name, such as ``invoice``; nobody else's may.
+        commands: What it adds to the command line.
         opt_in: Only ``tillhook modules enable`` switches it on, never a start or a migration by themselves.
     """
 
@@ -67,11 +90,15 @@ class Plugin:
     table_prefix: str = ""
     migrations: str | None = None
     event_words: tuple[str, ...] = ()
+    commands: tuple[Command, ...] = ()
     opt_in: bool = False
 
     def __post_init__(self) -> None:
         if not self.table_prefix:
             object.__setattr__(self, "table_prefix", f"{self.name}_")
+        for command in self.commands:
+            if command.name != self.name and not command.name.startswith(f"{self.name}-"):
+                raise ValueError(f"the command {command.name} must begin with {self.name} or {self.name}-")
 
 
 @dataclass(frozen=True, kw_only=True)

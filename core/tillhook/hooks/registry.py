@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NoReturn, TypeVar, get_args
 
-import click
-
 from tillhook.config import Settings
 from tillhook.errors import nearest
 from tillhook.hooks.checks import Names, check_setting
@@ -67,7 +65,6 @@ class Registry:
         self.jobs = self._named("job", Job)
         self.invariants = self._named("invariant", Invariant)
         self.demo_data = self._named("demo_data", DemoData, hook="register_demo_data")
-        self.commands = self._named("command", click.Command)
         self.routes = self._routes(settings)
         self._check_permissions()
         self._check_channels()

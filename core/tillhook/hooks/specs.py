@@ -23,8 +23,6 @@ from typing import TYPE_CHECKING
 import pluggy
 
 if TYPE_CHECKING:
-    import click
-
     from tillhook.config import Settings
     from tillhook.hooks.declarations import (
         Channel,
@@ -147,16 +145,6 @@ def register_jobs() -> "Iterable[Job]":
 
     Called: once per process, at start. Each turn runs once, whatever the number of workers.
     Refused: a name that does not begin with the plugin's and a dot.
-    Since: 0.1
-    """
-
-
-@hookspec
-def register_commands() -> "Iterable[click.Command]":
-    """Return commands for ``tillhook`` on the command line.
-
-    Called: once per process, at start.
-    Refused: a name that is not the plugin's, nor begins with it and ``-``.
     Since: 0.1
     """
 

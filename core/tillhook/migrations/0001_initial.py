@@ -154,6 +154,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outbox")),
         sa.UniqueConstraint("seq", name=op.f("uq_outbox_seq")),
+        postgresql_with={"fillfactor": 50},
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.create_index(
@@ -239,8 +240,10 @@ def upgrade() -> None:
     with op.batch_alter_table("rollup_product", schema=None) as batch_op:
         batch_op.create_index(
             "ix_rollup_product_day",
-            ["product_id", "warehouse_id", "seller_id", "length", "first_day"],
+            ["product_id", "warehouse_id", "seller_id", "first_day"],
             unique=False,
+            postgresql_where=sa.text("length <= 1"),
+            sqlite_where=sa.text("length <= 1"),
         )
 
     op.create_table(
@@ -1140,7 +1143,9 @@ def downgrade() -> None:
     op.drop_table("rollup_tender")
     op.drop_table("rollup_tax")
     with op.batch_alter_table("rollup_product", schema=None) as batch_op:
-        batch_op.drop_index("ix_rollup_product_day")
+        batch_op.drop_index(
+            "ix_rollup_product_day", postgresql_where=sa.text("length <= 1"), sqlite_where=sa.text("length <= 1")
+        )
 
     op.drop_table("rollup_product")
     op.drop_table("rollup_day")

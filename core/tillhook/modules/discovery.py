@@ -1,4 +1,4 @@
-"""Finding plugins through the entry points ``tillhook.plugins``, and loading them one by one."""
+"""Loading the installed plugins one by one."""
 
 import importlib
 import importlib.util
@@ -6,7 +6,7 @@ import re
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -14,9 +14,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 import tillhook
 from tillhook.errors import StartupError, nearest
 from tillhook.hooks import Plugin
+from tillhook.hooks.installed import installed, manifest_of, package_of
 from tillhook.hooks.manager import CORE_NAME, PluginError
 
-GROUP = "tillhook.plugins"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -43,17 +43,15 @@ class BrokenPlugin:
 
 def installed_names() -> list[str]:
     """Return the names of all installed plugins, sorted."""
-    return sorted(_installed())
+    return sorted(installed())
 
 
 def is_opt_in(name: str) -> bool:
     """Return whether an installed plugin waits for a person to enable it; only its manifest is imported."""
-    entry = _installed()[name]
     try:
-        manifest = getattr(importlib.import_module(_package_of(entry)), "PLUGIN", None)
+        return manifest_of(installed()[name]).opt_in
     except Exception:
         return False  # loading it says what is wrong
-    return isinstance(manifest, Plugin) and manifest.opt_in
 
 
 def load_plugins(names: Iterable[str]) -> tuple[list[LoadedPlugin], list[BrokenPlugin]]:
@@ -62,13 +60,13 @@ def load_plugins(names: Iterable[str]) -> tuple[list[LoadedPlugin], list[BrokenP
     Raises:
         StartupError: One of them is not installed.
     """
-    installed = _installed()
+    entries = installed()
     loaded, broken = [], []
     for name in sorted(names):
-        if name not in installed:
-            raise StartupError(f"plugin {name} is not installed{nearest(name, installed)}")
+        if name not in entries:
+            raise StartupError(f"plugin {name} is not installed{nearest(name, entries)}")
         try:
-            loaded.append(_load(installed[name]))
+            loaded.append(_load(entries[name]))
         except Exception:
             broken.append(BrokenPlugin(name, traceback.format_exc()))
     return loaded, broken
@@ -87,34 +85,17 @@ def check_set(plugins: Sequence[LoadedPlugin]) -> None:
                 raise PluginError(plugin.name, f"plugin {plugin.name} requires {required}, which is not enabled")
 
 
-def _installed() -> dict[str, EntryPoint]:
-    found: dict[str, EntryPoint] = {}
-    for entry in entry_points(group=GROUP):
-        other = found.setdefault(entry.name, entry)
-        if other.value != entry.value:
-            raise StartupError(f"two distributions install a plugin {entry.name}: {other.value} and {entry.value}")
-    return found
-
-
 def _load(entry: EntryPoint) -> LoadedPlugin:
     if not _NAME.fullmatch(entry.name) or entry.name == CORE_NAME:
         raise StartupError(f"no plugin can be named {entry.name!r}: only a-z, 0-9 and _, and not {CORE_NAME}")
-    package = importlib.import_module(_package_of(entry))
-    manifest = getattr(package, "PLUGIN", None)
-    if not isinstance(manifest, Plugin):
-        raise StartupError(f"{package.__name__} has no manifest: PLUGIN = Plugin(name={entry.name!r}, ...)")
-    if manifest.name != entry.name:
-        raise StartupError(f"the manifest says {manifest.name!r}, the entry point {entry.name!r}")
+    manifest = manifest_of(entry)
     _check_core_version(manifest)  # before the hooks: they may import what another core does not have
     hooks = entry.load()
-    models = f"{package.__name__}.models"
+    package = package_of(entry)
+    models = f"{package}.models"
     if importlib.util.find_spec(models):
         importlib.import_module(models)
-    return LoadedPlugin(manifest, hooks, package.__name__)
-
-
-def _package_of(entry: EntryPoint) -> str:
-    return entry.module.rpartition(".")[0] or entry.module
+    return LoadedPlugin(manifest, hooks, package)
 
 
 def _check_core_version(manifest: Plugin) -> None:

@@ -1,14 +1,14 @@
 """Listing plugins and switching them on and off."""
 
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 
 from sqlalchemy.orm import Session
 
 from tillhook.config import Settings
 from tillhook.db import Database, utc_now
 from tillhook.errors import StartupError
-from tillhook.modules.discovery import GROUP, LoadedPlugin, installed_names, load_plugins
+from tillhook.hooks.installed import installed
+from tillhook.modules.discovery import LoadedPlugin, installed_names, load_plugins
 from tillhook.modules.models import Module
 from tillhook.modules.state import stored_states
 
@@ -32,7 +32,7 @@ def list_modules(settings: Settings, database: Database) -> list[ModuleStatus]:
     """Return every plugin that is installed or that the database has met, by name."""
     stored = stored_states(database)
     loaded, broken = load_plugins(installed_names())
-    versions = {entry.name: entry.dist.version for entry in entry_points(group=GROUP) if entry.dist}
+    versions = {entry.name: entry.dist.version for entry in installed().values() if entry.dist}
     found = [_status(plugin, settings, stored) for plugin in loaded]
     found += [
         ModuleStatus(each.name, versions.get(each.name, "?"), "broken", traceback=each.traceback) for each in broken

@@ -3,7 +3,6 @@
 from decimal import Decimal
 from types import ModuleType
 
-import click
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,8 +16,7 @@ from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.models import SaleLine
 from tillhook.sales.offline import post_waiting
 from tillhook.sales.offline.routes import routes as offline_routes
-from tillhook.sales.rollups.cli import rollups
-from tillhook.sales.rollups.counting import count_sales
+from tillhook.sales.rollups.counting import count_sales, fill_periods
 from tillhook.sales.rollups.invariants import INVARIANTS as ROLLUPS
 from tillhook.sales.routes import routes
 
@@ -98,12 +96,8 @@ def register_jobs() -> tuple[Job, ...]:
     return (
         Job(name="sales.waiting_returns", every_s=60, run=post_waiting),
         Job(name="sales.rollups", every_s=30, run=count_sales),
+        Job(name="sales.rollup_periods", every_s=3600, run=fill_periods),
     )
-
-
-@hookimpl
-def register_commands() -> tuple[click.Command, ...]:
-    return (rollups,)
 
 
 @hookimpl

@@ -32,7 +32,14 @@ _REPEATED = "SELECT external_id, id, body_digest FROM sale WHERE external_id {am
 
 
 def find_repeated(session: Session, bodies: Sequence[Any]) -> dict[int, dict[str, Any]]:
-    """Return the sales that the actor posted before with the very same bodies, by the body's position.
+    """Return the sales that the actor posted before with the very same bodies, by the body's position."""
+    known = find_repeated_ids(session, bodies)
+    shown = sales_by_id(session, known.values())
+    return {position: shown[sale_id] for position, sale_id in known.items()}
+
+
+def find_repeated_ids(session: Session, bodies: Sequence[Any]) -> dict[int, int]:
+    """Return the keys of what :func:`find_repeated` returns.
 
     It saves checking and pricing a batch that a device sends again; what is written differently is left for the
     journal to compare.
@@ -45,14 +52,12 @@ def find_repeated(session: Session, bodies: Sequence[Any]) -> dict[int, dict[str
             wanted.setdefault(external_id.lower(), []).append(position)
     if not wanted:
         return {}
-    known = [
-        (position, row["id"])
+    return {
+        position: row["id"]
         for row in _rows(session, _REPEATED, list(wanted))
         for position in wanted[row["external_id"]]
         if row["body_digest"] == body_digest(bodies[position], seller_id)
-    ]
-    shown = sales_by_id(session, (sale_id for _, sale_id in known))
-    return {position: shown[sale_id] for position, sale_id in known}
+    }
 
 
 def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str, Any]]:

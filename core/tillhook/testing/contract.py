@@ -54,6 +54,12 @@ class PluginContract:
         """Starting refuses names that are not its own, and declarations that make no sense."""
         assert self.plugin in {plugin.name for plugin in runtime.plugins}
 
+    def test_its_commands_are_what_the_manifest_says(self, runtime: "Runtime") -> None:
+        [manifest] = [plugin.manifest for plugin in runtime.plugins if plugin.name == self.plugin]
+        for command in manifest.commands:
+            loaded = command.load()
+            assert (loaded.name, (loaded.help or "").partition("\n")[0]) == (command.name, command.help)
+
     def test_its_tables_refer_to_the_core_and_itself_only(self, runtime: "Runtime") -> None:
         from tillhook.db import Base
         from tillhook.modules import tables_of

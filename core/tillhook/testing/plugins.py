@@ -23,12 +23,13 @@ def register_channels():
 """
 
 
-def write_plugin(folder: Path, name: str, hooks: str, *, manifest: str = "") -> str:
+def write_plugin(folder: Path, name: str, hooks: str, *, manifest: str = "", names: str = "") -> str:
     """Write the distribution ``tillhook-<name>`` into ``folder``, which must be on the path to be found.
 
     Args:
         hooks: Source of ``tillhook_<name>/hooks.py``.
         manifest: Further arguments of its ``Plugin``, such as ``'requires=("pos",)'``.
+        names: What else these need of ``tillhook.hooks``.
 
     Returns:
         The package's name.
@@ -37,7 +38,7 @@ def write_plugin(folder: Path, name: str, hooks: str, *, manifest: str = "") -> 
     home = folder / package
     home.mkdir(parents=True, exist_ok=True)
     (home / "__init__.py").write_text(
-        "from tillhook.hooks import Plugin\n\n"
+        f"from tillhook.hooks import Plugin{', ' if names else ''}{names}\n\n"
         f'PLUGIN = Plugin(name="{name}", version="1.0"{", " if manifest else ""}{manifest})\n'
     )
     (home / "hooks.py").write_text(hooks)

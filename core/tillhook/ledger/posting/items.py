@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from tillhook.db import Statement, fetch, fetch_with_row
+from tillhook.db import Statement, array_text, fetch, fetch_with_row
 from tillhook.encoding import to_json
 
 #: Warehouse, product, and variant or ``None`` for the product's default variant.
@@ -83,9 +83,9 @@ WHERE v.product_id {products} AND (v.is_default OR v.id {variants})
 """
 # So written, PostgreSQL's one plan for any number of keys goes by the indexes; of a table of keys it expects a hundred.
 _POSTGRESQL = _SELECT.format(
-    place="%s::bigint",
-    products="= ANY(ARRAY(SELECT unnest(%s::bigint[])))",
-    variants="= ANY(ARRAY(SELECT unnest(%s::bigint[])))",
+    place="%(place)s::bigint",
+    products="= ANY(ARRAY(SELECT unnest(%(products)s::bigint[])))",
+    variants="= ANY(ARRAY(SELECT unnest(%(variants)s::bigint[])))",
 )
 _SQLITE = _SELECT.format(
     place="?1", products="IN (SELECT value FROM json_each(?2))", variants="IN (SELECT value FROM json_each(?3))"
@@ -122,7 +122,8 @@ def _statement(connection: Connection, place: int, keys: Collection[ItemKey]) ->
     products = sorted({product for _, product, _ in keys})
     variants = [variant for _, _, variant in keys if variant is not None]
     if connection.dialect.name == "postgresql":
-        return Statement(_POSTGRESQL, (place, place, place, products, variants))
+        names = {"place": str(place), "products": array_text(products), "variants": array_text(variants)}
+        return Statement(_POSTGRESQL, names)
     return Statement(_SQLITE, (place, to_json(products).decode(), to_json(variants).decode()))
 
 

@@ -55,8 +55,14 @@ def post_sales(session: Session, commands: Sequence[SaleCommand], *, is_offline:
     return settle_refused(session, commands, post_each(session, commands, is_offline=is_offline))
 
 
-def post_each(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool) -> list[Outcome]:
-    """Post what can be posted; the rest is to go to :func:`settle_refused`."""
+def post_each(
+    session: Session, commands: Sequence[SaleCommand], *, is_offline: bool, encode: bool = False
+) -> list[Outcome]:
+    """Post what can be posted; the rest is to go to :func:`settle_refused`.
+
+    Args:
+        encode: Whether the outcomes are to be encoded, each part's before the next one is posted.
+    """
     outcomes: dict[int, Outcome] = {}
     selling = [position for position, command in enumerate(commands) if command.returns is None]
     returning = _in_order(commands)
@@ -69,6 +75,8 @@ def post_each(session: Session, commands: Sequence[SaleCommand], *, is_offline: 
     for start in range(0, len(selling), BATCH):
         part = selling[start : start + BATCH]
         posted = post_isolated(session, [commands[position] for position in part], is_offline)
+        if encode:
+            posted = [outcome.encoded() for outcome in posted]
         outcomes |= zip(part, posted, strict=True)
     if is_offline:
         # What waits came first, and has the better claim to what is left of a sale.

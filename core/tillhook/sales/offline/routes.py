@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tillhook.http import Call, Routes, page_of
+from tillhook.http import Call, Reply, Routes, page_of
+from tillhook.http.media import JSON
 from tillhook.sales.exceptions import get_exception, list_exceptions
 from tillhook.sales.offline.deciding import accept, discard
 from tillhook.sales.offline.devices import list_devices, write_off
@@ -35,9 +36,11 @@ routes = Routes("/sales")
     idempotent=False,
     max_body=_SYNC_BYTES,
 )
-def sync_sales(call: Call) -> dict[str, Any]:
+def sync_sales(call: Call) -> Reply:
     """Post sales that happened offline, each on its own; the answers come in the order sent."""
-    return sync(call.session, call.body["sales"])
+    pieces = sync(call.session, call.body["sales"])
+    length = {"Content-Length": str(sum(map(len, pieces)))}
+    return Reply(data=pieces, content_type=JSON, headers=length)
 
 
 @routes.get("/exceptions", permission="sales:exception:read", query=ExceptionQuery, answer=page_of(SaleExceptionOut))

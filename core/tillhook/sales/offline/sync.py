@@ -1,6 +1,6 @@
 """A batch that a device sends: what is new, what it sent before, what cannot be read, and what is still missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from marshmallow import ValidationError
@@ -9,42 +9,41 @@ from sqlalchemy.orm import Session
 from tillhook.actor import Actor
 from tillhook.errors import DomainError
 from tillhook.http import validation_failed
+from tillhook.http.media import dump_json
 from tillhook.runtime import actor_of
 from tillhook.sales.commands import NO_DEVICE, SaleCommand
 from tillhook.sales.exceptions import decisions
 from tillhook.sales.offline.devices import missing_numbers
-from tillhook.sales.offline.posting import post_each, settle_refused
+from tillhook.sales.offline.posting import BATCH, post_each, settle_refused
 from tillhook.sales.offline.schemas import ReusedOut, SyncResultOut
 from tillhook.sales.outcomes import Outcome
-from tillhook.sales.queries import find_repeated, sales_by_id
+from tillhook.sales.queries import find_repeated_ids, sales_by_id
 from tillhook.sales.schemas import SaleIn
 from tillhook.sales.sender import as_sent_by, by_device
 
 _SALE_IN = SaleIn()
 
 
-def sync(session: Session, bodies: Sequence[Any]) -> dict[str, Any]:
+def sync(session: Session, bodies: Sequence[Any]) -> list[bytes]:
     """Post sales that happened offline, each on its own: none stops another.
 
     Args:
         bodies: As they came, of any shape.
 
     Returns:
-        What ``SyncOut`` says: a result per body in the order sent, the devices' missing numbers, and the numbers that
-        were used twice.
+        What ``SyncOut`` says, as pieces of JSON: a result per body in the order sent, the devices' missing numbers, and
+        the numbers that were used twice. What is there of a batch at a time is its bodies, its answer, and one part.
     """
-    repeated = find_repeated(session, bodies)
+    repeated = _repeated(session, bodies)
     commands, problems = _read(session, bodies, repeated)
     readable = [position for position in commands if position not in problems]
-    posted = post_each(session, [commands[position] for position in readable], is_offline=True)
+    posted = post_each(session, [commands[position] for position in readable], is_offline=True, encode=True)
     outcomes = _refused(session, commands, problems) | dict(zip(readable, posted, strict=True))
     settled = settle_refused(session, list(commands.values()), [outcomes[position] for position in commands])
-    outcomes = {position: Outcome("duplicate", sale=sale) for position, sale in repeated.items()}
-    outcomes |= zip(commands, settled, strict=True)
-    devices = {sale["source_device"] for sale in repeated.values()}
+    outcomes = repeated | dict(zip(commands, settled, strict=True))
+    devices = {outcome.sale["source_device"] for outcome in repeated.values() if outcome.sale is not None}
     devices |= {command.source_device for command in commands.values()}
-    return {
-        "results": [_result(body, outcomes[position]) for position, body in enumerate(bodies)],
+    rest = {
         "missing": missing_numbers(session, devices, own_only=True),
         "reused": [
             _reused(command, outcomes[position])
@@ -52,10 +51,31 @@ def sync(session: Session, bodies: Sequence[Any]) -> dict[str, Any]:
             if outcomes[position].same_number_as
         ],
     }
+    parts = [range(start, min(start + BATCH, len(bodies))) for start in range(0, len(bodies), BATCH)]
+    results = [b",".join(_result(bodies[position], outcomes.pop(position)) for position in part) for part in parts]
+    return [b'{"results":[', *_separated(results), b"],", dump_json(rest)[1:]]
+
+
+def _separated(pieces: Sequence[bytes]) -> Iterator[bytes]:
+    for number, piece in enumerate(pieces):
+        if number:
+            yield b","
+        yield piece
+
+
+def _repeated(session: Session, bodies: Sequence[Any]) -> dict[int, Outcome]:
+    """Return the outcomes of what was sent before letter by letter, by position."""
+    known = list(find_repeated_ids(session, bodies).items())
+    outcomes: dict[int, Outcome] = {}
+    for start in range(0, len(known), BATCH):
+        part = known[start : start + BATCH]
+        shown = sales_by_id(session, [sale_id for _, sale_id in part])
+        outcomes |= {position: Outcome("duplicate", sale=shown[sale_id]).encoded() for position, sale_id in part}
+    return outcomes
 
 
 def _read(
-    session: Session, bodies: Sequence[Any], repeated: Mapping[int, Any]
+    session: Session, bodies: Sequence[Any], repeated: Collection[int]
 ) -> tuple[dict[int, SaleCommand], dict[int, DomainError]]:
     """Return the commands of what is not repeated, and what is wrong with those that cannot be read, by position."""
     commands: dict[int, SaleCommand] = {}
@@ -113,14 +133,13 @@ def _refused(
     return outcomes
 
 
-def _result(body: Any, outcome: Outcome) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if outcome.sale is not None:
-        given["sale"] = outcome.sale
-    if outcome.error is not None:
-        given["error"] = outcome.error.problem()
+def _result(body: Any, outcome: Outcome) -> bytes:
+    """Return what ``SyncResultOut`` says, as JSON."""
+    given = {} if outcome.error is None else {"error": outcome.error.problem()}
     external_id = body.get("external_id") if isinstance(body, dict) else None
-    return SyncResultOut.of(None, external_id=external_id, status=outcome.status, **given)
+    result = dump_json(SyncResultOut.of(None, external_id=external_id, status=outcome.status, **given))
+    sale = outcome.encoded().json
+    return result if sale is None else b'%b,"sale":%b}' % (result[:-1], sale)
 
 
 def _reused(command: SaleCommand, outcome: Outcome) -> dict[str, Any]:

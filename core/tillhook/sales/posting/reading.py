@@ -9,19 +9,20 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from tillhook.db import RetryTransaction, Statement, fetch, keys_sql, next_keys
+from tillhook.encoding import to_json
 from tillhook.ledger import Items, load_items_with
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.posting.entries import Run
 
 # So written, PostgreSQL plans it once whatever the number of ids.
-_IDS = "ANY(ARRAY(SELECT unnest(%s::text[])))"
+_IDS = "ANY(ARRAY(SELECT json_array_elements_text(%(ids)s::json)))"
 _POSTGRESQL = f"""
 SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint, warehouse_id))
           FROM sale WHERE external_id = {_IDS}),
        ARRAY(SELECT external_id FROM sale_exception WHERE external_id = {_IDS}),
        ARRAY(SELECT origin_external_id FROM sale_exception WHERE status = 'waiting' AND origin_external_id = {_IDS}),
        {keys_sql("sale")}, {keys_sql("sale_line")},
-       set_config('statement_timeout', COALESCE(%s, current_setting('statement_timeout')), true)
+       set_config('statement_timeout', COALESCE(%(patience)s, current_setting('statement_timeout')), true)
 """
 _COLUMNS = 6
 _QUERY_CANCELED = "57014"
@@ -63,8 +64,15 @@ def read(run: Run, commands: Sequence[SaleCommand]) -> Reading:
     if connection.dialect.name != "postgresql":
         return _read_sqlite(connection, ids, len(commands), lines)
     goods = Items({})
-    patience = run.session.info.get(_PATIENCE)
-    statement = Statement(_POSTGRESQL, (ids, ids, ids, len(commands), lines, patience))
+    statement = Statement(
+        _POSTGRESQL,
+        {
+            "ids": to_json(ids).decode(),
+            "new_sale": str(len(commands)),
+            "new_sale_line": str(lines),
+            "patience": run.session.info.get(_PATIENCE),
+        },
+    )
     asked = item_keys(commands[0]) if len(commands) == 1 else ()
     if asked:
         goods, row = load_items_with(run.session, asked, statement, _COLUMNS)

@@ -2,9 +2,10 @@
 sales there are.
 
 A sale writes its row of ``sale_uncounted`` and is done. The job counts later: it deletes rows there and adds their
-documents' figures, in one transaction. Who writes rollups holds the lock of the calendar's row, so there is one at a
-time; readers and sales wait for nobody. A document is counted when it has no row of ``sale_uncounted``, and only the
-holder of the lock makes it so: the set stands still while sales go on.
+documents' figures, in one transaction. Another job adds what was counted of products to the periods; seldom, because
+a product has a row in periods of six lengths. Who writes rollups holds the lock of the calendar's row, so there is one
+at a time; readers and sales wait for nobody. A document is counted when it has no row of ``sale_uncounted``, and only
+the holder of the lock makes it so: the set stands still while sales go on.
 """
 
 import itertools
@@ -32,7 +33,7 @@ from tillhook.runtime import snapshot_of
 from tillhook.sales.models import Sale
 from tillhook.sales.rollups.figures import PRODUCTS, ROLLUPS, Rollup, day_of_sale, documents, summed
 from tillhook.sales.rollups.models import RollupCalendar, RollupProduct, UncountedSale
-from tillhook.sales.rollups.periods import LENGTHS
+from tillhook.sales.rollups.periods import FRESH, LENGTHS
 
 #: Documents that are counted in one transaction.
 BATCH = 20_000
@@ -60,8 +61,21 @@ def count_sales(session: Session, limit: int = BATCH) -> int:
         taken_ones = among(Sale.id, ids)
         document = documents(_day(connection, calendar, taken_ones), taken_ones)
         for rollup in ROLLUPS:
-            _add(connection, rollup, summed(rollup, document, LENGTHS))
+            _add(connection, rollup, summed(rollup, document, (FRESH,)))
     return len(ids)
+
+
+def fill_periods(session: Session) -> None:
+    """Add to the periods of products what was counted since the last time; not while somebody else writes rollups."""
+    connection = session.connection()
+    if connection.scalar(select(RollupProduct.length).where(RollupProduct.length == FRESH).limit(1)) is None:
+        return  # nor is anybody kept from counting
+    begin_writing(connection)
+    if connection.scalar(select(RollupCalendar.id).with_for_update(skip_locked=True)) is None:
+        return
+    for length in LENGTHS:
+        _add(connection, PRODUCTS, in_periods(FRESH, length))
+    connection.execute(delete(RollupProduct).where(RollupProduct.length == FRESH))
 
 
 def rebuild(session: Session) -> int:
@@ -97,7 +111,7 @@ def _rebuild(connection: Connection, calendar: Calendar) -> int:
     for rollup in ROLLUPS:
         _add(connection, rollup, summed(rollup, document, LENGTHS[:1]))
     for shorter, length in itertools.pairwise(LENGTHS):
-        _add(connection, PRODUCTS, _longer(shorter, length))
+        _add(connection, PRODUCTS, in_periods(shorter, length))
     connection.execute(
         update(RollupCalendar).values(timezone=calendar.timezone, day_cutoff_hour=calendar.day_cutoff_hour)
     )
@@ -117,8 +131,8 @@ def _add(connection: Connection, rollup: Rollup, rows: Select[Any]) -> None:
     connection.execute(insert.on_conflict_do_update(index_elements=rollup.keys, set_=added))
 
 
-def _longer(shorter: int, length: int) -> Select[Any]:
-    """Return the rows of a length of periods, made of those of a shorter one."""
+def in_periods(shorter: int, length: int) -> Select[Any]:
+    """Return the rows of a length of periods that those of a shorter one make, or of ``FRESH`` days."""
     keys = {name: getattr(RollupProduct, name) for name in PRODUCTS.keys}
     keys["length"] = literal(length, BigInteger)
     keys["first_day"] = RollupProduct.first_day - RollupProduct.first_day % length

@@ -21,14 +21,12 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    column,
     func,
     literal,
     literal_column,
     select,
     true,
     union_all,
-    values,
 )
 from sqlalchemy.orm import aliased
 
@@ -118,7 +116,8 @@ def summed(rollup: Rollup, document: CTE, lengths: Iterable[int]) -> Select[Any]
 
 
 def _one_column(name: str, numbers: Iterable[int]) -> CTE:
-    return values(column(name, BigInteger), name=f"{name}s").data([(number,) for number in numbers]).cte(f"{name}s")
+    # Not VALUES: SQLAlchemy compiles a statement that has them anew each time.
+    return union_all(*(select(literal_column(str(each), BigInteger).label(name)) for each in numbers)).cte(f"{name}s")
 
 
 def _owner(document: CTE) -> tuple[ColumnElement[Any], ...]:

@@ -7,9 +7,10 @@ from sqlalchemy import CTE, Connection, Select, func, literal_column, or_, selec
 
 from tillhook.hooks import Difference, Invariant
 from tillhook.reference import Calendar
-from tillhook.sales.rollups.counting import counted_documents, kept_calendar
-from tillhook.sales.rollups.figures import ROLLUPS, Rollup, summed
-from tillhook.sales.rollups.periods import LENGTHS
+from tillhook.sales.rollups.counting import counted_documents, in_periods, kept_calendar
+from tillhook.sales.rollups.figures import PRODUCTS, ROLLUPS, Rollup, summed
+from tillhook.sales.rollups.models import RollupProduct
+from tillhook.sales.rollups.periods import FRESH, LENGTHS
 
 #: Figures that count things; the others are exact.
 _COUNTS = {"sales_count", "payment_count"}
@@ -36,11 +37,11 @@ def _differences(rollup: Rollup, document: CTE) -> Select[Any]:
     """Return the query for rows of a table that are not what the documents add up to."""
     due = summed(rollup, document, LENGTHS).order_by(None).subquery("found")
     nothing: list[Any] = [literal_column("0")] * len(rollup.figures)
-    columns = rollup.columns
+    kept = _kept(rollup).subquery("kept")
     both = union_all(
         select(
-            *(columns[key] for key in rollup.keys),
-            *(columns[each].label(f"kept_{each}") for each in rollup.figures),
+            *(kept.c[key] for key in rollup.keys),
+            *(kept.c[each].label(f"kept_{each}") for each in rollup.figures),
             *(zero.label(f"due_{each}") for zero, each in zip(nothing, rollup.figures, strict=True)),
         ),
         select(*(due.c[key] for key in rollup.keys), *nothing, *(due.c[each] for each in rollup.figures)),
@@ -50,6 +51,15 @@ def _differences(rollup: Rollup, document: CTE) -> Select[Any]:
     differ = or_(*(sums[f"kept_{each}"] != sums[f"due_{each}"] for each in rollup.figures))
     labelled = (value.label(name) for name, value in sums.items())
     return select(*keys, *labelled).group_by(*keys).having(differ).order_by(*keys)
+
+
+def _kept(rollup: Rollup) -> Any:
+    """Return the rows of a table, fresh ones as the periods that they will be in."""
+    rows = select(*(rollup.columns[name] for name in (*rollup.keys, *rollup.figures)))
+    if rollup is not PRODUCTS:
+        return rows
+    fresh = (in_periods(FRESH, length).order_by(None) for length in LENGTHS)
+    return union_all(rows.where(RollupProduct.length != FRESH), *fresh)
 
 
 def _shown(figure: str, value: Any) -> str:

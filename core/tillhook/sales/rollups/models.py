@@ -7,10 +7,10 @@ times, so that whoever asks reads few rows: for a seller at a warehouse, for a w
 
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, Index
+from sqlalchemy import CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tillhook.db import Base
+from tillhook.db import Base, partial_index
 
 #: Stands for all warehouses, and for all sellers.
 ALL = -1
@@ -94,6 +94,8 @@ class RollupProduct(Base):
     """What was sold of a product in a period: ``length`` days from ``first_day`` on, a number divisible by it.
 
     Lengths are powers of four, so that a range of days is the sum and difference of a few periods however long it is.
+    What was counted last stands in rows of the length ``FRESH``, of a day each, and no period has it yet: a row per
+    product and turn instead of one of each length.
     """
 
     __tablename__ = "rollup_product"
@@ -108,6 +110,8 @@ class RollupProduct(Base):
     revenue: Mapped[Decimal]
 
     __table_args__ = (
-        # One product's days.
-        Index("ix_rollup_product_day", "product_id", "warehouse_id", "seller_id", "length", "first_day"),
+        # One product's days, fresh ones too.
+        partial_index(
+            "ix_rollup_product_day", "product_id", "warehouse_id", "seller_id", "first_day", where="length <= 1"
+        ),
     )

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 #: Days of the periods for which sales by product are summed.
 LENGTHS = (1, 4, 16, 64, 256, 1024)
+#: The "length" of rows of single days that no period has yet, not even that of the day.
+FRESH = -1
 
 
 class Period(NamedTuple):

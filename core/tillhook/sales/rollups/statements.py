@@ -32,7 +32,7 @@ from tillhook.reference import Calendar
 from tillhook.sales.models import Sale
 from tillhook.sales.rollups.figures import DAYS, PRODUCTS, SELLER, TAXES, TENDERS, Rollup, day_of_sale, documents
 from tillhook.sales.rollups.models import ALL, RollupCalendar, RollupProduct, UncountedSale
-from tillhook.sales.rollups.periods import LENGTHS, cover
+from tillhook.sales.rollups.periods import FRESH, LENGTHS, cover
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +143,8 @@ def _counted(part: Part, scope: Scope, span: Span) -> Any:
     if part.rollup is not PRODUCTS:
         return select(*(columns[name] for name in part.shown.values())).where(span.contains(columns["day"]), *mine)
     if part.product_id is not None:
-        days = [RollupProduct.length == 1, RollupProduct.product_id == part.product_id]
+        # In so many words, for the index has these rows only.
+        days = [RollupProduct.length <= literal_column("1"), RollupProduct.product_id == part.product_id]
         return select(RollupProduct.first_day.label("day"), RollupProduct.quantity, RollupProduct.revenue).where(
             span.contains(RollupProduct.first_day), *days, *mine
         )
@@ -151,9 +152,14 @@ def _counted(part: Part, scope: Scope, span: Span) -> Any:
 
 
 def _periods(span: Span, mine: list[Any]) -> Any:
-    """Return what was sold of products in the periods that make up a span: always as many queries, one by length."""
+    """Return what was sold of products in a span: its fresh days, and the periods that make it up.
+
+    They are always as many queries, one by length.
+    """
     periods = cover(span.first, span.last)
-    queries = []
+    figures = (getattr(RollupProduct, name) for name in PRODUCTS.figures)
+    fresh = RollupProduct.length == FRESH, span.contains(RollupProduct.first_day)
+    queries = [select(RollupProduct.product_id, *figures).where(*fresh, *mine)]
     for length in LENGTHS:
         taken_off = [each.first_day for each in periods if each.length == length and each.sign < 0]
         sign = case((RollupProduct.first_day.in_(taken_off), -1), else_=1)
