@@ -101,7 +101,8 @@ def test_of_lots(client: Client, make: Factory, runtime: Runtime, deadlocks: Any
 
 def test_of_returns(client: Client, make: Factory, runtime: Runtime, deadlocks: Any) -> None:
     products = [make.product(stock=5000) for _ in range(PRODUCTS)]
-    batches = [batch(products, n, warehouse=make.main) for n in range(CLIENTS)]
+    # Returns go one by one, so a few will do.
+    batches = [batch(products, n, warehouse=make.main)[:8] for n in range(CLIENTS)]
     sold = [client.post("/api/sales/sync", {"sales": each}).json["results"] for each in batches]
     back = [
         [
@@ -113,7 +114,7 @@ def test_of_returns(client: Client, make: Factory, runtime: Runtime, deadlocks: 
                     "lines": [{"position": line, "quantity": "1"} for line in range(2)],
                 },
             }
-            for result in results[:12]
+            for result in results
         ]
         for results in sold
     ]

@@ -24,11 +24,11 @@ SELECT (SELECT json_agg(json_build_array(external_id, id, fingerprint, warehouse
        ARRAY(SELECT external_id FROM sale_exception WHERE external_id = {_IDS}),
        ARRAY(SELECT origin_external_id FROM sale_exception WHERE status = 'waiting' AND origin_external_id = {_IDS}),
        {keys_sql("sale")}, {keys_sql("sale_line")}, {EPOCH_SQL},
-       set_config('lock_timeout', COALESCE(%(patience)s, current_setting('lock_timeout')), true)
+       set_config('statement_timeout', COALESCE(%(patience)s, current_setting('statement_timeout')), true)
 """
 _COLUMNS = 7
-_LOCK_NOT_AVAILABLE = "55P03"
-#: In ``Session.info``: how long a transaction waits for a lock.
+_QUERY_CANCELED = "57014"
+#: In ``Session.info``: how long a statement of the transaction may take.
 _PATIENCE = "sales_patience"
 _KNOWN_SQLITE = """
 SELECT external_id, id, fingerprint, warehouse_id FROM sale WHERE external_id IN ({places})
@@ -58,7 +58,7 @@ def read(run: Run, commands: Sequence[SaleCommand]) -> Reading:
     """Read what is known of the commands and take keys for them, all in one statement on PostgreSQL.
 
     The goods are read with it for a single sale, if it says from where; those of a batch only once it is known
-    which of it is new. The statement reads the epoch too, and says how long the transaction waits for a lock, where
+    which of it is new. The statement reads the epoch too, and says how long the next ones may take, where
     :func:`giving_way` has left word.
     """
     ids = [command.external_id for command in commands if command.external_id]
@@ -95,17 +95,19 @@ def giving_way(session: Session) -> Iterator[None]:
     It is written before its stock is locked. A batch that has that stock may come to the same ``external_id``, and
     would be undone. The second attempt locks the stock first, and holds nothing while it waits.
 
+    The limit is for a statement and not for a lock: in a row's queue it waits for several, each with a time of its own.
+
     Raises:
         RetryTransaction: It has waited too long.
     """
     if session.info.get("attempt") != 0:
         yield
         return
-    session.info[_PATIENCE] = "400ms"
+    session.info[_PATIENCE] = "700ms"
     try:
         yield
     except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+        if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
             raise RetryTransaction from error
         raise
 
