@@ -38,6 +38,10 @@ class Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        """Return it as it is: SQLAlchemy would write ``… = 1`` on SQLite, which then uses no index."""
+        return self
+
 
 @compiles(Among)
 def _any_of_array(element: Among, compiler: Any, **options: Any) -> str:

@@ -1,17 +1,20 @@
 """Levels by variant, warehouse and lot, as they are or as they were. Takes no lock."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Row, func, select, tuple_, type_coerce, union_all
+from sqlalchemy import ColumnElement, FromClause, Row, case, func, not_, or_, select, tuple_, type_coerce
 from sqlalchemy.orm import Session
 
 from tillhook.access import in_warehouse, warehouse_condition
-from tillhook.db import Exact, containing, utc_now
+from tillhook.db import Exact, Instant, among, utc_now
 from tillhook.http import narrowed, page
 from tillhook.ledger.models import Location, Lot, Reservation, StockLevel, StockMovement
 from tillhook.ledger.schemas import LevelOut
 from tillhook.products.models import Product, Variant
+from tillhook.products.search import matches
 from tillhook.quantities import ZERO
 
 
@@ -20,15 +23,31 @@ def levels(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[str, A
 
     Args:
         query: Of :class:`InventoryQuery`. ``as_of`` and ``known_at`` ask for the levels as they were then, by what was
-            on record then: they are recomputed from the movements.
+            on record then: as they are, without what has moved since. So it takes the longer the more that is.
     """
-    then = [_THEN[name](query[name]) for name in _THEN if name in query]
-    level = _recomputed(then) if then else StockLevel.__table__
+    since = [_SINCE[name](query[name]) for name in _SINCE if name in query]
+    if since:
+        return _levels_then(session, query, or_(*since))
+    level = StockLevel.__table__
     rows, cursor = page(session, _select(session, level, query), ordering=_ordering(level), query=query)
-    if then:
-        return [LevelOut.of(row) for row in rows], cursor
     promised = _promised(session, rows)
     return [_with_promised(row, promised) for row in rows], cursor
+
+
+def _levels_then(
+    session: Session, query: Mapping[str, Any], is_later: ColumnElement[bool]
+) -> tuple[list[dict[str, Any]], str | None]:
+    # Of the levels of a page all is read at once; only the order by it needs each level's own.
+    is_ordered_by_it = query["ordering"].removeprefix("-") == "on_hand"
+    level = _then(is_later, with_on_hand=is_ordered_by_it)
+    rows, cursor = page(session, _select(session, level, query), ordering=_ordering(level), query=query)
+    if is_ordered_by_it:
+        return [LevelOut.of(row) for row in rows], cursor
+    moved = _moved(session, rows, is_later)
+    keys = [(row.variant_id, row.location_id, row.lot_id) for row in rows]
+    return [
+        LevelOut.of(row, on_hand=row.on_hand - moved.get(key, ZERO)) for row, key in zip(rows, keys, strict=True)
+    ], cursor
 
 
 def _select(session: Session, level: FromClause, query: Mapping[str, Any]) -> Any:
@@ -56,7 +75,7 @@ def _select(session: Session, level: FromClause, query: Mapping[str, Any]) -> An
     filters = {
         "warehouse": in_warehouse(session, level.c.location_id),
         "product": Product.id,
-        "search": lambda text: containing(text, Product.name),
+        "search": matches,
     }
     return narrowed(statement, query, filters)
 
@@ -70,30 +89,56 @@ def _ordering(level: FromClause) -> dict[str, Any]:
     }
 
 
-_THEN: dict[str, Any] = {
-    "as_of": lambda moment: StockMovement.occurred_at <= moment,
-    "known_at": lambda moment: StockMovement.recorded_at <= moment,
+_SINCE: dict[str, Any] = {
+    "as_of": lambda moment: StockMovement.occurred_at > moment,
+    "known_at": lambda moment: StockMovement.recorded_at > moment,
 }
 
 
-def _recomputed(conditions: Sequence[ColumnElement[bool]]) -> FromClause:
-    """Return levels as a table, from the movements that meet the conditions."""
-    ends = ((StockMovement.destination_id, StockMovement.quantity), (StockMovement.source_id, -StockMovement.quantity))
-    moved = union_all(
-        *(
-            select(
-                StockMovement.variant_id,
-                place.label("location_id"),
-                StockMovement.lot_id,
-                quantity.label("quantity"),
-                StockMovement.recorded_at,
-            ).where(place > 0, *conditions)
-            for place, quantity in ends
+def _then(is_later: ColumnElement[bool], *, with_on_hand: bool) -> FromClause:
+    """Return levels as a table, those of which something had moved that is not later.
+
+    ``updated_at`` is when the last of it was recorded. ``on_hand`` is that of now, unless ``with_on_hand``.
+    """
+    place = StockLevel.location_id
+    mine = (
+        StockMovement.variant_id == StockLevel.variant_id,
+        StockMovement.lot_id == StockLevel.lot_id,
+        or_(StockMovement.source_id == place, StockMovement.destination_id == place),
+    )
+    earlier = select(StockMovement.recorded_at).where(*mine, not_(is_later)).correlate(StockLevel)
+    last = earlier.order_by(StockMovement.occurred_at.desc(), StockMovement.id.desc()).limit(1).scalar_subquery()
+    on_hand: Any = StockLevel.on_hand
+    if with_on_hand:
+        change = case((StockMovement.destination_id == place, StockMovement.quantity), else_=-StockMovement.quantity)
+        later = select(func.sum(change)).where(*mine, is_later).correlate(StockLevel).scalar_subquery()
+        on_hand = type_coerce(StockLevel.on_hand - func.coalesce(later, 0), Exact)
+    return (
+        select(
+            *(StockLevel.variant_id, StockLevel.location_id, StockLevel.lot_id),
+            on_hand.label("on_hand"),
+            type_coerce(last, Instant).label("updated_at"),
         )
-    ).subquery()
-    key = (moved.c.variant_id, moved.c.location_id, moved.c.lot_id)
-    on_hand = type_coerce(func.sum(moved.c.quantity), Exact).label("on_hand")
-    return select(*key, on_hand, func.max(moved.c.recorded_at).label("updated_at")).group_by(*key).subquery()
+        .where(earlier.exists())
+        .subquery()
+    )
+
+
+def _moved(
+    session: Session, rows: Sequence[Row[Any]], is_later: ColumnElement[bool]
+) -> dict[tuple[int, int, int], Decimal]:
+    """Return by how much what is later changed the levels of these rows; each variant's movements are read once."""
+    ends = (StockMovement.source_id, StockMovement.destination_id)
+    found = session.execute(
+        select(StockMovement.variant_id, StockMovement.lot_id, *ends, func.sum(StockMovement.quantity))
+        .where(among(StockMovement.variant_id, sorted({row.variant_id for row in rows})), is_later)
+        .group_by(StockMovement.variant_id, StockMovement.lot_id, *ends)
+    )
+    moved: dict[tuple[int, int, int], Decimal] = defaultdict(Decimal)
+    for variant_id, lot_id, source_id, destination_id, quantity in found:
+        moved[variant_id, source_id, lot_id] -= quantity
+        moved[variant_id, destination_id, lot_id] += quantity
+    return moved
 
 
 def _promised(session: Session, rows: Sequence[Row[Any]]) -> dict[tuple[int, int, int], Any]:

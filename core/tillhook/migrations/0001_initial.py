@@ -502,7 +502,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("variant_id", "location_id", "lot_id", name=op.f("pk_stock_level")),
     )
     with op.batch_alter_table("stock_level", schema=None) as batch_op:
-        batch_op.create_index("ix_stock_level_location", ["location_id"], unique=False)
+        batch_op.create_index("ix_stock_level_location", ["location_id", "variant_id", "lot_id"], unique=False)
 
     op.create_table(
         "tax",
@@ -665,6 +665,9 @@ def upgrade() -> None:
     with op.batch_alter_table("product", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_product_category_id"), ["category_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_product_owner_id"), ["owner_id"], unique=False)
+        batch_op.create_index("ix_product_created_at", ["created_at", "id"], unique=False)
+        batch_op.create_index("ix_product_name", ["name", "id"], unique=False)
+        batch_op.create_index("ix_product_price", ["price", "id"], unique=False)
         batch_op.create_index("ix_product_status", ["status", "id"], unique=False)
 
     op.create_table(
@@ -801,6 +804,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_alert")),
     )
     with op.batch_alter_table("stock_alert", schema=None) as batch_op:
+        batch_op.create_index("ix_stock_alert_product", ["product_id", "id"], unique=False)
+        batch_op.create_index("ix_stock_alert_status", ["status", "id"], unique=False)
         batch_op.create_index(
             "ux_stock_alert_open",
             ["product_id", "warehouse_id"],
@@ -967,7 +972,15 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("stock_movement", schema=None) as batch_op:
-        batch_op.create_index("ix_stock_movement_variant", ["variant_id", "id"], unique=False)
+        batch_op.create_index("ix_stock_movement_variant", ["variant_id", "occurred_at", "id"], unique=False)
+        batch_op.create_index("ix_stock_movement_occurred", ["occurred_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_stock_movement_kind",
+            ["document_type", "occurred_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("channel IS NULL"),
+            sqlite_where=sa.text("channel IS NULL"),
+        )
         batch_op.create_index(
             "ix_stock_movement_reverses",
             ["reverses_id"],
@@ -1013,6 +1026,12 @@ def downgrade() -> None:
             postgresql_where=sa.text("reverses_id IS NOT NULL"),
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )
+        batch_op.drop_index(
+            "ix_stock_movement_kind",
+            postgresql_where=sa.text("channel IS NULL"),
+            sqlite_where=sa.text("channel IS NULL"),
+        )
+        batch_op.drop_index("ix_stock_movement_occurred")
         batch_op.drop_index("ix_stock_movement_variant")
 
     allow_changes("stock_movement")
@@ -1044,6 +1063,8 @@ def downgrade() -> None:
         batch_op.drop_index(
             "ux_stock_alert_open", postgresql_where=sa.text("status = 'open'"), sqlite_where=sa.text("status = 'open'")
         )
+        batch_op.drop_index("ix_stock_alert_status")
+        batch_op.drop_index("ix_stock_alert_product")
 
     op.drop_table("stock_alert")
     with op.batch_alter_table("refresh_token", schema=None) as batch_op:
@@ -1074,6 +1095,9 @@ def downgrade() -> None:
     op.drop_table("sale_exception")
     with op.batch_alter_table("product", schema=None) as batch_op:
         batch_op.drop_index("ix_product_status")
+        batch_op.drop_index("ix_product_price")
+        batch_op.drop_index("ix_product_name")
+        batch_op.drop_index("ix_product_created_at")
         batch_op.drop_index(batch_op.f("ix_product_owner_id"))
         batch_op.drop_index(batch_op.f("ix_product_category_id"))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, Select, and_, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, or_, select, true, union
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
@@ -112,8 +112,11 @@ def product_query(
         holders = select(Variant.product_id).join(Barcode, Barcode.variant_id == Variant.id)
         query = query.where(Product.id.in_(holders.where(Barcode.key == canonical(barcode.strip()))))
     if sku is not None:
-        holders = select(Variant.product_id).where(Variant.sku == sku)
-        query = query.where(or_(Product.sku == sku, Product.id.in_(holders)))
+        # Not "or": PostgreSQL would read all products.
+        having = union(
+            select(Product.id).where(Product.sku == sku), select(Variant.product_id).where(Variant.sku == sku)
+        )
+        query = query.where(Product.id.in_(having))
     if tracked is not None:
         query = query.where(Product.tracking != "none" if tracked else Product.tracking == "none")
     return query
