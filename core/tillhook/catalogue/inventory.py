@@ -41,7 +41,7 @@ def low_stock(
         default = Decimal(snapshot_of(session).setting("low_stock_threshold"))
         limit = func.coalesce(Product.low_stock_threshold, literal(default, Product.low_stock_threshold.type))
     statement = statement.where(
-        visible_to(actor), Product.tracking != "none", Product.status.in_(("published", "pending")), total < limit
+        visible_to(actor), Product.tracking != "none", Product.status.not_in(("rejected", "archived")), total < limit
     )
     count = None
     if query["count"]:
@@ -60,7 +60,8 @@ def _with_total(actor: Actor, *, is_sorted: bool) -> tuple[Select[Product], Colu
     levels = (
         select(func.sum(StockLevel.on_hand).label("total"))
         .join(Variant, Variant.id == StockLevel.variant_id)
-        .where(warehouse_condition(actor, StockLevel.location_id))
+        # Not by the column itself: SQLite would begin with it, and read all that the warehouses have.
+        .where(warehouse_condition(actor, StockLevel.location_id + 0))
     )
     total: Any
     if is_sorted:

@@ -72,7 +72,8 @@ def _stock(warehouse_id: int, threshold: Decimal, *, low_only: bool) -> Select[*
     total = (
         select(func.sum(level.on_hand))
         .join(of_product, of_product.id == level.variant_id)
-        .where(of_product.product_id == Product.id, level.location_id == warehouse_id)
+        # Not by the warehouse's column itself: SQLite would begin with it, and read all that is there.
+        .where(of_product.product_id == Product.id, level.location_id + 0 == warehouse_id)
         .correlate(Product)
         .scalar_subquery()
     )

@@ -4,8 +4,8 @@ from marshmallow import fields
 
 from tillhook.http import Day, Flag, Key, QuerySchema, Schema, Text, Whole
 
-#: Rows of one answer of the inventory, unless more are asked for, and at most: 240 KB and 2.4 MB.
-ROWS, MAX_ROWS = 1_000, 10_000
+#: Rows of one answer of the inventory, unless more are asked for, and at most: 120 KB and 2.4 MB.
+ROWS, MAX_ROWS = 500, 10_000
 
 
 class InventoryQuery(QuerySchema):
