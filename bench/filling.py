@@ -8,11 +8,12 @@ in ``_SALE``, is a channel, a payment method, a seller, a warehouse, a customer 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, text, true
 
 from tillhook.ledger import create_warehouse
 from tillhook.products.models import Unit
 from tillhook.runtime import Runtime
+from tillhook.sales.rollups.names import enter_names
 
 DAYS = 365
 PRODUCTS, CUSTOMERS, SELLERS = 20_000, 20_000, 10
@@ -29,8 +30,13 @@ def first_day() -> date:
     return datetime.now(UTC).date() - timedelta(days=DAYS)
 
 
+def key_of(sales: int, number: int) -> int:
+    """Return the key of one of the sales, counted from 1; the keys before are of what was taken back."""
+    return number + sales // 100 + sales // 200
+
+
 def fill(runtime: Runtime, sales: int) -> None:
-    """Write products, stock and sales with all that comes of them; the rollups are to be built afterwards."""
+    """Write products, stock and sales with all that comes of them, but for the rollups."""
     with runtime.unit_of_work() as session:
         session.add(Unit(code="pc", name="piece"))
         for name in ("Third shop", "Closed shop"):
@@ -47,10 +53,11 @@ def fill(runtime: Runtime, sales: int) -> None:
             connection.exec_driver_sql(statement.format(**values))
         for index in indexes:
             connection.exec_driver_sql(index)
-    with runtime.database.connect() as connection:
-        # Statistics as a database that has run for a while has them.
-        analyze = "VACUUM ANALYZE" if runtime.database.is_postgresql else "ANALYZE"
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(analyze)
+        enter_names(connection, true())
+    if runtime.database.is_postgresql:
+        # Statistics as a database that has run for a while has them; on SQLite nobody makes any.
+        with runtime.database.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("VACUUM ANALYZE")
 
 
 def _values(connection: Connection, sales: int, *, is_postgresql: bool) -> dict[str, Any]:
@@ -61,6 +68,7 @@ def _values(connection: Connection, sales: int, *, is_postgresql: bool) -> dict[
     seconds = f"{begin.timestamp():.0f} + i * {step:.9f}"
     return {
         "sales": sales,
+        "back": key_of(sales, 0),
         "products": PRODUCTS,
         "customers": CUSTOMERS,
         "cashier": people["cashier@test.com"],
@@ -85,7 +93,7 @@ def _counts(sales: int) -> dict[str, int]:
         "cancellation": sales // 200,
         "return": sales // 100,
         "exception": sales // 100,
-        "audit": sales // 10,
+        "audit": sales // 100,
         "product": PRODUCTS,
         "customer": CUSTOMERS,
     }
@@ -177,8 +185,9 @@ INSERT INTO sale (id, kind, external_id, sale_number, channel, warehouse_id, sel
 {{sale_numbers}}, s AS (SELECT i, CASE WHEN {_RARE} 11 THEN {RARE_CUSTOMER} WHEN i % 100 = 1 THEN {FREQUENT_CUSTOMER}
     WHEN i % 20 = 5 THEN 3 + (i % 10007 * 7919 + i) % ({{customers}} - 2) END AS customer,
   {{moment}} AS recorded FROM n)
-SELECT i, 'sale', CASE i % 10 WHEN 0 THEN '00000000-0000-4000-8000-' || substr(CAST(1000000000000 + i AS TEXT), 2) END,
-  'OS' || {{day}} || substr(CAST(10000000 + i AS TEXT), 2), CASE WHEN {_RARE} 7 THEN 'phone' ELSE 'pos' END,
+SELECT i + {{back}}, 'sale',
+  CASE i % 10 WHEN 0 THEN '00000000-0000-4000-8000-' || substr(CAST(1000000000000 + i AS TEXT), 2) END,
+  'OS' || {{day}} || substr(CAST(10000000 + i + {{back}} AS TEXT), 2), CASE WHEN {_RARE} 7 THEN 'phone' ELSE 'pos' END,
   CASE WHEN {_RARE} 10 THEN {RARE_WAREHOUSE} WHEN {_RARE} 9 THEN 1 ELSE i % {SELLERS} % 3 + 1 END,
   CASE WHEN {_RARE} 9 THEN {{supplier}} WHEN i % {SELLERS} = 0 THEN {{cashier}} ELSE 1000 + i % {SELLERS} END, 'Seller',
   customer, COALESCE(p.name, ''), COALESCE(p.phone, ''), '', 'till-' || i % 5, CASE i % 10 WHEN 0 THEN i / 10 END,
@@ -192,11 +201,11 @@ INSERT INTO sale (id, kind, origin_id, sale_number, channel, warehouse_id, selle
   customer_name, customer_phone, customer_email, source_device, is_offline, clock_suspect, sale_date, created_at,
   currency, currency_places, tax_rounding, subtotal, tax_amount, discount_amount, total_amount, cash_rounding,
   change_due, reason, notes, request_id)
-{{{kind}_numbers}} SELECT {{sales}} + {offset} * {{sales}} + i, '{kind}', o.id,
+{{{kind}_numbers}} SELECT {{sales}} / 100 * {offset} + i, '{kind}', o.id,
   substr(o.sale_number, 1, 8) || (5000000 + {offset} * 1000000 + i), o.channel, o.warehouse_id, o.seller_id,
   o.seller_name, o.customer_id, o.customer_name, o.customer_phone, '', o.source_device, FALSE, FALSE, o.created_at,
   o.created_at, 'EUR', 2, 'line', -o.subtotal, 0, 0, -o.total_amount, 0, 0, 'Wrong', '', ''
-FROM n JOIN sale o ON o.id = i * {every} - 3
+FROM n JOIN sale o ON o.id = i * {every} - 10 + {{back}}
 """
 # The product of the square of an even spread: a tenth of the products makes a third of the lines.
 _LINE = f"""
@@ -207,13 +216,13 @@ picked AS (SELECT i, number, (i % 997 * 6131 + i % 10007 * 71 + number * 3889) %
   FROM n CROSS JOIN line),
 sold AS (SELECT i, number, CASE WHEN number = 0 AND {_RARE} 12 THEN {RARE_PRODUCT} WHEN number = 0 AND i % 20 = 3
   THEN {FREQUENT_PRODUCT} ELSE spread * spread / 10000 * 19 / 10 + 2 END AS product FROM picked)
-SELECT i, number, product, product, 'Article', '', 10000 * (number + 1), 100000, 0, 0, 0, FALSE, 0,
+SELECT i + {{back}}, number, product, product, 'Article', '', 10000 * (number + 1), 100000, 0, 0, 0, FALSE, 0,
   100000 * (number + 1) FROM sold
 """
 _PAYMENT = f"""
 INSERT INTO sale_payment (sale_id, method, amount, change, reference)
-{{sale_numbers}} SELECT i, CASE WHEN {_RARE} 8 THEN 'cheque' WHEN i % 7 = 0 THEN 'mobile' WHEN i % 7 < 3 THEN 'card'
-  ELSE 'cash' END, 300000, 0, '' FROM n
+{{sale_numbers}} SELECT i + {{back}},
+  CASE WHEN {_RARE} 8 THEN 'cheque' WHEN i % 7 = 0 THEN 'mobile' WHEN i % 7 < 3 THEN 'card' ELSE 'cash' END, 300000, 0, '' FROM n
 """
 _MOVEMENT = """
 INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id, destination_id, occurred_at,
@@ -223,8 +232,9 @@ SELECT l.product_id, l.variant_id, 0, l.quantity, s.warehouse_id, -2, s.sale_dat
 """
 _EVENT = """
 INSERT INTO outbox (id, seq, name, payload, warehouse_id, occurred_at)
-SELECT id, id, 'sale:created', CAST('{{"sale_id": ' || id || ', "kind": "sale", "seller_id": ' || seller_id ||
-  ', "items": []}}' AS {json}), warehouse_id, created_at FROM sale WHERE kind = 'sale'
+SELECT id - {back}, id - {back}, 'sale:created',
+  CAST('{{"sale_id": ' || id || ', "kind": "sale", "seller_id": ' || seller_id || ', "items": []}}' AS {json}),
+  warehouse_id, created_at FROM sale WHERE kind = 'sale'
 """
 # The rare ones are those that nobody has looked at.
 _EXCEPTION = """
@@ -246,7 +256,7 @@ INSERT INTO pos_document (sale_id, till, is_late) SELECT id, 'till', FALSE FROM 
 
 _STATEMENTS = (
     *(_PRODUCT, _VARIANT, _PARTY, _LEVEL, _ALERT, _RECEIPT, _RECEIVED, _SALE),
+    _TAKEN_BACK.format(kind="return", offset=0, every=100),
     _TAKEN_BACK.format(kind="cancellation", offset=1, every=200),
-    _TAKEN_BACK.format(kind="return", offset=2, every=100),
     *(_LINE, _PAYMENT, _MOVEMENT, _EVENT, _EXCEPTION, _AUDIT, _NOTE),
 )

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 
 from bench.requests import Read
 from bench.shops import Shop, open_shops, say
+from tillhook.server import logs
 from tillhook.testing.databases import ENGINES
 
 #: Modules ``bench.requests_…``; each has the requests of a theme as ``READS``.
@@ -50,10 +51,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--group", choices=GROUPS, action="append", help="all unless said")
     parser.add_argument("--sales", type=int, nargs=2, default=SALES, metavar=("FEW", "MANY"))
     options = parser.parse_args(arguments)
-    reads = [read for read in declared(options.group or GROUPS) if options.only in read.name]
+    groups = options.group or GROUPS
+    reads = [read for read in declared(groups) if options.only in read.name]
     results = []
+    logs.configure("error")
     for engine in options.engine or ENGINES:
-        with open_shops(engine, options.sales) as (few, many):
+        with open_shops(engine, options.sales, counted="views" in groups) as (few, many):
             results += [_measure(engine, read, few, many, show=options.plans) for read in reads]
     print(json.dumps([asdict(each) for each in results], indent=1) if options.json else _table(results))
     wrong = [each for each in results if each.wrong]

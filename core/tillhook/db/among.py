@@ -39,7 +39,7 @@ class Among(FunctionElement[bool]):
     inherit_cache = True
 
     def self_group(self, against: Any = None) -> Any:
-        """Return it as it is: SQLAlchemy would write ``… = 1`` on SQLite, which then uses no index."""
+        """Return the condition as it is: SQLAlchemy would say ``= 1`` on SQLite, which then uses no index for it."""
         return self
 
 

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entry")),
     )
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
+        batch_op.create_index("ix_audit_entry_action", ["action", "id"], unique=False)
         batch_op.create_index("ix_audit_entry_actor", ["actor_id", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_audit_entry_created_at"), ["created_at"], unique=False)
         batch_op.create_index("ix_audit_entry_entity", ["entity", "entity_id", "id"], unique=False)
@@ -277,6 +278,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("warehouse_id", "seller_id", "day", "channel", "method", name=op.f("pk_rollup_tender")),
     )
     op.create_table(
+        "sale_name",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("search_text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "phone", name=op.f("pk_sale_name")),
+    )
+    op.create_table(
         "sale_uncounted",
         sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("sale_id", name=op.f("pk_sale_uncounted")),
@@ -288,7 +296,7 @@ def upgrade() -> None:
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("fingerprint", sa.Text(), nullable=True),
         sa.Column("body_digest", sa.Text(), nullable=True),
-        sa.Column("sale_number", sa.Text(), nullable=False),
+        sa.Column("sale_number", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
@@ -362,7 +370,29 @@ def upgrade() -> None:
             postgresql_where=sa.text("origin_id IS NOT NULL"),
             sqlite_where=sa.text("origin_id IS NOT NULL"),
         )
-        batch_op.create_index("ix_sale_warehouse", ["warehouse_id", "sale_date"], unique=False)
+        batch_op.create_index(
+            "ix_sale_customer",
+            ["customer_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("customer_id IS NOT NULL"),
+            sqlite_where=sa.text("customer_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_sale_name",
+            ["customer_name", "customer_phone", "id"],
+            unique=False,
+            postgresql_where=sa.text("customer_name <> '' OR customer_phone <> ''"),
+            sqlite_where=sa.text("customer_name <> '' OR customer_phone <> ''"),
+        )
+        batch_op.create_index("ix_sale_place", ["warehouse_id", "channel", "id"], unique=False)
+        batch_op.create_index("ix_sale_seller", ["seller_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_sale_total",
+            ["total_amount", "id"],
+            unique=False,
+            postgresql_where=sa.text("kind IN ('sale','exchange')"),
+            sqlite_where=sa.text("kind IN ('sale','exchange')"),
+        )
         batch_op.create_index(
             "ux_sale_cancellation",
             ["origin_id"],
@@ -447,7 +477,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
             sqlite_where=sa.text("origin_line_id IS NOT NULL"),
         )
-        batch_op.create_index("ix_sale_line_product", ["product_id", "sale_id"], unique=False)
         batch_op.create_index("ix_sale_line_sale", ["sale_id"], unique=False)
 
     op.create_table(
@@ -469,6 +498,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sale_payment")),
     )
     with op.batch_alter_table("sale_payment", schema=None) as batch_op:
+        batch_op.create_index("ix_sale_payment_method", ["method", "sale_id"], unique=False)
         batch_op.create_index("ix_sale_payment_sale", ["sale_id"], unique=False)
 
     op.create_table(
@@ -699,7 +729,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_sale_exception_digest")),
     )
     with op.batch_alter_table("sale_exception", schema=None) as batch_op:
+        batch_op.create_index("ix_sale_exception_code", ["code", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_sale_exception_external_id"), ["external_id"], unique=False)
+        batch_op.create_index("ix_sale_exception_seen", ["last_seen_at", "id"], unique=False)
+        batch_op.create_index("ix_sale_exception_seller", ["seller_id", "id"], unique=False)
+        batch_op.create_index("ix_sale_exception_status", ["status", "id"], unique=False)
         batch_op.create_index(
             "ix_sale_exception_waiting",
             ["origin_external_id"],
@@ -1090,7 +1124,11 @@ def downgrade() -> None:
     op.drop_table("sale_device")
     with op.batch_alter_table("sale_exception", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_exception_waiting")
+        batch_op.drop_index("ix_sale_exception_status")
+        batch_op.drop_index("ix_sale_exception_seller")
+        batch_op.drop_index("ix_sale_exception_seen")
         batch_op.drop_index(batch_op.f("ix_sale_exception_external_id"))
+        batch_op.drop_index("ix_sale_exception_code")
 
     op.drop_table("sale_exception")
     with op.batch_alter_table("product", schema=None) as batch_op:
@@ -1125,12 +1163,12 @@ def downgrade() -> None:
     op.drop_table("setting")
     with op.batch_alter_table("sale_payment", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_payment_sale")
+        batch_op.drop_index("ix_sale_payment_method")
 
     allow_changes("sale_payment")
     op.drop_table("sale_payment")
     with op.batch_alter_table("sale_line", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_line_sale")
-        batch_op.drop_index("ix_sale_line_product")
         batch_op.drop_index(
             "ix_sale_line_origin",
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
@@ -1145,7 +1183,23 @@ def downgrade() -> None:
             postgresql_where=sa.text("kind = 'cancellation'"),
             sqlite_where=sa.text("kind = 'cancellation'"),
         )
-        batch_op.drop_index("ix_sale_warehouse")
+        batch_op.drop_index(
+            "ix_sale_total",
+            postgresql_where=sa.text("kind IN ('sale','exchange')"),
+            sqlite_where=sa.text("kind IN ('sale','exchange')"),
+        )
+        batch_op.drop_index("ix_sale_seller")
+        batch_op.drop_index("ix_sale_place")
+        batch_op.drop_index(
+            "ix_sale_name",
+            postgresql_where=sa.text("customer_name <> '' OR customer_phone <> ''"),
+            sqlite_where=sa.text("customer_name <> '' OR customer_phone <> ''"),
+        )
+        batch_op.drop_index(
+            "ix_sale_customer",
+            postgresql_where=sa.text("customer_id IS NOT NULL"),
+            sqlite_where=sa.text("customer_id IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_sale_origin",
             postgresql_where=sa.text("origin_id IS NOT NULL"),
@@ -1161,6 +1215,7 @@ def downgrade() -> None:
     allow_changes("sale")
     op.drop_table("sale")
     op.drop_table("sale_uncounted")
+    op.drop_table("sale_name")
     op.drop_table("rollup_tender")
     op.drop_table("rollup_tax")
     with op.batch_alter_table("rollup_product", schema=None) as batch_op:
@@ -1197,6 +1252,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_audit_entry_entity")
         batch_op.drop_index(batch_op.f("ix_audit_entry_created_at"))
         batch_op.drop_index("ix_audit_entry_actor")
+        batch_op.drop_index("ix_audit_entry_action")
 
     allow_changes("audit_entry")
     op.drop_table("audit_entry")
