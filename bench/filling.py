@@ -61,7 +61,7 @@ def fill(runtime: Runtime, sales: int) -> None:
 
 
 def _values(connection: Connection, sales: int, *, is_postgresql: bool) -> dict[str, Any]:
-    people = dict(connection.execute(text("SELECT email, id FROM user_account")).tuples().all())
+    people = dict(connection.execute(text("SELECT email, id FROM user_account")).all())
     begin = datetime.combine(first_day(), datetime.min.time(), UTC)
     # Half a second before the last day ends.
     step = (DAYS * 86_400 - 0.5) / sales
@@ -124,7 +124,7 @@ def _drop_indexes(connection: Connection) -> list[str]:
         found = connection.execute(
             text(f"SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql > '' AND tbl_name IN ({tables})")
         )
-    indexes = found.tuples().all()
+    indexes = found.all()
     for name, _ in indexes:
         connection.exec_driver_sql(f'DROP INDEX "{name}"')
     return [definition for _, definition in indexes]
@@ -173,7 +173,7 @@ SELECT l.id, 'receipt', 'BENCH-' || l.id, l.id, '', {admin}, '', {begin}, {begin
 _RECEIVED = """
 INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id, destination_id, occurred_at,
   recorded_at, document_type, document_id, document_line, effect)
-{product_numbers} SELECT i, i, 0, 1000000000, -1, l.id, {begin}, {begin}, 'stock', l.id, i, 'receive'
+{product_numbers} SELECT i, i, 0, 1000000000, -1, l.id, {begin}, {begin}, 'receipt', l.id, i, 'receive'
 FROM n CROSS JOIN location l WHERE l.id > 0
 """
 # The cashier works in the first warehouse and so does the rare seller; the others have one each as well.

@@ -18,7 +18,7 @@ from tillhook.server import logs
 from tillhook.testing.databases import ENGINES
 
 #: Modules ``bench.requests_…``; each has the requests of a theme as ``READS``.
-GROUPS = ("sales", "views")
+GROUPS = ("sales", "stock", "views")
 SALES = (10_000, 1_000_000)
 #: Of each request and business: how often after how many that do not count, and for how many seconds at most.
 ROUNDS, WARM_UP, SECONDS = 50, 3, 5.0
