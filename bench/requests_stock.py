@@ -84,7 +84,7 @@ READS = (
             # PostgreSQL may rather sort what a warehouse has than look up the products of a page.
             ("", "", 150_000),
             (", further", "cursor=1.10000.0", 150_000),
-            (", low", "low_stock=true", 200_000),
+            (", low", "low_stock=true", 250_000),
         )
         for person in ("admin", "cashier")
     ),
