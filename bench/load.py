@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,9 +24,11 @@ class Job:
     """What to send, and for how long.
 
     Args:
-        kind: ``sales`` (two lines), ``hot`` (one line, always the first product), ``sync`` (batches of new sales)
-            or ``duplicates`` (batches that the server has).
-        products: Ids to choose from.
+        kind: ``sales`` (two lines), ``hot`` (one line, always the first product), ``devices`` (each connection is a
+            till that numbers its sales), ``sync`` (batches of new sales) or ``duplicates`` (batches that the server
+            has).
+        seconds: 0 for one request per connection.
+        products: Ids to choose from; ``warehouses`` likewise.
         seed: Equal seeds, with equal timestamps, make equal sales in equal order.
         timestamp: When the till says it sold.
         batch: Sales per request of ``sync`` and ``duplicates``.
@@ -40,7 +42,7 @@ class Job:
     connections: int
     seconds: float
     products: list[int]
-    warehouse: int
+    warehouses: list[int]
     channel: str
     seed: int
     timestamp: str
@@ -66,25 +68,30 @@ def main() -> None:
 
 def run(job: Job) -> Outcome:
     """Keep every connection busy for ``job.seconds``, then wait for the last answers."""
+    if job.kind == "devices":
+        return _Loop(job, [_requests(job, till) for till in range(job.connections)]).run()
     requests = _requests(job)
     # Making a batch takes milliseconds, so batches are ready before the clock runs.
     if job.kind == "duplicates":
         requests = itertools.cycle(list(itertools.islice(requests, job.repeat)))
     elif job.kind == "sync":
-        requests = itertools.chain(list(itertools.islice(requests, int(job.seconds * 30))), requests)
-    return _Loop(job, requests).run()
+        ready = max(int(job.seconds * 30), job.connections)
+        requests = itertools.chain(list(itertools.islice(requests, ready)), requests)
+    return _Loop(job, [requests] * job.connections).run()
 
 
 class _Connection:
-    __slots__ = ("received", "sent_at", "socket")
+    __slots__ = ("received", "requests", "sent_at", "socket")
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, requests: Iterator[bytes]) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.requests = requests
         self.received = b""
         self.sent_at = 0.0
 
-    def send(self, request: bytes) -> None:
+    def send(self) -> None:
+        request = next(self.requests)
         self.received = b""
         self.sent_at = time.perf_counter()
         self.socket.sendall(request)
@@ -108,7 +115,7 @@ class _Connection:
 
 
 class _Loop:
-    def __init__(self, job: Job, requests: Iterator[bytes]) -> None:
+    def __init__(self, job: Job, requests: Sequence[Iterator[bytes]]) -> None:
         self._job = job
         self._requests = requests
         self._latencies: list[float] = []
@@ -117,12 +124,12 @@ class _Loop:
 
     def run(self) -> Outcome:
         selector = selectors.DefaultSelector()
-        connections = [_Connection(self._job.port) for _ in range(self._job.connections)]
+        connections = [_Connection(self._job.port, requests) for requests in self._requests]
         begin = time.perf_counter()
         deadline = begin + self._job.seconds
         for connection in connections:
             selector.register(connection.socket, selectors.EVENT_READ, connection)
-            connection.send(next(self._requests))
+            connection.send()
         busy = len(connections)
         now = begin
         while busy:
@@ -135,7 +142,7 @@ class _Loop:
                 self._latencies.append(now - connection.sent_at)
                 self._count(*answer)
                 if now < deadline:
-                    connection.send(next(self._requests))
+                    connection.send()
                 else:
                     selector.unregister(connection.socket)
                     connection.socket.close()
@@ -159,18 +166,22 @@ class _Loop:
         return outcome
 
 
-def _requests(job: Job) -> Iterator[bytes]:
-    choice = random.Random(job.seed)
+def _requests(job: Job, till: int | None = None) -> Iterator[bytes]:
+    """Yield requests without end; those of a ``till`` have numbers of its own."""
+    choice = random.Random(job.seed + (till or 0))
     head = (
         f"POST {job.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {job.token}\r\n"
         "Content-Type: application/json\r\nContent-Length: "
     ).encode()
-    while True:
+    for number in itertools.count(1):
         if job.kind in ("sync", "duplicates"):
-            text = json.dumps({"sales": [_sale(job, choice) for _ in range(job.batch)]}, separators=(",", ":"))
+            content: Any = {"sales": [_sale(job, choice) for _ in range(job.batch)]}
+        elif till is not None:
+            name = f"bench-{job.seed % 1_000_000:06}-{till:02}"
+            content = {**_sale(job, choice), "source_device": name, "device_number": number}
         else:
-            text = json.dumps(_sale(job, choice), separators=(",", ":"))
-        body = text.encode()
+            content = _sale(job, choice)
+        body = json.dumps(content, separators=(",", ":")).encode()
         yield b"%s%d\r\n\r\n%s" % (head, len(body), body)
 
 
@@ -181,7 +192,7 @@ def _sale(job: Job, choice: random.Random) -> dict[str, Any]:
         "channel": job.channel,
         "source_device": "bench-01",
         "client_timestamp": job.timestamp,
-        "warehouse": job.warehouse,
+        "warehouse": choice.choice(job.warehouses),
         "payment_method": "cash",
         "items": [{"product_id": each, "quantity": "1", "unit_price": UNIT_PRICE} for each in products],
     }

@@ -1,61 +1,32 @@
-"""``bin/bench sales``: two-line sales over HTTP, against the same rows written by hand.
+"""``bin/bench sales``: two-line sales over HTTP, against the same rows written by hand, and against themselves.
 
 Product and baseline run side by side on one database, behind the same gunicorn, and take turns within the run,
-because a machine's speed changes by the minute: what is printed are medians of ratios of neighbouring turns.
-
-Cases: ``sales`` (16 connections), ``hot`` (64 connections, one product), ``sync`` (batches of 500 new sales against
-a set-based ingest), ``duplicates`` (the same batches again; its baseline is the product's own ``sync``), ``echo``
-(what the server can answer at all; its baseline is the product's ``sales``, so its ratio is the headroom).
+because a machine's speed changes by the minute: what is printed are medians of ratios of neighbouring turns. Each
+case has its own yardstick, see :mod:`bench.cases`: the baseline, or the product's plain sales. With ``--need`` the
+figures must be as good as :data:`LEAST_RATIO` and :data:`MOST_COST` say.
 """
 
 import argparse
-import contextlib
 import json
-import random
-import statistics
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 
-from sqlalchemy import func, insert, select
-
-from bench.load import UNIT_PRICE, Job, Outcome
-from tillhook.config import Settings
-from tillhook.ledger import StockCommand, StockLine, post_receipt
-from tillhook.products.models import Product, Unit, Variant
-from tillhook.runtime import Runtime
-from tillhook.server.building import build_runtime
-from tillhook.server.verify import verify
-from tillhook.testing import Databases, PostgresServer, RunningServer, Tokens
-from tillhook.testing.databases import ENGINES, SECRET
-from tillhook.testing.plugins import COUNTER, install_counter
-from tillhook.testing.template import environment_of, fill
+from bench.cases import CASES, ROUNDS, Result
+from bench.stand import say, stand_of
+from tillhook.testing.databases import ENGINES
 
 PRODUCTS = 10_000
-STOCK = Decimal(1_000_000)
-ROUNDS = 7
-CONNECTIONS = {"sales": 16, "hot": 64, "sync": 2, "duplicates": 2, "echo": 16}
-CASES = ("sales", "hot", "sync")
-
-
-@dataclass(frozen=True)
-class Result:
-    """One line of the report; latencies are those of whole requests, of the product."""
-
-    engine: str
-    case: str
-    sales_per_s: float
-    baseline_per_s: float
-    ratio: float
-    p50_ms: float
-    p99_ms: float
+#: What the ratio to the yardstick must be at least, by engine and case.
+LEAST_RATIO = {
+    "postgresql": {"sales": 0.70, "hot": 0.65, "sync": 0.60, "warehouses": 0.9},
+    "sqlite": {"sales": 0.60, "hot": 0.58, "sync": 0.42, "warehouses": 0.9},
+}
+#: How many times the CPU of the yardstick a sale may cost, by case.
+MOST_COST = {"devices": 1.3, "policies-sales": 1.05, "policies-sync": 1.05}
+_HEADS = (
+    *("sales/s", "against", "ratio", "cost", "app µs", "against", "db µs", "against", "WAL B", "against"),
+    *("p50 ms", "p99 ms"),
+)
 
 
 def main(arguments: list[str]) -> int:
@@ -63,271 +34,54 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--engine", choices=ENGINES, help="measure one engine only")
     parser.add_argument("--case", choices=CASES, action="append", help="measure this case only; may be repeated")
-    parser.add_argument("--seconds", type=float, default=28, help="seconds of load per case and side (default: 28)")
+    parser.add_argument(
+        "--seconds", type=float, default=28, help=f"seconds of load per side, in {ROUNDS} turns (default: 28)"
+    )
     parser.add_argument("--products", type=int, default=PRODUCTS)
+    parser.add_argument("--need", action="store_true", help="fail when a figure is worse than it must be")
     options = parser.parse_args(arguments)
     results: list[Result] = []
     is_clean = True
     for engine in [options.engine] if options.engine else reversed(ENGINES):
-        with _bench(engine, options) as bench:
-            results += bench.run(options.case or CASES)
-            is_clean &= bench.check()
+        with stand_of(engine, options.products, options.seconds / ROUNDS) as stand:
+            for name, case in CASES.items():
+                if name in (options.case or CASES):
+                    results += case(stand)
+            is_clean &= stand.check()
     print(json.dumps([asdict(result) for result in results], indent=1) if options.json else _table(results))
-    return 0 if is_clean else 1
+    missed = list(_missed(results)) if options.need else []
+    for line in missed:
+        say(f"MISSED: {line}")
+    return 0 if is_clean and not missed else 1
 
 
-@contextlib.contextmanager
-def _bench(engine: str, options: argparse.Namespace) -> Iterator["_Bench"]:
-    """Yield the bench of one engine, its database filled and both servers running."""
-    folder = PostgresServer.make_folder(durable=True)
-    postgres = PostgresServer(folder, durable=True)
-    install_counter(folder / "plugins")
-    modules = _modules()
-    _say(f"{engine}: {options.products} products, modules {', '.join(modules)}")
-    with contextlib.ExitStack() as stack:
-        stack.callback(postgres.stop)
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        databases = Databases(folder, postgres, fill)
-        stack.callback(databases.close)
-        url = stack.enter_context(databases.copy(engine, modules))
-        settings = Settings(
-            data_dir=scratch,
-            database_url=url,
-            secret=SECRET,
-            modules=modules,
-            demo=False,
-            access_token_lifetime_s=86_400,
-        )
-        runtime = build_runtime(settings)
-        stack.callback(runtime.dispose)
-        environment = {**environment_of(settings), "TILLHOOK_ACCESS_TOKEN_LIFETIME_S": "86400"}
-        bench = _Bench(engine, runtime, options.products, options.seconds)
-        environment["BENCH_SELLER"] = str(bench.seller_id)
-        environment["PYTHONPATH"] = f"{Path(__file__).parents[1]}:{environment['PYTHONPATH']}"
-        bench.product = RunningServer(environment, scratch / "product.log")
-        bench.baseline = RunningServer(environment, scratch / "baseline.log", application="bench.baseline:create_app()")
-        for server in (bench.product, bench.baseline):
-            server.start()
-            stack.callback(server.stop)
-        yield bench
+def _missed(results: Iterable[Result]) -> Iterator[str]:
+    """Yield what is worse than it must be."""
+    for result in results:
+        name = f"{result.engine} {result.case}"
+        least = LEAST_RATIO[result.engine].get(result.case, 0)
+        if result.ratio < least:
+            yield f"{name}: the ratio is {result.ratio}, and must be {least} at least"
+        most = MOST_COST.get(result.case, result.cost)
+        if result.cost > most:
+            yield f"{name}: the cost is {result.cost}, and must be {most} at most"
+        if result.deadlocks or result.unavailable:
+            yield f"{name}: {_troubles(result)}, and there must be none"
 
 
-class _Bench:
-    """One engine's measurements."""
-
-    product: RunningServer
-    baseline: RunningServer
-
-    def __init__(self, engine: str, runtime: Runtime, products: int, seconds: float) -> None:
-        self._engine = engine
-        self._runtime = runtime
-        self._seconds = seconds / ROUNDS
-        tokens = Tokens(runtime)
-        self._token = tokens.token("admin")
-        self.seller_id = _scalar(runtime, "SELECT id FROM user_account WHERE email = 'admin@test.com'")
-        self._warehouse = _scalar(runtime, "SELECT MIN(id) FROM location WHERE id > 0")
-        self._channel = "pos" if "pos" in runtime.registry.channels else COUNTER
-        self._products = _fill_products(runtime, products, self._warehouse)
-        self._seeds = random.Random(1)
-        self._acknowledged = 0
-
-    def run(self, cases: list[str] | tuple[str, ...]) -> list[Result]:
-        results = []
-        for case in cases:
-            results += self._sync() if case == "sync" else self._single(case)
-        return results
-
-    def check(self) -> bool:
-        """Recompute the ledger and count the sales; say what is wrong."""
-        _say(f"{self._engine}: verifying")
-        wrong = [
-            f"{each.invariant}: {each.subject} should be {each.expected} and is {each.actual}"
-            for _, differences in verify(self._runtime)
-            for each in differences
+def _table(results: Iterable[Result]) -> str:
+    lines = [f"{'engine':10} {'case':14} {'against':8}" + "".join(f" {head:>8}" for head in _HEADS)]
+    for r in results:
+        figures = [
+            *(f"{r.sales_per_s:,.0f}", f"{r.yardstick_per_s:,.0f}", f"{r.ratio:.2f}", f"{r.cost:.2f}"),
+            *(f"{r.application_us:,}", f"{r.yardstick_application_us:,}"),
+            *(f"{r.database_us:,}", f"{r.yardstick_database_us:,}"),
+            *(f"{r.wal_bytes:,}", f"{r.yardstick_wal_bytes:,}", f"{r.p50_ms:,.1f}", f"{r.p99_ms:,.1f}"),
         ]
-        posted = _scalar(self._runtime, "SELECT COUNT(*) FROM sale")
-        if posted != self._acknowledged:
-            wrong.append(f"{posted} sales were posted and {self._acknowledged} acknowledged")
-        for line in wrong[:20]:
-            _say(f"{self._engine}: WRONG: {line}")
-        _say(f"{self._engine}: {posted} sales posted and acknowledged, {len(wrong)} differences")
-        return not wrong
-
-    def _single(self, case: str) -> list[Result]:
-        rounds, echoes = [], []
-        self._warm_up(case)
-        for number in range(ROUNDS):
-            pair = self._turns(number, lambda: self._load(case), lambda: self._load(case, by_hand=True))
-            rounds.append(pair)
-            if case == "sales":
-                echoes.append((self._load("echo", by_hand=True), pair[0]))
-            self._say_round(case, number, *pair)
-        results = [self._result(case, rounds)]
-        if echoes:
-            results.append(self._result("echo", echoes))
-        return results
-
-    def _sync(self) -> list[Result]:
-        new, repeated = [], []
-        self._warm_up("sync")
-        for number in range(ROUNDS):
-            seed, moment = self._seeds.getrandbits(64), _moment()
-            pair = self._turns(
-                number,
-                lambda seed=seed, moment=moment: self._load("sync", seed=seed, moment=moment),
-                lambda: self._load("sync", by_hand=True),
-            )
-            new.append(pair)
-            known = pair[0].requests
-            again = self._load("duplicates", seed=seed, moment=moment, repeat=min(known, 8))
-            repeated.append((again, pair[0]))
-            self._say_round("sync", number, *pair)
-            self._say_round("duplicates", number, again, pair[0])
-        return [self._result("sync", new), self._result("duplicates", repeated)]
-
-    def _turns(self, number: int, product: Any, baseline: Any) -> tuple[Outcome, Outcome]:
-        """Run both, in an order that changes from round to round, as the database grows all the time."""
-        if number % 2:
-            by_hand = baseline()
-            return product(), by_hand
-        return product(), baseline()
-
-    def _warm_up(self, case: str) -> None:
-        for by_hand in (False, True):
-            self._load(case, by_hand=by_hand, seconds=0.5)
-
-    def _load(
-        self,
-        case: str,
-        *,
-        by_hand: bool = False,
-        seed: int | None = None,
-        moment: str | None = None,
-        repeat: int = 1,
-        seconds: float | None = None,
-    ) -> Outcome:
-        server = self.baseline if by_hand else self.product
-        prefix = "" if by_hand else "/api/sales"
-        paths = {"sync": "/sync", "duplicates": "/sync", "echo": "/echo"}
-        path = prefix + paths.get(case, "/sales" if by_hand else "")
-        job = Job(
-            kind="sales" if case == "echo" else case,
-            port=server.port,
-            path=path,
-            token=self._token,
-            connections=CONNECTIONS[case],
-            seconds=seconds or (self._seconds / 2 if case in ("echo", "duplicates") else self._seconds),
-            products=self._products,
-            warehouse=self._warehouse,
-            channel=self._channel,
-            seed=self._seeds.getrandbits(64) if seed is None else seed,
-            timestamp=moment or _moment(),
-            repeat=repeat,
-        )
-        outcome = _run_load(job)
-        expected = {"sales": "201", "hot": "201"}.get(case, "200")
-        if set(outcome.statuses) != {expected}:
-            raise SystemExit(f"{case}: answers {outcome.statuses}; the log ends:\n{server.logs()[-3000:]}")
-        if case == "echo":
-            outcome.acknowledged = outcome.requests
-        elif case != "duplicates":
-            self._acknowledged += outcome.acknowledged
-        return outcome
-
-    def _result(self, case: str, rounds: list[tuple[Outcome, Outcome]]) -> Result:
-        return Result(
-            engine=self._engine,
-            case=case,
-            sales_per_s=round(statistics.median(_rate(left) for left, _ in rounds), 1),
-            baseline_per_s=round(statistics.median(_rate(right) for _, right in rounds), 1),
-            ratio=round(statistics.median(_rate(left) / _rate(right) for left, right in rounds), 3),
-            p50_ms=round(statistics.median(left.p50_ms for left, _ in rounds), 2),
-            p99_ms=round(statistics.median(left.p99_ms for left, _ in rounds), 2),
-        )
-
-    def _say_round(self, case: str, number: int, left: Outcome, right: Outcome) -> None:
-        ratio = _rate(left) / _rate(right)
-        _say(
-            f"{self._engine} {case} {number + 1}/{ROUNDS}: {_rate(left):,.0f}/s against {_rate(right):,.0f}/s,"
-            f" ratio {ratio:.2f}, p50 {left.p50_ms:.1f} ms, p99 {left.p99_ms:.1f} ms"
-        )
-
-
-def _modules() -> tuple[str, ...]:
-    """Return the plugins of this repository, as ``bin/serve`` runs them; no examples."""
-    installed = entry_points(group="tillhook.plugins").names
-    ours = {folder.name for folder in (Path(__file__).parents[1] / "plugins").iterdir()}
-    found = sorted(installed & ours)
-    return tuple(found) if "pos" in found else (*found, COUNTER)
-
-
-def _run_load(job: Job) -> Outcome:
-    process = subprocess.run(
-        [sys.executable, "-m", "bench.load"],
-        input=json.dumps(asdict(job)),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[1],
-    )
-    return Outcome(**json.loads(process.stdout))
-
-
-def _rate(outcome: Outcome) -> float:
-    return max(outcome.acknowledged, 1) / outcome.seconds
-
-
-def _moment() -> str:
-    # A minute ago: a till's clock that runs ahead would be another case.
-    return (datetime.now(UTC) - timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _scalar(runtime: Runtime, statement: str) -> int:
-    with runtime.database.connect() as connection:
-        return int(connection.exec_driver_sql(statement).scalar_one())
-
-
-def _fill_products(runtime: Runtime, count: int, warehouse: int) -> list[int]:
-    """Make products with stock, and return their ids; the rows at once, the stock by receipts."""
-    with runtime.unit_of_work() as session:
-        unit = session.scalars(select(Unit).order_by(Unit.id).limit(1)).first() or Unit(code="pc", name="piece")
-        session.add(unit)
-        session.flush()
-        first = int(session.scalar(select(func.coalesce(func.max(Product.id), 0))) or 0) + 1
-        ids = list(range(first, first + count))
-        rows = [
-            {
-                "id": key,
-                "name": f"Article {key}",
-                "sku": f"BENCH-{key}",
-                "unit_id": unit.id,
-                "price": Decimal(UNIT_PRICE),
-                "status": "published",
-                "search_text": f"article {key}",
-            }
-            for key in ids
-        ]
-        session.execute(insert(Product), rows)
-        session.execute(insert(Variant), [{"product_id": key, "is_default": True} for key in ids])
-    for start in range(0, count, 1000):
-        lines = [StockLine(product_id=key, quantity=STOCK) for key in ids[start : start + 1000]]
-        with runtime.unit_of_work() as session:
-            post_receipt(session, StockCommand(warehouse=warehouse, lines=tuple(lines)))
-    with runtime.database.connect() as connection:
-        # Statistics as a database that has run for a while has them.
-        connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql("ANALYZE")
-    return ids
-
-
-def _table(results: list[Result]) -> str:
-    lines = [f"{'engine':10} {'case':10} {'sales/s':>9} {'baseline':>9} {'ratio':>6} {'p50 ms':>8} {'p99 ms':>8}"]
-    lines += [
-        f"{r.engine:10} {r.case:10} {r.sales_per_s:9,.0f} {r.baseline_per_s:9,.0f} {r.ratio:6.2f}"
-        f" {r.p50_ms:8.2f} {r.p99_ms:8.2f}"
-        for r in results
-    ]
+        line = f"{r.engine:10} {r.case:14} {r.yardstick:8}" + "".join(f" {figure:>8}" for figure in figures)
+        lines.append(f"{line}  {_troubles(r)}" if r.case == "batches" else line)
     return "\n".join(lines)
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+def _troubles(result: Result) -> str:
+    return f"{result.deadlocks} deadlocks, {result.unavailable} answers of 503"

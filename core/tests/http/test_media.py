@@ -95,8 +95,7 @@ def test_answers_are_exact() -> None:
         "on": "2026-01-31",
         "name": "Käse",
     }
-    with pytest.raises(ValueError):
-        media.dump_json(float("nan"))
+    assert media.dump_json({1: 10**30}) == b'{"1":1000000000000000000000000000000}'
 
 
 def _request(body: bytes, **environ: str) -> falcon.Request:

@@ -4,7 +4,7 @@ from tillhook.catalogue.answers import product_answer, product_answers
 from tillhook.catalogue.commands import NewProduct, NewVariant, SavedProduct
 from tillhook.catalogue.import_result import ImportFailed, ImportResult
 from tillhook.catalogue.importing import import_products
-from tillhook.catalogue.inline import create_inline_product, inline_item, remember_price
+from tillhook.catalogue.inline import create_inline_product, inline_item, lock_prices, remember_price
 from tillhook.catalogue.products import create_product, update_product
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "create_product",
     "import_products",
     "inline_item",
+    "lock_prices",
     "product_answer",
     "product_answers",
     "remember_price",

@@ -1,12 +1,12 @@
 """Products made at the till, and what the till teaches about prices."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
 from marshmallow import ValidationError
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
@@ -14,6 +14,7 @@ from tillhook.catalogue import setup
 from tillhook.catalogue.drafts import REFERENCES, ProductDraft, VariantDraft
 from tillhook.catalogue.products import make
 from tillhook.catalogue.schemas import InlineProductIn
+from tillhook.db import among
 from tillhook.errors import ValidationFailed
 from tillhook.ledger import Item
 from tillhook.products.models import Product
@@ -81,7 +82,7 @@ def inline_item(session: Session, product_data: Mapping[str, Any], actor: Actor,
         warehouse_threshold=None,
         on_hand=0,
         reserved=0,
-        total_available=0,
+        is_elsewhere=False,
     )
 
 
@@ -97,6 +98,13 @@ def remember_price(session: Session, prices: Mapping[int, Decimal]) -> None:
             .where(table.c.id == product_id, table.c.price_mode == "open")
             .values(last_price=prices[product_id], updated_at=table.c.updated_at)
         )
+
+
+def lock_prices(session: Session, product_ids: Collection[int]) -> None:
+    """Lock the products of these whose price may be remembered, for sales that are posted one after another."""
+    if product_ids:
+        mine = (among(Product.id, product_ids), Product.price_mode == "open")
+        session.execute(select(Product.id).where(*mine).order_by(Product.id).with_for_update(key_share=True)).all()
 
 
 def _fields(product_data: Mapping[str, Any], actor: Actor, field: str) -> dict[str, Any]:

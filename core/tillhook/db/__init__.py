@@ -2,9 +2,10 @@
 
 from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
-from tillhook.db.bulk import WriteBatch, fetch, insert_rows
-from tillhook.db.dialects import day_number, insert_or, without_limits
+from tillhook.db.bulk import Statement, WriteBatch, fetch, fetch_with_row, insert_rows
+from tillhook.db.dialects import day_number, insert_or, wait_in_line, without_limits
 from tillhook.db.folding import containing, fold, folded
+from tillhook.db.keys import keys_sql, next_keys
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.records import json_records, records, records_sql
 from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
@@ -22,6 +23,7 @@ __all__ = [
     "Instant",
     "Json",
     "RetryTransaction",
+    "Statement",
     "TimestampMixin",
     "WriteBatch",
     "advisory_lock",
@@ -34,6 +36,7 @@ __all__ = [
     "day_number",
     "exact_checks",
     "fetch",
+    "fetch_with_row",
     "fold",
     "folded",
     "format_instant",
@@ -43,10 +46,13 @@ __all__ = [
     "is_retryable",
     "is_unavailable",
     "json_records",
+    "keys_sql",
+    "next_keys",
     "partial_index",
     "records",
     "records_sql",
     "retrying",
     "utc_now",
+    "wait_in_line",
     "without_limits",
 ]

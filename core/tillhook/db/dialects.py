@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, text
+from sqlalchemy import BigInteger, ColumnElement, Connection, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
@@ -42,6 +42,15 @@ def _day_number_sqlite(element: day_number, compiler: Any, **options: Any) -> st
 def insert_or(connection: Connection, table: Any) -> Any:
     """Return an insert into ``table`` that takes ``on_conflict_do_update`` and ``on_conflict_do_nothing``."""
     return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def wait_in_line(connection: Connection) -> None:
+    """Let this transaction wait for five minutes where others give up after seconds: large ones take turns."""
+    if connection.dialect.name == "postgresql":
+        limits = (
+            func.set_config(name, limit, True) for name, limit in (("lock_timeout", "0"), ("statement_timeout", "5min"))
+        )
+        connection.execute(select(*limits))
 
 
 def without_limits(connection: Connection) -> None:

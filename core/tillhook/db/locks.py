@@ -16,7 +16,6 @@ class AdvisoryLock(IntEnum):
     """Every number in use, so that no two purposes share one."""
 
     EVENT_SEQUENCE = 7_411_001
-    STOCK_ALERTS = 7_411_002
     IMPORT = 7_411_003
     #: A document whose movements are being undone.
     DOCUMENT = 7_411_006

@@ -1,6 +1,5 @@
 """Rows of whole numbers as a table in a statement: one parameter, however many rows there are."""
 
-import json
 from collections.abc import Iterable
 from functools import cache
 
@@ -8,6 +7,8 @@ from sqlalchemy import BigInteger, FromClause, Text, column, func, literal, sele
 from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects.postgresql import JSON
 from sqlalchemy.orm import Session
+
+from tillhook.encoding import to_json
 
 Numbers = Iterable[tuple[int | None, ...]]
 #: What the table is called in the statement.
@@ -42,4 +43,4 @@ def records_sql(dialect: str, *columns: str) -> str:
 
 def json_records(rows: Numbers, *columns: str) -> str:
     """Return the parameter for :func:`records_sql`."""
-    return json.dumps([dict(zip(columns, row, strict=True)) for row in rows])
+    return to_json([dict(zip(columns, row, strict=True)) for row in rows]).decode()

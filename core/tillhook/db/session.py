@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import random
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +13,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from tillhook.db.folding import register_fold
-from tillhook.db.writer import RetryTransaction, WriterLock, before_execute, write_later
+from tillhook.db.keys import KEY_FILE, KeyFile
+from tillhook.db.writer import RetryTransaction, Turns, WriterLock, before_execute, write_later
 
 Result = TypeVar("Result")
 
@@ -34,13 +37,15 @@ class Database:
                 raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
             self._writer_lock = WriterLock(self.url.database + ".writer")
+            self._turns = Turns()
             self.engine = create_engine(
                 self.url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 connect_args={"isolation_level": None, "timeout": 30, "check_same_thread": False},
             )
-            event.listen(self.engine, "connect", functools.partial(_configure_sqlite, self._writer_lock))
+            keys = KeyFile(self.url.database + ".keys")
+            event.listen(self.engine, "connect", functools.partial(_configure_sqlite, self._writer_lock, keys))
             event.listen(self.engine, "begin", _begin_sqlite)
             event.listen(self.engine, "before_cursor_execute", before_execute)
         elif self.dialect == "postgresql":
@@ -68,6 +73,13 @@ class Database:
         """Return a connection with no transaction begun; use it as a context manager."""
         return self.engine.connect()
 
+    def turn(self) -> contextlib.AbstractContextManager[None]:
+        """Return what lets one thread of this process at a time plan and write; nothing on PostgreSQL.
+
+        Who holds SQLite's writer lock would else wait for the interpreter, which the others use to plan.
+        """
+        return contextlib.nullcontext() if self.is_postgresql else self._turns
+
     @contextlib.contextmanager
     def transaction(self, connection: Connection, *, write: bool = True, lazy: bool = False) -> Iterator[Session]:
         """Yield a session on ``connection``; commit at the end, roll back on any exception.
@@ -80,24 +92,22 @@ class Database:
                 not at the beginning. As on PostgreSQL, what was read without a lock may be old by then.
         """
         with contextlib.ExitStack() as stack:
-            if write and not self.is_postgresql:
+            if write and lazy and not self.is_postgresql:
+                write_later(connection, self._writer_lock, stack)
+            elif write and not self.is_postgresql:
                 if connection.in_transaction():
                     connection.rollback()
-                if lazy:
-                    write_later(connection, self._writer_lock, stack)
-                else:
-                    stack.enter_context(self._writer_lock)
-                    connection.info["tillhook_write"] = True
-                    stack.callback(connection.info.pop, "tillhook_write", None)
-            session = Session(
-                connection, expire_on_commit=False, join_transaction_mode="control_fully", autoflush=False
-            )
+                stack.enter_context(self._writer_lock)
+                connection.info["tillhook_write"] = True
+                stack.callback(connection.info.pop, "tillhook_write", None)
+            session = _Session(connection)
             stack.callback(session.close)
             try:
                 yield session
-                session.commit()
+                session.finish()
             except BaseException:
                 session.rollback()
+                connection.rollback()
                 raise
 
     @contextlib.contextmanager
@@ -108,6 +118,32 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+
+class _Session(Session):
+    """A session on one connection, whose transaction it opens only for what goes by the session itself.
+
+    The hot path's plain statements need none of its book-keeping, which costs as much as a statement.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection, expire_on_commit=False, join_transaction_mode="control_fully", autoflush=False)
+        self._opened = connection
+
+    def connection(self, *arguments: Any, **options: Any) -> Connection:
+        # A savepoint, too, is the session's own.
+        if arguments or options or self.in_transaction():
+            return super().connection(*arguments, **options)
+        if not self._opened.in_transaction():
+            self._opened.begin()
+        return self._opened
+
+    def finish(self) -> None:
+        """Write what is pending, and commit."""
+        if self.in_transaction():
+            self.commit()
+        elif self._opened.in_transaction():
+            self._opened.commit()
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -123,17 +159,24 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def retrying(function: Callable[[], Result], attempts: int = 6) -> Result:
-    """Call ``function``, a whole transaction, again while it meets concurrent ones."""
+    """Call ``function``, a whole transaction, again while it meets concurrent ones.
+
+    The second time at once, for then it locks first what it met them at. After that it pauses, at random up to 20, 40,
+    80 and 160 ms, lest it meet the same ones again; it holds no connection meanwhile.
+    """
     for attempt in range(attempts):
         try:
             return function()
         except Exception as error:
             if attempt + 1 == attempts or not is_retryable(error):
                 raise
+        if attempt:
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))
     raise AssertionError("unreachable")
 
 
-def _configure_sqlite(lock: WriterLock, connection: Any, _record: Any) -> None:
+def _configure_sqlite(lock: WriterLock, keys: KeyFile, connection: Any, record: Any) -> None:
+    record.info[KEY_FILE] = keys
     cursor = connection.cursor()
     if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         # Of two processes that switch a new file at once, SQLite would refuse one without waiting.
@@ -149,5 +192,5 @@ def _configure_sqlite(lock: WriterLock, connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    immediate = connection.info.get("tillhook_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    raw: Any = connection.connection.driver_connection
+    raw.execute("BEGIN IMMEDIATE" if connection.info.get("tillhook_write") else "BEGIN")

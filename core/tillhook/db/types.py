@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, DateTime, Dialect, Index, Integer, String, text
@@ -58,9 +59,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@lru_cache(maxsize=256)
 def format_instant(value: datetime) -> str:
     """Return RFC 3339 text of fixed width, so that text order is time order."""
-    # isoformat() takes an eighth of strftime()'s time, and a sale formats a dozen moments.
+    # A sale formats a dozen moments, most of which are one and the same.
     return value.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import threading
+from collections import deque
 from typing import Any
 
 from sqlalchemy import Connection
@@ -30,13 +31,44 @@ class WriterLock:
         self._local = threading.local()
 
     def __enter__(self) -> None:
-        handle = getattr(self._local, "handle", None)
-        if handle is None or handle.pid != os.getpid():
-            handle = self._local.handle = _Descriptor(self._path)
-        fcntl.flock(handle.number, fcntl.LOCK_EX)
+        fcntl.flock(self.descriptor, fcntl.LOCK_EX)
 
     def __exit__(self, *_: object) -> None:
-        fcntl.flock(self._local.handle.number, fcntl.LOCK_UN)
+        fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+
+    @property
+    def descriptor(self) -> int:
+        """The thread's descriptor of the file."""
+        handle: _Descriptor | None = getattr(self._local, "handle", None)
+        if handle is None or handle.pid != os.getpid():
+            handle = self._local.handle = _Descriptor(self._path)
+        return handle.number
+
+
+class Turns:
+    """A lock between the threads of a process, first come, first served."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Lock] = deque()
+        self._is_taken = False
+
+    def __enter__(self) -> None:
+        with self._guard:
+            if not self._is_taken:
+                self._is_taken = True
+                return
+            mine = threading.Lock()
+            mine.acquire()
+            self._waiting.append(mine)
+        mine.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().release()
+            else:
+                self._is_taken = False
 
 
 class _Descriptor:

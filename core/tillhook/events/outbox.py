@@ -19,6 +19,8 @@ from tillhook.events.models import OutboxEvent
 from tillhook.hooks import Event
 from tillhook.runtime import runtime_of
 
+#: Name, payload and warehouse of an event.
+NewEvent = tuple[str, dict[str, Any], int | None]
 #: Events that are numbered at once; a backlog of any size is numbered without a long transaction.
 CHUNK = 1000
 
@@ -28,11 +30,16 @@ def record(session: Session, name: str, payload: dict[str, Any], warehouse_id: i
     record_many(session, [(name, payload, warehouse_id)])
 
 
-def record_many(session: Session, events: Iterable[tuple[str, dict[str, Any], int | None]]) -> None:
+def record_many(session: Session, events: Iterable[NewEvent]) -> None:
     """Write (name, payload, warehouse) events in one statement; names must be registered.
 
     Payloads are JSON values; amounts and quantities in them are numbers or text, never floats of money.
     """
+    insert_rows(session.connection(), "outbox", event_rows(session, events))
+
+
+def event_rows(session: Session, events: Iterable[NewEvent]) -> list[dict[str, Any]]:
+    """Return the rows of ``outbox`` by which events are recorded, for who writes them with other rows."""
     known = runtime_of(session).registry.events
     now = format_instant(utc_now())
     rows = []
@@ -40,7 +47,7 @@ def record_many(session: Session, events: Iterable[tuple[str, dict[str, Any], in
         if name not in known:
             raise ValueError(f"event {name!r} is not registered")
         rows.append({"name": name, "payload": payload, "warehouse_id": warehouse_id, "occurred_at": now})
-    insert_rows(session.connection(), "outbox", rows)
+    return rows
 
 
 def sequence_events(session: Session, limit: int = CHUNK) -> int:

@@ -89,6 +89,8 @@ class Route:
         status: The status of success; 204 has no content.
         also: Further statuses of success: 200 for what was made before, with the same answer; 204 and 304 without.
         writes: Whether the transaction writes; by default every method but GET does.
+        lazy: Of one that writes: take SQLite's writer lock with the first statement that writes or locks a row. As on
+            PostgreSQL, what was read without a lock may be old by then; a ``RetryTransaction`` takes it at once.
         idempotent: Whether ``Idempotency-Key`` is heeded; by default for POST, unless public.
         upload: The body is ``multipart/form-data``.
         summary: By default the first line of the handler's docstring.
@@ -107,6 +109,7 @@ class Route:
     status: int = 200
     also: tuple[int, ...] = ()
     writes: bool | None = None
+    lazy: bool = False
     idempotent: bool | None = None
     upload: bool = False
     summary: str = ""

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from json.encoder import JSONEncoder
 from typing import IO, Any, NoReturn
 from uuid import UUID
 
 import falcon
 
 from tillhook.db import format_instant
+from tillhook.encoding import to_json
 from tillhook.errors import DomainError
 from tillhook.http.call import Upload
 
@@ -175,14 +175,9 @@ def _other(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-_encode = JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False, default=_other
-).encode
-
-
 def dump_json(value: Any) -> bytes:
     """Return JSON in UTF-8: a ``Decimal`` as a text with the digits it has, an instant as RFC 3339 in UTC."""
-    return _encode(value).encode()
+    return to_json(value, _other)
 
 
 def read_form(request: falcon.Request, limit: int) -> tuple[dict[str, str], dict[str, Upload]]:

@@ -20,6 +20,7 @@ class Options(TypedDict, total=False):
     status: int
     also: tuple[int, ...]
     writes: bool
+    lazy: bool
     idempotent: bool
     upload: bool
     summary: str

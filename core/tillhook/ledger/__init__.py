@@ -29,7 +29,8 @@ from tillhook.ledger.policy import POLICIES, PolicyRequest, policy_for
 from tillhook.ledger.posting.correcting import moved_by, restate, reverse
 from tillhook.ledger.posting.effects import refresh_alerts, resolve_alerts
 from tillhook.ledger.posting.issuing import issue, issue_many, restock, shortages
-from tillhook.ledger.posting.items import Item, ItemKey, Items, load_items
+from tillhook.ledger.posting.items import Item, ItemKey, Items, load_items, load_items_with
+from tillhook.ledger.posting.locks import lock_goods
 from tillhook.ledger.posting.lots import LotLevel, LotRequest, lots_at
 from tillhook.ledger.posting.stock import adjust, receive, transfer
 from tillhook.ledger.posting.values import (
@@ -98,6 +99,8 @@ __all__ = [
     "issue",
     "issue_many",
     "load_items",
+    "load_items_with",
+    "lock_goods",
     "lots_at",
     "moved_by",
     "policy_for",

@@ -1,5 +1,6 @@
 """The stock policy: what happens when a document wants more than is available."""
 
+import itertools
 from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
@@ -38,17 +39,12 @@ def policy_for(
         answer = hooks.resolve("resolve_stock_policy", _check, session=session, request=request)
         if answer is not None:
             return str(answer)
-    name = f"{channel}{OFFLINE_SUFFIX}" if is_offline else channel
-    best, best_score = default, -1
-    for rule in snapshot_of(session).policies:
-        if rule.product_id not in (None, product_id) or rule.warehouse_id not in (None, warehouse_id):
-            continue
-        if rule.channel != name and (is_offline or rule.channel is not None):
-            continue
-        score = (rule.product_id is not None) * 4 + (rule.warehouse_id is not None) * 2 + (rule.channel is not None)
-        if score > best_score:
-            best, best_score = rule.policy, score
-    return best
+    rules = snapshot_of(session).policies
+    channels = (f"{channel}{OFFLINE_SUFFIX}",) if is_offline else (channel, None)
+    for key in itertools.product((product_id, None), (warehouse_id, None), channels):
+        if key in rules:
+            return rules[key]
+    return default
 
 
 def _check(answer: str) -> None:

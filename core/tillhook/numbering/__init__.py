@@ -1,6 +1,7 @@
 """Numbers of documents: gapless series, and numbers of sales that need no lock."""
 
 from datetime import date
+from functools import lru_cache
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -40,4 +41,9 @@ def sale_number(prefix: str, recorded_on: date, sale_id: int) -> str:
     The digits are the sale's key modulo ten million, and the day is the day of recording: two sales could
     share a number only if one day recorded ten million sales.
     """
-    return f"{prefix}{recorded_on:%y%m%d}{sale_id % 10_000_000:07d}"
+    return f"{prefix}{_digits(recorded_on)}{sale_id % 10_000_000:07d}"
+
+
+@lru_cache(maxsize=16)
+def _digits(day: date) -> str:
+    return f"{day:%y%m%d}"

@@ -3,7 +3,6 @@
 from tillhook.reference.calendar import Calendar
 from tillhook.reference.epoch import bump_epoch
 from tillhook.reference.snapshot import (
-    PolicyRef,
     Snapshot,
     SnapshotCache,
     TaxRef,
@@ -13,7 +12,6 @@ from tillhook.reference.snapshot import (
 
 __all__ = [
     "Calendar",
-    "PolicyRef",
     "Snapshot",
     "SnapshotCache",
     "TaxRef",

@@ -15,13 +15,16 @@ from tillhook.reference.values import from_json
 if TYPE_CHECKING:
     from tillhook.hooks import Registry
 
+#: Product, warehouse and channel of a stock policy; ``None`` stands for any.
+PolicyKey = tuple[int | None, int | None, str | None]
+
 # Plain statements, because the tables belong to packages that build on this one.
 _EPOCH = "SELECT value FROM epoch WHERE id = 1"
 _WAREHOUSES = "SELECT id, name, code, is_active, kind FROM location WHERE id > 0 ORDER BY id"
 _TAXES = "SELECT id, name, rate, is_inclusive, is_default FROM tax ORDER BY id"
 _UNITS = "SELECT id, code, precision FROM unit ORDER BY id"
 _CATEGORIES = "SELECT id, name FROM category ORDER BY id"
-_POLICIES = "SELECT product_id, warehouse_id, channel, policy FROM stock_policy ORDER BY id"
+_POLICIES = "SELECT product_id, warehouse_id, channel, policy FROM stock_policy"
 _ROLES = (
     "SELECT role.name, role.discount_limit, role_permission.permission FROM role"
     " LEFT JOIN role_permission ON role_permission.role_id = role.id"
@@ -60,16 +63,6 @@ class UnitRef:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyRef:
-    """A stock policy; ``None`` stands for any product, warehouse or channel."""
-
-    product_id: int | None
-    warehouse_id: int | None
-    channel: str | None
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
 class Snapshot:
     """The reference data of one epoch. Shared by threads: only ``actors``, a cache, is ever written to."""
 
@@ -79,7 +72,7 @@ class Snapshot:
     taxes: dict[int, TaxRef]
     units: dict[int, UnitRef]
     categories: dict[int, str]
-    policies: list[PolicyRef]
+    policies: dict[PolicyKey, str]
     roles: dict[str, frozenset[str]]
     #: The largest discount that a role allows, a fraction; those without a limit of their own are left out.
     discount_limits: dict[str, Decimal]
@@ -134,7 +127,8 @@ class SnapshotCache:
             },
             units={row.id: UnitRef(row.id, row.code, row.precision) for row in rows(_UNITS)},
             categories={row.id: row.name for row in rows(_CATEGORIES)},
-            policies=[PolicyRef(*row) for row in rows(_POLICIES)],
+            # There may be one per product.
+            policies={(row[0], row[1], row[2]): row[3] for row in fetch(connection, _POLICIES)},
             roles=_roles(roles),
             discount_limits={
                 row.name: from_units(row.discount_limit) for row in roles if row.discount_limit is not None

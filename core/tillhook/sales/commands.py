@@ -1,7 +1,6 @@
 """What a client asks of the journal, after its schema has checked it."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -9,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tillhook.db import format_instant
+from tillhook.encoding import to_json
 from tillhook.quantities import ZERO, format_quantity
 
 #: The largest running number of a device: as far as a JavaScript client counts exactly.
@@ -22,7 +22,8 @@ def plain(value: Any) -> str:
     return format_quantity(value) if isinstance(value, Decimal) else str(value)
 
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=plain)
+def _digest(content: Any) -> str:
+    return hashlib.sha256(to_json(content, plain, is_sorted=True)).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +188,7 @@ def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
     ]
     if command.returns is not None:
         content += [_returned(command.returns), command.refund, _tenders(command.refunds)]
-    return hashlib.sha256(_ENCODER.encode(content).encode()).hexdigest()
+    return _digest(content)
 
 
 def return_fingerprint(sale_id: int, command: ReturnCommand) -> str:
@@ -199,7 +200,7 @@ def return_fingerprint(sale_id: int, command: ReturnCommand) -> str:
         command.source_device,
         format_instant(command.client_timestamp) if command.client_timestamp else None,
     ]
-    return hashlib.sha256(_ENCODER.encode(content).encode()).hexdigest()
+    return _digest(content)
 
 
 def same_warehouse(one: int | None, other: int | None) -> bool:
@@ -213,7 +214,7 @@ def body_digest(body: Mapping[str, Any], seller_id: int | None) -> str:
     Equal digests are equal content, which a repeated batch is known by without reading each sale again; unequal ones
     say nothing, for numbers can be written in several ways.
     """
-    return hashlib.sha256(_ENCODER.encode([seller_id, body]).encode()).hexdigest()
+    return _digest([seller_id, body])
 
 
 def _returned(returns: SaleReturn) -> list[Any]:

@@ -24,6 +24,7 @@ routes = Routes()
     answer=SaleOut,
     status=201,
     also=(200,),
+    lazy=True,
     idempotent=False,
     problems=(409,),
 )

@@ -44,6 +44,7 @@ LINE_COPIES = (
     "batch_number",
     "expiry_date",
 )
+_TAKEN = ("external_id", "sale.id", "sale_line.id")
 
 
 class DocumentRows(NamedTuple):
@@ -67,11 +68,14 @@ def tables_of(documents: Collection[DocumentRows]) -> dict[str, list[Any]]:
 
 @contextmanager
 def again_when_taken() -> Iterator[None]:
-    """Run the transaction again when somebody posted the same external id since we looked; then it is found."""
+    """Run the transaction again when somebody posted the same external id since we looked; then it is found.
+
+    So with a key that is there already, which SQLite's file of keys gave once more after it was lost.
+    """
     try:
         yield
     except IntegrityError as error:
-        if "external_id" in str(error.orig):
+        if any(name in str(error.orig) for name in _TAKEN):
             raise RetryTransaction from error
         raise
 

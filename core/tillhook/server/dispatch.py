@@ -76,6 +76,7 @@ class Endpoint:
         self._is_public = route.permission is PUBLIC
         self._permission = route.permission if isinstance(route.permission, str) else None
         self._writes = bool(route.writes)
+        self._lazy = route.lazy
         self._takes_body = route.method in ("POST", "PUT", "PATCH", "DELETE")
         default = runtime.settings.max_upload if route.upload else runtime.settings.max_body
         self._limit = route.max_body or default
@@ -140,11 +141,19 @@ class Endpoint:
             check_json_type(request.content_type)
 
     def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
-        with self._runtime.database.connect() as connection:
+        if not self._lazy:
+            return self._run(sent, parameters)
+        with self._runtime.database.turn():
+            # An answer that is kept is looked for under the lock.
+            return self._run(sent, parameters, lazy=not sent.attempt and sent.key is None)
+
+    def _run(self, sent: Sent, parameters: Mapping[str, Any], *, lazy: bool = False) -> Any:
+        database = self._runtime.database
+        with database.connect() as connection:
             snapshot = self._runtime.snapshots.current(connection)
             actor = self._actor(connection, snapshot, sent)
             body, query = self._load(sent)
-            with self._runtime.database.transaction(connection, write=self._writes) as session:
+            with database.transaction(connection, write=self._writes, lazy=lazy) as session:
                 self._runtime.bind(session, snapshot, actor, sent.request_id)
                 session.info["attempt"] = sent.attempt
                 sent.attempt += 1

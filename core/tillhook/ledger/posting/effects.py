@@ -13,17 +13,16 @@ from sqlalchemy import ColumnElement, bindparam, func, select, text, update
 from sqlalchemy.orm import Session
 
 from tillhook.db import Exact, among, format_instant, records, utc_now
-from tillhook.events import record_many
+from tillhook.events import NewEvent, record_many
 from tillhook.ledger.models import StockAlert, StockLevel, StockThreshold
 from tillhook.ledger.posting.items import Item
 from tillhook.ledger.posting.locks import lock_products
 from tillhook.ledger.posting.values import LevelAfter, LevelKey, Movement
 from tillhook.products.models import Product, Variant
-from tillhook.quantities import ZERO, format_money, format_quantity, from_units
+from tillhook.quantities import ZERO, format_money, format_quantity, from_units, money_of_units
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
-Event = tuple[str, dict[str, Any], int | None]
-Events = list[Event]
+_INVENTORY = "product:inventory-updated"
 #: A product at a warehouse.
 Place = tuple[int, int]
 _OPEN = text(
@@ -49,45 +48,42 @@ class ProductStock:
     change: Decimal = ZERO
 
 
-def stock_changed(
+def follow(
     session: Session,
     movements: Sequence[Movement],
     levels: Mapping[LevelKey, LevelAfter],
-    items: Iterable[Item] = (),
-    events: Iterable[Event] = (),
+    told: Mapping[LevelKey, Item],
 ) -> None:
-    """Open and resolve alerts, record the events and call ``movements_posted``.
+    """Open and resolve alerts, record the events that are still to be told, and call ``movements_posted``.
 
     Args:
-        levels: Every level that changed, as it is now.
-        items: Items as they were read before the posting, which saves reading them again.
-        events: Those of the documents, recorded by the same statement.
+        levels: Every level that changed, as it is now; of products that are not among ``told`` all levels are locked.
+        told: The items of levels whose change was told already.
     """
-    known: dict[LevelKey, Item] = {}
-    if len({key.location_id for key in levels}) == 1:
-        # What is elsewhere may change meanwhile: then the total is read under a lock, or the last event would be wrong.
-        known = {
-            LevelKey(item.variant_id, item.warehouse_id, 0): item
-            for item in items
-            if item.is_single_level and not item.elsewhere
-        }
-    changes = [_from_item(session, known[key], after) for key, after in levels.items() if key in known]
-    others = {key: after for key, after in levels.items() if key not in known}
-    if others:
+    changes = [_from_item(session, item, levels[key]) for key, item in told.items()]
+    events: list[NewEvent] = []
+    if others := {key: after for key, after in levels.items() if key not in told}:
         products = {movement.variant_id: movement.product_id for movement in movements}
-        changes += _after(session, others, products)
-    told: Events = [*events, *(_inventory_event(session, change) for change in changes)]
+        stocks = _after(session, others, products)
+        events += [_inventory_event(session, stock) for stock in stocks]
+        changes += stocks
     for change in changes:
-        told += _review(session, change)
-    if told:
-        record_many(session, told)
+        events += _review(session, change)
+    if events:
+        record_many(session, events)
     hooks = runtime_of(session).hooks
     if movements and hooks.implemented("movements_posted"):
         hooks.hook.movements_posted(session=session, movements=tuple(movements))
 
 
+def inventory_event(session: Session, item: Item) -> NewEvent:
+    """Return the event of an item whose stock changes; what is available then is to be filled in."""
+    product = _summary(session, item.product_id, item.product_name, item.category_id, "")
+    return _INVENTORY, {"product": product | {"price": money_of_units(item.price)}}, item.warehouse_id
+
+
 def availability_changed(session: Session, keys: Iterable[LevelKey]) -> None:
-    """Record the event that says what is available of the products of these levels, after a reservation."""
+    """Record the event that says what is available of the products of these levels, which are locked."""
     wanted = sorted(set(keys))
     if not wanted:
         return
@@ -101,14 +97,16 @@ def availability_changed(session: Session, keys: Iterable[LevelKey]) -> None:
 def refresh_alerts(session: Session, product_ids: Iterable[int]) -> None:
     """Open or resolve the products' alerts wherever they are stocked, after a threshold changed."""
     session.flush()
+    products = list(product_ids)
+    lock_products(session, products)
     levels = session.execute(
         select(Variant.product_id, StockLevel.location_id, func.max(Variant.id))
         .join(Variant, Variant.id == StockLevel.variant_id)
-        .where(among(Variant.product_id, list(product_ids)))
+        .where(among(Variant.product_id, products))
         .group_by(Variant.product_id, StockLevel.location_id)
     )
     variants: dict[Place, int] = {(row[0], row[1]): row[2] for row in levels}
-    events: Events = []
+    events: list[NewEvent] = []
     for stock in _read(session, set(variants)):
         # Nothing moved: have it looked at as if it came from the other side.
         crossed = stock.on_hand - stock.threshold + 1 if stock.on_hand >= stock.threshold else ZERO
@@ -123,19 +121,15 @@ def resolve_alerts(session: Session, product_ids: Iterable[int]) -> None:
     _resolve(session, among(StockAlert.product_id, list(product_ids)))
 
 
-def _inventory_event(session: Session, stock: ProductStock) -> Event:
-    return "product:inventory-updated", {"product": _summary(session, stock, stock.available)}, stock.warehouse_id
+def _inventory_event(session: Session, stock: ProductStock) -> NewEvent:
+    inventory = format_quantity(stock.available)
+    product = _summary(session, stock.product_id, stock.name, stock.category_id, inventory)
+    return _INVENTORY, {"product": product | {"price": format_money(stock.price)}}, stock.warehouse_id
 
 
-def _summary(session: Session, stock: ProductStock, inventory: Decimal) -> dict[str, Any]:
-    category_id = stock.category_id
-    return {
-        "_id": stock.product_id,
-        "name": stock.name,
-        "inventory": format_quantity(inventory),
-        "category": snapshot_of(session).categories.get(category_id) if category_id else None,
-        "price": format_money(stock.price),
-    }
+def _summary(session: Session, product_id: int, name: str, category_id: int | None, inventory: str) -> dict[str, Any]:
+    category = snapshot_of(session).categories.get(category_id) if category_id else None
+    return {"_id": product_id, "name": name, "inventory": inventory, "category": category}
 
 
 def _from_item(session: Session, item: Item, after: LevelAfter) -> ProductStock:
@@ -178,10 +172,9 @@ def _after(session: Session, levels: Mapping[LevelKey, LevelAfter], products: Ma
 
 
 def _read(session: Session, places: set[Place]) -> list[ProductStock]:
-    """Return products at warehouses, in order, their totals read while other postings of them wait."""
+    """Return products at warehouses, in order; their levels are locked."""
     if not places:
         return []
-    lock_products(session, {product_id for product_id, _ in places})
     k = records(session, sorted(places), "p", "w")
     of_product = (
         select(func.sum(StockLevel.on_hand))
@@ -222,7 +215,7 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
     ]
 
 
-def _review(session: Session, stock: ProductStock) -> Events:
+def _review(session: Session, stock: ProductStock) -> list[NewEvent]:
     """Open the product's alert when it is low, resolve it when it is no longer; return the events."""
     if stock.on_hand < stock.threshold:
         return _open(session, stock)
@@ -231,7 +224,7 @@ def _review(session: Session, stock: ProductStock) -> Events:
     return []
 
 
-def _open(session: Session, stock: ProductStock) -> Events:
+def _open(session: Session, stock: ProductStock) -> list[NewEvent]:
     opened = session.execute(
         _OPEN,
         {
@@ -245,9 +238,9 @@ def _open(session: Session, stock: ProductStock) -> Events:
     ).first()
     if opened is None:
         return []
-    summary = _summary(session, stock, stock.on_hand)
-    del summary["price"]
-    return [("inventory:low-stock-alert", {"products": [summary]}, stock.warehouse_id)]
+    on_hand = format_quantity(stock.on_hand)
+    product = _summary(session, stock.product_id, stock.name, stock.category_id, on_hand)
+    return [("inventory:low-stock-alert", {"products": [product]}, stock.warehouse_id)]
 
 
 def _resolve(session: Session, *conditions: ColumnElement[bool]) -> None:

@@ -68,7 +68,7 @@ def issue_many(
     Args:
         items: What :func:`load_items` returned for all of their lines.
         alongside: Called once, with what can be posted, before any level is changed; not when nothing can.
-        events: Called once, when all of that is written.
+        events: Called once, after it.
 
     Returns:
         For each, in the order asked, what it moved or why it was refused.
@@ -176,9 +176,10 @@ def _policy(session: Session, issue: Issue, line: IssueLine) -> str:
 
 def _needs_lock(session: Session, issues: Sequence[Issue], wanted: Sequence[list[Wanted] | DomainError]) -> bool:
     """Whether levels are locked before they are looked at: not for one document on its first attempt."""
-    if any(each.fulfils for each in issues):
+    attempt = session.info.get("attempt")
+    if attempt or any(each.fulfils for each in issues):
         return True
-    if len(issues) == 1 and session.info.get("attempt") == 0:
+    if len(issues) == 1 and attempt == 0:
         return False
     # Lots are picked by what is left of them, whatever the policy.
     lines = [line for each in wanted if not isinstance(each, DomainError) for line in each]

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tillhook.errors import Conflict
+from tillhook.events import NewEvent
 from tillhook.ledger.models import CUSTOMER, NO_LOT
 
 
@@ -166,8 +167,8 @@ class Issued:
 
 #: Rows by table that are written in the same statement as the movements; asked for once, when all is planned.
 Alongside = Callable[[Sequence[Issued]], Mapping[str, Sequence[Mapping[str, Any]]]]
-#: Name, payload and warehouse of events that are recorded with those of the stock; asked for when all is written.
-Events = Callable[[], Iterable[tuple[str, dict[str, Any], int | None]]]
+#: Name, payload and warehouse of events that are recorded with those of the stock; asked for once, when all is planned.
+Events = Callable[[], Iterable[NewEvent]]
 
 
 @dataclass(frozen=True, slots=True)

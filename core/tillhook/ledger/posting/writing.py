@@ -8,33 +8,16 @@ relied on undoes the transaction, which is then run again with locks.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from tillhook.db import RetryTransaction, WriteBatch, fetch, format_instant, utc_now
-from tillhook.errors import ValidationFailed
-from tillhook.ledger.posting.effects import stock_changed
+from tillhook.db import RetryTransaction, WriteBatch, format_instant, utc_now
+from tillhook.ledger.posting.effects import follow, inventory_event
 from tillhook.ledger.posting.items import Item
-from tillhook.ledger.posting.values import Alongside, Events, Issued, LevelAfter, LevelKey, Movement
+from tillhook.ledger.posting.levels import Told, change_levels
+from tillhook.ledger.posting.locks import lock_levels
+from tillhook.ledger.posting.values import Alongside, Events, Issued, LevelKey, Movement
 from tillhook.quantities import to_units
 from tillhook.runtime import runtime_of
-
-# ORDER BY makes the row locks come in key order; the upsert takes each lock as it changes the row.
-_LEVELS = """
-INSERT INTO stock_level AS l (variant_id, location_id, lot_id, on_hand, reserved, updated_at)
-SELECT d.v, d.p, d.t, d.q, 0, now()
-FROM json_to_recordset(%s::json) AS d(v bigint, p bigint, t bigint, q bigint), inserted
-WHERE inserted.done >= 0 ORDER BY d.v, d.p, d.t
-ON CONFLICT (variant_id, location_id, lot_id)
-DO UPDATE SET on_hand = l.on_hand + excluded.on_hand, updated_at = excluded.updated_at
-RETURNING variant_id, location_id, lot_id, on_hand, reserved
-"""
-_LEVEL_SQLITE = """
-INSERT INTO stock_level (variant_id, location_id, lot_id, on_hand, reserved, updated_at) VALUES (?, ?, ?, ?, 0, ?)
-ON CONFLICT (variant_id, location_id, lot_id)
-DO UPDATE SET on_hand = on_hand + excluded.on_hand, updated_at = excluded.updated_at
-RETURNING on_hand, reserved
-"""
 
 
 def post(
@@ -45,66 +28,42 @@ def post(
     alongside: Alongside | None = None,
     events: Events | None = None,
 ) -> None:
-    """Write planned movements with the rows that go alongside, and tell whoever wants to know."""
-    batch = WriteBatch(session.connection())
-    if alongside is not None:
-        for table, rows in alongside(issued).items():
-            batch.insert(table, rows)
-    movements = [movement for each in issued for movement in each.movements]
-    levels = write_movements(session, movements, at_least=at_least, batch=batch)
-    stock_changed(session, movements, levels, items, events() if events else ())
-
-
-def write_movements(
-    session: Session,
-    movements: Sequence[Movement],
-    *,
-    at_least: Mapping[LevelKey, int] | None = None,
-    batch: WriteBatch | None = None,
-) -> dict[LevelKey, LevelAfter]:
-    """Write movements and levels, and what else is in ``batch``, in one round trip on PostgreSQL.
-
-    ``stock_changed`` follows, which opens alerts and records events.
+    """Write planned movements, levels, the rows that go alongside and the events; in one round trip on PostgreSQL.
 
     Args:
         at_least: Units of 1/10,000 that must have been available at a level before this posting.
-        batch: Inserts that come first, such as the document's own rows.
-
-    Returns:
-        Every level that changed, as it is now.
+        items: Items as they were read before, which saves reading them again.
 
     Raises:
         RetryTransaction: Another transaction took what ``at_least`` relied on.
         ValidationFailed: 422 ``stock-out-of-range``: a level would have more digits than its column.
         DomainError: A hook vetoed the movements.
     """
-    hooks = runtime_of(session).hooks
-    if movements and hooks.implemented("validate_movements"):
-        hooks.hook.validate_movements(session=session, movements=tuple(movements))
-    connection = session.connection()
-    if batch is None:
-        batch = WriteBatch(connection)
-    recorded_at = format_instant(utc_now())
-    batch.insert("stock_movement", [_row(movement, recorded_at) for movement in movements])
+    batch = WriteBatch(session.connection())
+    if alongside is not None:
+        for table, rows in alongside(issued).items():
+            batch.insert(table, rows)
+    movements = [movement for each in issued for movement in each.movements]
+    _ask_hooks(session, movements)
     changes = _changes(movements)
-    try:
-        if connection.dialect.name == "postgresql":
-            after = _change_levels_postgresql(batch, changes)
-        else:
-            batch.run()
-            after = {}
-            for key in sorted(changes):
-                row = fetch(connection, _LEVEL_SQLITE, (*key, changes[key], recorded_at))[0]
-                after[key] = LevelAfter(row[0], row[1], changes[key])
-    except IntegrityError as error:
-        if "ck_stock_level_on_hand_exact" in str(error.orig):
-            raise ValidationFailed("More stock than can be counted.", code="stock-out-of-range") from error
-        raise
+    alone = _alone(changes, items)
+    # Of the others the totals are several rows, which are added up afterwards.
+    lock_levels(session, changes.keys() - alone.keys())
+    batch.insert("stock_movement", _rows(movements))
+    told = [Told(event) for event in (events() if events else ())]
+    told += [Told(inventory_event(session, item), key, item.is_elsewhere) for key, item in alone.items()]
+    after = change_levels(session, batch, changes, told)
     for key, units in (at_least or {}).items():
         level = after[key]
         if level.on_hand - level.change - level.reserved < units:
             raise RetryTransaction
-    return after
+    follow(session, movements, after, alone)
+
+
+def _ask_hooks(session: Session, movements: Sequence[Movement]) -> None:
+    hooks = runtime_of(session).hooks
+    if movements and hooks.implemented("validate_movements"):
+        hooks.hook.validate_movements(session=session, movements=tuple(movements))
 
 
 def _changes(movements: Sequence[Movement]) -> dict[LevelKey, int]:
@@ -121,34 +80,33 @@ def _changes(movements: Sequence[Movement]) -> dict[LevelKey, int]:
     return changes
 
 
-def _change_levels_postgresql(batch: WriteBatch, changes: dict[LevelKey, int]) -> dict[LevelKey, LevelAfter]:
-    if not changes:
-        batch.run()
+def _alone(changes: Mapping[LevelKey, int], items: Iterable[Item]) -> dict[LevelKey, Item]:
+    """Return the items of products that have one level at a warehouse, and change at no other one."""
+    found = {LevelKey(item.variant_id, item.warehouse_id, 0): item for item in items if item.is_single_level}
+    if len({key.location_id for key in changes}) > 1:
         return {}
-    parameter = [{"v": key[0], "p": key[1], "t": key[2], "q": units} for key, units in changes.items()]
-    after = {}
-    for variant_id, location_id, lot_id, on_hand, reserved in batch.run(_LEVELS, parameter):
-        key = LevelKey(variant_id, location_id, lot_id)
-        after[key] = LevelAfter(on_hand, reserved, changes[key])
-    return after
+    return {key: found[key] for key in changes if key in found}
 
 
-def _row(movement: Movement, recorded_at: str) -> dict[str, Any]:
-    cost = movement.unit_cost
-    return {
-        "product_id": movement.product_id,
-        "variant_id": movement.variant_id,
-        "lot_id": movement.lot_id,
-        "quantity": to_units(movement.quantity),
-        "source_id": movement.source_id,
-        "destination_id": movement.destination_id,
-        "unit_cost": None if cost is None else to_units(cost),
-        "occurred_at": format_instant(movement.occurred_at),
-        "recorded_at": recorded_at,
-        "channel": movement.channel,
-        "document_type": movement.document_type,
-        "document_id": movement.document_id,
-        "document_line": movement.document_line,
-        "effect": movement.effect,
-        "reverses_id": movement.reverses_id,
-    }
+def _rows(movements: Sequence[Movement]) -> list[dict[str, Any]]:
+    recorded_at = format_instant(utc_now())
+    return [
+        {
+            "product_id": movement.product_id,
+            "variant_id": movement.variant_id,
+            "lot_id": movement.lot_id,
+            "quantity": to_units(movement.quantity),
+            "source_id": movement.source_id,
+            "destination_id": movement.destination_id,
+            "unit_cost": None if movement.unit_cost is None else to_units(movement.unit_cost),
+            "occurred_at": format_instant(movement.occurred_at),
+            "recorded_at": recorded_at,
+            "channel": movement.channel,
+            "document_type": movement.document_type,
+            "document_id": movement.document_id,
+            "document_line": movement.document_line,
+            "effect": movement.effect,
+            "reverses_id": movement.reverses_id,
+        }
+        for movement in movements
+    ]

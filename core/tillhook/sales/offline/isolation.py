@@ -9,7 +9,7 @@ from tillhook.db import is_retryable, is_unavailable
 from tillhook.errors import DomainError
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.outcomes import Outcome
-from tillhook.sales.posting import post_batch
+from tillhook.sales.posting import lock_goods_of, post_batch
 
 log = structlog.get_logger()
 
@@ -33,6 +33,8 @@ def post_isolated(session: Session, commands: Sequence[SaleCommand], is_offline:
                 return post_batch(session, commands, is_offline=is_offline)
         except Exception as error:
             _raise_transient(error)
+    if len(commands) > 1:
+        lock_goods_of(session, commands)
     return [_post_alone(session, command, is_offline) for command in commands]
 
 

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from sqlalchemy.orm import Session
 
+from tillhook.db import wait_in_line
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.exceptions import Discarded, store_refused
 from tillhook.sales.offline.isolation import post_isolated
 from tillhook.sales.offline.numbers import note_numbers
 from tillhook.sales.offline.waiting import post_waiting
 from tillhook.sales.outcomes import Outcome
-from tillhook.sales.posting import post_batch
+from tillhook.sales.posting import giving_way, lock_goods_of, post_batch
 from tillhook.sales.queries import sales_by_id
 from tillhook.sales.returns import lock_families
 
@@ -38,10 +39,11 @@ def post_sale(session: Session, command: SaleCommand, *, is_offline: bool = Fals
     if command.returns is not None:
         # Before it is looked up: of two that are sent at once, the second must find the first, not an empty line.
         lock_families(session, [command.returns])
-    outcome = post_batch(session, [command], is_offline=is_offline)[0]
-    if outcome.error is not None and outcome.error.code != "external-id-reused":
-        raise outcome.error
-    return note_numbers(session, [command], _with_waiting(session, [outcome]))[0]
+    with giving_way(session):
+        outcome = post_batch(session, [command], is_offline=is_offline)[0]
+        if outcome.error is not None and outcome.error.code != "external-id-reused":
+            raise outcome.error
+        return note_numbers(session, [command], _with_waiting(session, [outcome]))[0]
 
 
 def post_sales(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool = True) -> list[Outcome]:
@@ -58,8 +60,12 @@ def post_each(session: Session, commands: Sequence[SaleCommand], *, is_offline: 
     outcomes: dict[int, Outcome] = {}
     selling = [position for position, command in enumerate(commands) if command.returns is None]
     returning = _in_order(commands)
+    if len(commands) > 1:
+        wait_in_line(session.connection())
     # Before any level: whoever takes something back locks its first sale first.
     lock_families(session, [returns for position in returning if (returns := commands[position].returns) is not None])
+    if len(selling) > BATCH or (returning and len(commands) > 1):
+        lock_goods_of(session, commands)
     for start in range(0, len(selling), BATCH):
         part = selling[start : start + BATCH]
         posted = post_isolated(session, [commands[position] for position in part], is_offline)

@@ -26,7 +26,15 @@ _SYNC_BYTES = 16 * 1024 * 1024
 routes = Routes("/sales")
 
 
-@routes.post("/sync", permission="sales:sale:sync", body=SyncIn, answer=SyncOut, idempotent=False, max_body=_SYNC_BYTES)
+@routes.post(
+    "/sync",
+    permission="sales:sale:sync",
+    body=SyncIn,
+    answer=SyncOut,
+    lazy=True,
+    idempotent=False,
+    max_body=_SYNC_BYTES,
+)
 def sync_sales(call: Call) -> dict[str, Any]:
     """Post sales that happened offline, each on its own; the answers come in the order sent."""
     return sync(call.session, call.body["sales"])

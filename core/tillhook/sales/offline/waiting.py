@@ -7,10 +7,13 @@ from sqlalchemy.orm import Session
 from tillhook.access import acting_for
 from tillhook.errors import DomainError
 from tillhook.http import validation_failed
+from tillhook.ledger import lock_goods
+from tillhook.sales.commands import SaleReturn
 from tillhook.sales.exceptions import digest_of, read_payload, sender_of, states
 from tillhook.sales.models import Sale, SaleException
 from tillhook.sales.offline.isolation import post_isolated
 from tillhook.sales.outcomes import Outcome
+from tillhook.sales.returns import goods_of, lock_families
 
 #: Returns posted in one transaction; the next sync and the job go on. A sale must arrive however many wait for it.
 AT_ONCE = 100
@@ -33,6 +36,9 @@ def post_waiting(session: Session) -> None:
     # What is posted may be waited for itself: an exchange whose goods came back.
     while left and (due := session.scalars(_DUE.limit(left)).all()):
         left -= len(due)
+        returns = [SaleReturn(lines=(), external_id=exception.origin_external_id) for exception in due]
+        lock_families(session, returns)
+        lock_goods(session, goods_of(session, returns))
         for exception in due:
             _post_one(session, exception)
 

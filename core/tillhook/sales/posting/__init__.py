@@ -14,12 +14,14 @@ from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting.entries import new_run
 from tillhook.sales.posting.prepare import prepare
 from tillhook.sales.posting.quote import Quote, QuoteLine, quote
+from tillhook.sales.posting.reading import giving_way, read
 from tillhook.sales.posting.recognise import recognise
+from tillhook.sales.posting.stock import lock_goods_of
 from tillhook.sales.posting.tell import tell
 from tillhook.sales.posting.tenders import has_check
 from tillhook.sales.posting.write import write
 
-__all__ = ["Quote", "QuoteLine", "post_batch", "quote"]
+__all__ = ["Quote", "QuoteLine", "giving_way", "lock_goods_of", "post_batch", "quote"]
 
 
 def post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline: bool) -> list[Outcome]:
@@ -29,10 +31,14 @@ def post_batch(session: Session, commands: Sequence[SaleCommand], *, is_offline:
         RetryTransaction: A concurrent sale came between; run the transaction again.
     """
     outcomes: list[Outcome] = []
-    for part in _parts(session, commands):
+    parts = list(_parts(session, commands))
+    if len(parts) > 1:
+        lock_goods_of(session, commands)
+    for part in parts:
         run = new_run(session, is_offline=is_offline)
-        entries = recognise(run, part)
-        prepare(run, entries)
+        reading = read(run, part)
+        entries = recognise(run, part, reading)
+        prepare(run, entries, reading.goods)
         write(run, entries)
         outcomes += tell(run, entries)
     return outcomes

@@ -11,20 +11,13 @@ from tillhook.ledger import Item, Items, load_items
 from tillhook.products.search import is_hidden
 from tillhook.sales.commands import SaleCommand, SaleItem
 from tillhook.sales.posting.entries import Entry, Run
+from tillhook.sales.posting.reading import item_keys
 
 
-def load_goods(run: Run, entries: Iterable[Entry]) -> Items:
-    """Read what the sales need of the catalogue and the levels, in one statement."""
-    return load_items(
-        run.session,
-        (
-            (entry.command.warehouse, item.product_id, item.variant_id)
-            for entry in entries
-            if entry.is_open and entry.command.warehouse is not None
-            for item in entry.command.items
-            if item.product_id is not None
-        ),
-    )
+def load_goods(run: Run, entries: Iterable[Entry], known: Items) -> Items:
+    """Return what the sales need of the catalogue and the levels, read unless it was read before."""
+    wanted = {key for entry in entries if entry.is_open for key in item_keys(entry.command)}
+    return known if known.by_key.keys() >= wanted else load_items(run.session, wanted)
 
 
 def lines_of(run: Run, command: SaleCommand, goods: Items) -> list[tuple[SaleItem, Item]]:

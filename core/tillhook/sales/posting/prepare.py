@@ -16,10 +16,14 @@ from tillhook.sales.returns import net_totals, take_back
 from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
 
 
-def prepare(run: Run, entries: list[Entry]) -> None:
-    """Draft the open entries: priced, totalled, settled, and vetoed by nobody."""
+def prepare(run: Run, entries: list[Entry], goods: Items) -> None:
+    """Draft the open entries: priced, totalled, settled, and vetoed by nobody.
+
+    Args:
+        goods: What is known of their items already; the rest is read.
+    """
     place(run, entries)
-    goods = load_goods(run, entries)
+    goods = load_goods(run, entries, goods)
     earlier: list[SaleDraft] = []
 
     def step(entry: Entry) -> None:

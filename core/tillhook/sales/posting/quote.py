@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from tillhook.ledger import ShortLine
+from tillhook.ledger import Items, ShortLine
 from tillhook.quantities import ZERO
 from tillhook.sales.commands import SaleCommand
 from tillhook.sales.drafts import Payment, Returned, SaleDraft
@@ -75,7 +75,7 @@ def quote(session: Session, command: SaleCommand) -> Quote:
     """
     run = new_run(session, is_quote=True)
     entry = Entry(position=0, sent=command, command=command)
-    prepare(run, [entry])
+    prepare(run, [entry], Items({}))
     if entry.outcome is not None and entry.outcome.error is not None:
         raise entry.outcome.error
     draft = entry.drafted

@@ -1,16 +1,32 @@
 """The sales' way through the ledger's door."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tillhook.errors import DomainError
-from tillhook.ledger import Document, Events, Issue, Issued, IssueLine, Items, ShortLine, issue_many
+from sqlalchemy.orm import Session
+
+from tillhook.access import active_warehouses, default_warehouse
+from tillhook.catalogue import lock_prices
+from tillhook.errors import DomainError, ValidationFailed
+from tillhook.ledger import (
+    Document,
+    Events,
+    Issue,
+    Issued,
+    IssueLine,
+    ItemKey,
+    Items,
+    ShortLine,
+    issue_many,
+    lock_goods,
+)
 from tillhook.ledger import shortages as shortages_of
 from tillhook.reference import Calendar
+from tillhook.sales.commands import SaleCommand
 from tillhook.sales.drafts import SaleDraft
 from tillhook.sales.outcomes import Outcome
 from tillhook.sales.posting.entries import Entry, Run
-from tillhook.sales.returns import restock_lines
+from tillhook.sales.returns import goods_of, restock_lines
 
 #: Rows by table, of sales that can be posted.
 Alongside = Callable[[Sequence[tuple[Entry, Issued]]], Mapping[str, Sequence[Mapping[str, Any]]]]
@@ -42,6 +58,35 @@ def issue_all(run: Run, entries: Iterable[Entry], alongside: Alongside, events: 
     for entry, result in zip(waiting.values(), results, strict=True):
         if isinstance(result, DomainError):
             entry.outcome = Outcome("rejected", error=result)
+
+
+def lock_goods_of(session: Session, commands: Sequence[SaleCommand]) -> None:
+    """Lock all that commands sell and take back; whoever posts them one after another calls it first."""
+    usable = active_warehouses(session)
+    goods = {*_sold(session, commands), *_taken_back(session, commands)}
+    lock_goods(session, [key for key in goods if key[0] in usable])
+    priced = (item for command in commands for item in command.items if item.unit_price is not None)
+    lock_prices(session, {item.product_id for item in priced if item.product_id is not None})
+
+
+def _sold(session: Session, commands: Iterable[SaleCommand]) -> Iterator[ItemKey]:
+    try:
+        default = default_warehouse(session)
+    except ValidationFailed:
+        default = 0  # what names none is refused
+    for command in commands:
+        for item in command.items:
+            if item.product_id is not None:
+                yield command.warehouse or default, item.product_id, item.variant_id
+
+
+def _taken_back(session: Session, commands: Iterable[SaleCommand]) -> Iterator[ItemKey]:
+    returning = [(command.warehouse, command.returns) for command in commands if command.returns is not None]
+    # Goods may come back to another warehouse than the one that sold them.
+    places = {None, *(warehouse for warehouse, _ in returning)}
+    for sold_at, product_id, variant_id in goods_of(session, [returns for _, returns in returning]):
+        for place in places:
+            yield place or sold_at, product_id, variant_id
 
 
 def shortages(run: Run, draft: SaleDraft) -> tuple[ShortLine, ...]:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import begin_writing
 from tillhook.errors import Conflict, NotFound, ValidationFailed
-from tillhook.ledger import Document, RestockLine
+from tillhook.ledger import Document, ItemKey, RestockLine
 from tillhook.products.models import Product, Variant
 from tillhook.quantities import ZERO, format_quantity
 from tillhook.runtime import snapshot_of
@@ -111,11 +111,26 @@ def lock_families(session: Session, returns: Sequence[SaleReturn]) -> None:
     """Lock what several documents will take back, in key order, before any of them locks a level."""
     if session.get_bind().dialect.name != "postgresql" or not returns:
         return
-    ids = [each.sale_id for each in returns if each.sale_id is not None]
-    external_ids = [each.external_id for each in returns if each.external_id is not None]
-    up = _upwards(or_(Sale.id.in_(ids), Sale.external_id.in_(external_ids)))
+    up = _upwards(_named_by(returns))
     roots = select(up.c.id).where(up.c.origin_id.is_(None))
     session.execute(select(Sale.id).where(Sale.id.in_(roots)).order_by(Sale.id).with_for_update()).all()
+
+
+def goods_of(session: Session, returns: Sequence[SaleReturn]) -> list[ItemKey]:
+    """Return the goods of the sales of which something comes back, where they were sold."""
+    if not returns:
+        return []
+    columns = (Sale.warehouse_id, SaleLine.product_id, SaleLine.variant_id)
+    found = session.execute(
+        select(*columns).join(SaleLine, SaleLine.sale_id == Sale.id).where(_named_by(returns)).distinct()
+    )
+    return [(warehouse, product, variant) for warehouse, product, variant in found]
+
+
+def _named_by(returns: Sequence[SaleReturn]) -> ColumnElement[bool]:
+    ids = [each.sale_id for each in returns if each.sale_id is not None]
+    external_ids = [each.external_id for each in returns if each.external_id is not None]
+    return or_(Sale.id.in_(ids), Sale.external_id.in_(external_ids))
 
 
 def _root(session: Session, sale_id: int) -> int:

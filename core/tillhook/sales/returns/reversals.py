@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.db import as_instant, fetch, format_instant, utc_now
+from tillhook.db import as_instant, format_instant, next_keys, utc_now
 from tillhook.errors import Conflict
 from tillhook.hooks import frozen
 from tillhook.ledger import Document, Restock, restock, reverse
@@ -198,7 +198,7 @@ def _as_document(sale: Any, payload: Mapping[str, Any]) -> dict[str, Any]:
 def _document(session: Session, sale: Any, kind: str, source_device: str, **columns: Any) -> dict[str, Any]:
     """Return a new row of ``sale`` that takes ``sale`` back, here and now; ``columns`` say how much of it."""
     actor, snapshot, now = actor_of(session), snapshot_of(session), utc_now()
-    key = _next_key(session)
+    (key,) = next_keys(session.connection(), {"sale": 1})["sale"]
     channel = runtime_of(session).registry.channels.get(sale.channel)
     prefix = (channel.number_prefix if channel else "") + NUMBER_MARKS[kind]
     return taken_back_row(
@@ -215,13 +215,6 @@ def _document(session: Session, sale: Any, kind: str, source_device: str, **colu
         request_id=request_id_of(session),
         **columns,
     )
-
-
-def _next_key(session: Session) -> int:
-    connection = session.connection()
-    if connection.dialect.name == "postgresql":
-        return int(fetch(connection, "SELECT nextval('sale_id_seq')")[0][0])
-    return (session.scalar(select(func.max(Sale.id))) or 0) + 1
 
 
 def _tell(session: Session, rows: DocumentRows, hook: str) -> None:
