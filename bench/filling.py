@@ -61,7 +61,7 @@ def fill(runtime: Runtime, sales: int) -> None:
 
 
 def _values(connection: Connection, sales: int, *, is_postgresql: bool) -> dict[str, Any]:
-    people = dict(connection.execute(text("SELECT email, id FROM user_account")).all())
+    people = {row.email: row.id for row in connection.execute(text("SELECT email, id FROM user_account"))}
     begin = datetime.combine(first_day(), datetime.min.time(), UTC)
     # Half a second before the last day ends.
     step = (DAYS * 86_400 - 0.5) / sales
@@ -222,7 +222,8 @@ SELECT i + {{back}}, number, product, product, 'Article', '', 10000 * (number + 
 _PAYMENT = f"""
 INSERT INTO sale_payment (sale_id, method, amount, change, reference)
 {{sale_numbers}} SELECT i + {{back}},
-  CASE WHEN {_RARE} 8 THEN 'cheque' WHEN i % 7 = 0 THEN 'mobile' WHEN i % 7 < 3 THEN 'card' ELSE 'cash' END, 300000, 0, '' FROM n
+  CASE WHEN {_RARE} 8 THEN 'cheque' WHEN i % 7 = 0 THEN 'mobile' WHEN i % 7 < 3 THEN 'card' ELSE 'cash' END,
+  300000, 0, '' FROM n
 """
 _MOVEMENT = """
 INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id, destination_id, occurred_at,

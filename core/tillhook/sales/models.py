@@ -70,12 +70,14 @@ class Sale(IdMixin, Base):
         CheckConstraint("currency_places BETWEEN 0 AND 4", name="currency_places"),
         CheckConstraint("subtotal + tax_amount - discount_amount = total_amount", name="totals"),
         *exact_checks("subtotal", "tax_amount", "discount_amount", "total_amount", "cash_rounding"),
-        Index("ix_sale_date", "sale_date", "id"),
-        Index("ix_sale_place", "warehouse_id", "channel", "id"),
-        Index("ix_sale_seller", "seller_id", "id"),
-        partial_index("ix_sale_total", "total_amount", "id", where=_IS_SOLD),
-        partial_index("ix_sale_customer", "customer_id", "id", where="customer_id IS NOT NULL"),
-        partial_index("ix_sale_name", "customer_name", "customer_phone", "id", where=_IS_NAMED),
+        # What lists begin with. Behind each what it takes PostgreSQL to keep it up, in µs of CPU a sale: sales inserted
+        # beside a million, with and without it. All that is written with a sale of two lines takes it some 480.
+        Index("ix_sale_date", "sale_date", "id"),  # 1.1
+        Index("ix_sale_place", "warehouse_id", "channel", "id"),  # 2.2
+        Index("ix_sale_seller", "seller_id", "id"),  # 0.9
+        partial_index("ix_sale_total", "total_amount", "id", where=_IS_SOLD),  # 3.7, as each goes to another place
+        partial_index("ix_sale_customer", "customer_id", "id", where="customer_id IS NOT NULL"),  # 0.8, one of 16 named
+        partial_index("ix_sale_name", "customer_name", "customer_phone", "id", where=_IS_NAMED),  # 0.2, likewise
         partial_index("ix_sale_device_number", "source_device", "device_number", where="device_number IS NOT NULL"),
         partial_index("ix_sale_origin", "origin_id", where="origin_id IS NOT NULL"),
         partial_index("ux_sale_cancellation", "origin_id", where="kind = 'cancellation'", unique=True),
@@ -139,7 +141,7 @@ class SalePayment(IdMixin, Base):
     __table_args__ = (
         *exact_checks("amount", "change"),
         Index("ix_sale_payment_sale", "sale_id"),
-        Index("ix_sale_payment_method", "method", "sale_id"),
+        Index("ix_sale_payment_method", "method", "sale_id"),  # 1.4 µs of CPU, as the indexes of sale
     )
 
 

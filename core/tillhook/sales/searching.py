@@ -33,10 +33,11 @@ def found_keys(session: Session, search: str, most: int) -> set[int] | None:
             return None
         possible = list(range(int(digits[0]), newest + 1, step))
         parts.append(select(Sale.id).where(among(Sale.id, possible), _ends(search)))
-    is_same = and_(Sale.customer_name == SaleName.name, Sale.customer_phone == SaleName.phone, IS_NAMED)
+    # Nothing here lets the database begin with the sales.
+    name, phone = (func.coalesce(column, "") for column in (SaleName.name, SaleName.phone))
+    is_same = and_(Sale.customer_name == name, Sale.customer_phone == phone, IS_NAMED)
     known = SaleName.search_text.contains(fold(search), autoescape=True)
     parts.append(select(Sale.id).join(SaleName, is_same).where(known))
-    # Nothing here lets the database begin with the sales.
     uncounted = join(UncountedSale, Sale, Sale.id == UncountedSale.sale_id + 0)
     parts.append(select(Sale.id).select_from(uncounted).where(_has_name(search)))
     found = list(session.scalars(union_all(*parts).limit(most + 1)))
