@@ -17,6 +17,8 @@ from tillhook.quantities import format_quantity
 from tillhook.runtime import actor_of, snapshot_of
 
 _CURSOR = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.([0-9]{1,18})", re.ASCII)
+#: Levels that are read at once.
+_STRETCH = 1_000
 
 
 def inventory(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
@@ -51,7 +53,11 @@ def _warehouses(session: Session, wanted: int | None) -> list[int]:
 def _read(
     session: Session, warehouse_id: int, after: Sequence[int], query: dict[str, Any], limit: int
 ) -> Sequence[Any]:
-    """Return what a warehouse has after a variant and lot; of one warehouse an index has it in order."""
+    """Return what a warehouse has after a variant and lot.
+
+    Of one warehouse an index has it in order. It is read a stretch at a time, or PostgreSQL would rather join all that
+    is there than look up the products of a page.
+    """
     actor = actor_of(session)
     place = tuple_(StockLevel.variant_id, StockLevel.lot_id)
     threshold = snapshot_of(session).setting("low_stock_threshold")
@@ -60,7 +66,17 @@ def _read(
         statement = statement.where(
             or_(Product.status.not_in(("pending", "rejected")), Product.owner_id == actor.user_id)
         )
-    return session.execute(statement.where(place > tuple_(*after)).order_by(*place).limit(limit)).all()
+    levels = select(StockLevel.variant_id, StockLevel.lot_id).where(StockLevel.location_id == warehouse_id)
+    rows: list[Any] = []
+    end: Sequence[int] | None = after
+    while end is not None and len(rows) < limit:
+        is_later = place > tuple_(*end)
+        # Of what is low there may be little in each stretch.
+        after_this = levels.where(is_later).order_by(*place).offset(_STRETCH).limit(1)
+        end = None if query.get("low_stock") else session.execute(after_this).first()
+        stretch = statement.where(is_later) if end is None else statement.where(is_later, place <= tuple_(*end))
+        rows += session.execute(stretch.order_by(*place).limit(limit - len(rows)))
+    return rows
 
 
 def _stock(warehouse_id: int, threshold: Decimal, *, low_only: bool) -> Select[*tuple[Any, ...]]:
