@@ -81,8 +81,8 @@ READS = (
     *(
         Read(name=f"inventory at the till{name}", path=f"/api/pos/inventory?{query}", person=person, rows=rows)
         for name, query, rows in (
-            ("", "", 80_000),
-            (", further", "cursor=1.10000.0", 80_000),
+            ("", "", 120_000),
+            (", further", "cursor=1.10000.0", 120_000),
             (", low", "low_stock=true", 250_000),
         )
         for person in ("admin", "cashier")
