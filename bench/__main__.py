@@ -6,7 +6,7 @@ import sys
 #: Module and summary by name.
 BENCHES = {
     "sales": "sales over HTTP against the same rows written by hand",
-    "dashboard": "the seller's views at 10,000 and at 1,000,000 sales",
+    "reads": "what people look at, at 10,000 and at 1,000,000 sales",
     "retail": "a retailer's real till lines, replayed and compared with their file",
 }
 

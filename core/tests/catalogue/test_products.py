@@ -310,9 +310,15 @@ class TestInventory:
         make.product(tracking="none")
 
         def low(**params):
-            answer = client.get("/api/products/low-stock", params=params).json
-            assert answer["count"] == len(answer["items"])
-            return {each["id"] for each in answer["items"]}
+            pages = []
+            for ordering in ("id", "-name", "inventory"):
+                asked = {"ordering": ordering, "count": "true", **params}
+                answer = client.get("/api/products/low-stock", params=asked).json
+                pages.append({each["id"] for each in answer["items"]})
+                assert answer["count"] == len(answer["items"]) == len(pages[0])
+            assert pages[0] == pages[1] == pages[2]
+            assert "count" not in client.get("/api/products/low-stock", params=params).json
+            return pages[0]
 
         assert low() == {below.id, own.id}
         assert low(threshold="11") == {at.id, below.id}

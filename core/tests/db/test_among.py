@@ -6,6 +6,7 @@ from sqlalchemy.orm import aliased
 
 from tillhook.access import UserAccount
 from tillhook.db import Id, Instant, among
+from tillhook.testing.plans import readings
 
 metadata = MetaData()
 THING = Table(
@@ -45,6 +46,12 @@ def test_no_keys_give_no_row(session):
 def test_with_other_conditions(session):
     assert found(session, ~among(THING.c.id, [1, 2]) & (THING.c.id < 5)) == {3, 4}
     assert found(session, among(THING.c.id, [1, 2]) | among(THING.c.code, ['ä"6'])) == {1, 2, 6}
+
+
+def test_an_index_serves_it(session):
+    with readings(session.connection().engine, as_if_large=True) as read:
+        assert found(session, among(THING.c.id, [1]) & (THING.c.rank > 0)) == {1}
+    assert "Seq Scan" not in read[0].plan and "SCAN among_thing" not in read[0].plan
 
 
 def test_mapped_classes_and_their_aliases(session):

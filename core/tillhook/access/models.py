@@ -154,4 +154,5 @@ class AuditEntry(IdMixin, Base):
     __table_args__ = (
         Index("ix_audit_entry_entity", "entity", "entity_id", "id"),
         Index("ix_audit_entry_actor", "actor_id", "id"),
+        Index("ix_audit_entry_action", "action", "id"),
     )

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import ColumnElement, Select, func, literal, select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
 from tillhook.access import default_warehouse, warehouse_condition
+from tillhook.actor import Actor
 from tillhook.catalogue.answers import audit_answer
 from tillhook.catalogue.rules import stocked
 from tillhook.catalogue.writing import saved
@@ -23,39 +24,53 @@ from tillhook.runtime import actor_of, snapshot_of
 
 def low_stock(
     session: Session, threshold: Decimal | None, query: Mapping[str, Any]
-) -> tuple[list[Product], int, str | None]:
+) -> tuple[list[Product], int | None, str | None]:
     """Return the tracked products with less on hand, over the actor's warehouses, than the threshold.
 
     Args:
         threshold: For all of them; ``None`` means each one's own, else the setting's.
-        query: ``limit``, ``cursor`` and ``ordering`` (by ``name``, ``inventory`` or ``id``).
+        query: ``limit``, ``cursor``, ``ordering`` (by ``name``, ``inventory`` or ``id``) and ``count``.
 
     Returns:
-        One page, how many there are in all, and the cursor of the next page.
+        One page, how many there are in all if that was asked for, and the cursor of the next page.
     """
     actor = actor_of(session)
-    on_hand = (
-        select(Variant.product_id, func.sum(StockLevel.on_hand).label("total"))
-        .join(StockLevel, StockLevel.variant_id == Variant.id)
-        .where(warehouse_condition(actor, StockLevel.location_id))
-        .group_by(Variant.product_id)
-        .subquery()
-    )
-    total = func.coalesce(on_hand.c.total, 0, type_=StockLevel.on_hand.type)
+    statement, total = _with_total(actor, is_sorted="inventory" in query["ordering"])
     limit: Any = threshold
     if threshold is None:
         default = Decimal(snapshot_of(session).setting("low_stock_threshold"))
         limit = func.coalesce(Product.low_stock_threshold, literal(default, Product.low_stock_threshold.type))
-    statement = (
-        select(Product)
-        .outerjoin(on_hand, on_hand.c.product_id == Product.id)
-        .where(visible_to(actor), Product.tracking != "none", Product.status.in_(("published", "pending")))
-        .where(total < limit)
+    statement = statement.where(
+        visible_to(actor), Product.tracking != "none", Product.status.not_in(("rejected", "archived")), total < limit
     )
-    count = session.scalar(select(func.count()).select_from(statement.with_only_columns(Product.id).subquery()))
+    count = None
+    if query["count"]:
+        count = session.scalar(select(func.count()).select_from(statement.with_only_columns(Product.id).subquery()))
     ordering = {"name": Product.name, "inventory": total, "id": Product.id}
     rows, cursor = page(session, statement, ordering=ordering, query=query)
-    return rows, count or 0, cursor
+    return rows, count, cursor
+
+
+def _with_total(actor: Actor, *, is_sorted: bool) -> tuple[Select[Product], ColumnElement[Any]]:
+    """Return the query for products, and what is on hand of each over the actor's warehouses.
+
+    Args:
+        is_sorted: By the total: then all are summed once. Else each is when it is looked at, until a page is full.
+    """
+    levels = (
+        select(func.sum(StockLevel.on_hand).label("total"))
+        .join(Variant, Variant.id == StockLevel.variant_id)
+        # Not by the column itself: SQLite would begin with it, and read all that the warehouses have.
+        .where(warehouse_condition(actor, StockLevel.location_id + 0))
+    )
+    total: Any
+    if is_sorted:
+        on_hand = levels.add_columns(Variant.product_id).group_by(Variant.product_id).subquery()
+        statement, total = select(Product).outerjoin(on_hand, on_hand.c.product_id == Product.id), on_hand.c.total
+    else:
+        statement = select(Product)
+        total = levels.where(Variant.product_id == Product.id).correlate(Product).scalar_subquery()
+    return statement, func.coalesce(total, 0, type_=StockLevel.on_hand.type)
 
 
 def set_product_inventory(

@@ -111,7 +111,7 @@ def restore_product(call: Call, product_id: int) -> dict[str, Any]:
 def list_low_stock(call: Call) -> dict[str, Any]:
     """List the products strictly below the threshold, over the actor's warehouses."""
     products, count, cursor = low_stock(call.session, call.query["threshold"], call.query)
-    return _listed(call, products, cursor) | {"count": count}
+    return _listed(call, products, cursor) | ({} if count is None else {"count": count})
 
 
 @routes.put(

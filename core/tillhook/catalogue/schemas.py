@@ -158,6 +158,7 @@ class LowStockQuery(ListQuery):
     """Below which threshold; by default each product's own."""
 
     threshold = Quantity(allow_zero=True, load_default=None)
+    count = Flag(load_default=False)
     ordering = Ordering("name", "inventory", default="id")
 
 

@@ -38,6 +38,10 @@ class Among(FunctionElement[bool]):
     type = Boolean()
     inherit_cache = True
 
+    def self_group(self, against: Any = None) -> Any:
+        """Return the condition as it is: SQLAlchemy would say ``= 1`` on SQLite, which then uses no index for it."""
+        return self
+
 
 @compiles(Among)
 def _any_of_array(element: Among, compiler: Any, **options: Any) -> str:

@@ -72,7 +72,7 @@ def page_of(answer: type[Schema], *, count: bool = False) -> type[Schema]:
     """Return the schema of a page of ``answer``: ``ThingPage`` of ``ThingOut``, always the same class.
 
     Args:
-        count: Whether it says how many there are over all pages; it is then a ``CountedThingPage``.
+        count: Whether it says, when asked, how many there are over all pages; it is then a ``CountedThingPage``.
     """
     return _page_of(answer, count)
 
@@ -87,7 +87,7 @@ def _page_of(answer: type[Schema], count: bool) -> type[Schema]:
         "next_cursor": out.Text(allow_none=True),
     }
     if count:
-        body["count"] = out.Count()
+        body["count"] = out.Count(optional=True)
     return type(name, (Schema,), body)
 
 

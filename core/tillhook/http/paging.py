@@ -3,12 +3,25 @@
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Boolean, Date, Integer, Select, String, literal, null, or_, tuple_
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Date,
+    Integer,
+    Select,
+    String,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from tillhook.db import Exact, Instant, as_instant, format_instant
@@ -33,7 +46,12 @@ class _Place(NamedTuple):
 
 
 def page(
-    session: Session, statement: Select[*tuple[Any, ...]], *, ordering: Mapping[str, Any], query: Mapping[str, Any]
+    session: Session,
+    statement: Select[*tuple[Any, ...]],
+    *,
+    ordering: Mapping[str, Any],
+    query: Mapping[str, Any],
+    apart: Sequence[ColumnElement[bool]] = (),
 ) -> tuple[list[Any], str | None]:
     """Return one page and the cursor of the next, ``None`` at the end.
 
@@ -42,6 +60,8 @@ def page(
         ordering: The columns behind the names of the query's ``Ordering`` field, and always ``"id"``, the key or a
             tuple of its parts, which decides between equals. Nulls come last, whatever the direction.
         query: What a ``ListQuery`` loaded: ``limit``, ``cursor``, ``ordering``.
+        apart: Conditions of which each row meets exactly one, and for each of which an index has the order: what comes
+            first of each is read on its own. The key is then a single column.
 
     Returns:
         Entities for a statement of one entity or column, else rows, which have the ordering's value and the
@@ -53,12 +73,19 @@ def page(
     asked: str = query["ordering"]
     name = asked.removeprefix("-")
     keys = ordering["id"] if isinstance(ordering["id"], tuple) else (ordering["id"],)
-    column = None if name == "id" else ordering[name]
+    column = None if ordering[name] is ordering["id"] else ordering[name]
     single = len(statement.column_descriptions) == 1
     if query["cursor"]:
         place = _read(query["cursor"], asked, column, len(keys))
         statement = statement.where(_after(place, column, keys, asked != name))
-    statement = statement.order_by(*_order(column, keys, asked != name))
+    order = _order(column, keys, asked != name)
+    if len(apart) > 1:
+        first = (statement.with_only_columns(*keys).where(each) for each in apart)
+        first_ids = (each.order_by(*order).limit(query["limit"] + 1).subquery() for each in first)
+        statement = statement.where(keys[0].in_(union_all(*(select(each) for each in first_ids))))
+    elif apart:
+        statement = statement.where(*apart)
+    statement = statement.order_by(*order)
     value = null() if column is None else column
     statement = statement.add_columns(value.label("page_value"), *(key.label(None) for key in keys))
     rows = session.execute(statement.limit(query["limit"] + 1)).all()

@@ -383,7 +383,7 @@ class Choice(StrictField):
 class Ordering(Choice):
     """A column's name, ``-`` before it for descending. The first is the default, unless one is said."""
 
-    def __init__(self, *columns: str, default: str = "-id", **options: Any) -> None:
+    def __init__(self, *columns: str, default: str | None = "-id", **options: Any) -> None:
         self.columns = tuple(dict.fromkeys((*columns, "id")))
         choices = [sign + column for column in self.columns for sign in ("", "-")]
         super().__init__(choices, load_default=default, **options)

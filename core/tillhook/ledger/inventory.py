@@ -1,18 +1,38 @@
 """Levels by variant, warehouse and lot, as they are or as they were. Takes no lock."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Row, func, select, tuple_, type_coerce, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    case,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+    tuple_,
+    type_coerce,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from tillhook.access import in_warehouse, warehouse_condition
-from tillhook.db import Exact, containing, utc_now
+from tillhook.db import Exact, Instant, among, utc_now
 from tillhook.http import narrowed, page
 from tillhook.ledger.models import Location, Lot, Reservation, StockLevel, StockMovement
 from tillhook.ledger.schemas import LevelOut
 from tillhook.products.models import Product, Variant
+from tillhook.products.search import matches
 from tillhook.quantities import ZERO
+
+#: Variant, warehouse and lot.
+_Key = tuple[int, int, int]
 
 
 def levels(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
@@ -20,15 +40,33 @@ def levels(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[str, A
 
     Args:
         query: Of :class:`InventoryQuery`. ``as_of`` and ``known_at`` ask for the levels as they were then, by what was
-            on record then: they are recomputed from the movements.
+            on record then: as they are, without what has moved since. So it takes the longer the more that is.
     """
-    then = [_THEN[name](query[name]) for name in _THEN if name in query]
-    level = _recomputed(then) if then else StockLevel.__table__
+    since = [_SINCE[name](query[name]) for name in _SINCE if name in query]
+    if since:
+        return _levels_then(session, query, or_(*since))
+    level = StockLevel.__table__
     rows, cursor = page(session, _select(session, level, query), ordering=_ordering(level), query=query)
-    if then:
-        return [LevelOut.of(row) for row in rows], cursor
     promised = _promised(session, rows)
     return [_with_promised(row, promised) for row in rows], cursor
+
+
+def _levels_then(
+    session: Session, query: Mapping[str, Any], is_later: ColumnElement[bool]
+) -> tuple[list[dict[str, Any]], str | None]:
+    # Of the levels of a page all is read at once; to be in the order of it, each level needs its own.
+    is_sorted = query["ordering"].removeprefix("-") in ("on_hand", "last_updated")
+    level = _then(is_later, is_sorted=is_sorted)
+    rows, cursor = page(session, _select(session, level, query), ordering=_ordering(level), query=query)
+    if is_sorted:
+        return [LevelOut.of(row) for row in rows], cursor
+    keys = [(row.variant_id, row.location_id, row.lot_id) for row in rows]
+    moved = _moved(session, rows, is_later)
+    recorded = _last_recorded(session, [key for key in keys if key in moved], is_later)
+    return [
+        LevelOut.of(row, on_hand=row.on_hand - moved.get(key, ZERO), last_updated=recorded.get(key, row.updated_at))
+        for row, key in zip(rows, keys, strict=True)
+    ], cursor
 
 
 def _select(session: Session, level: FromClause, query: Mapping[str, Any]) -> Any:
@@ -56,7 +94,7 @@ def _select(session: Session, level: FromClause, query: Mapping[str, Any]) -> An
     filters = {
         "warehouse": in_warehouse(session, level.c.location_id),
         "product": Product.id,
-        "search": lambda text: containing(text, Product.name),
+        "search": matches,
     }
     return narrowed(statement, query, filters)
 
@@ -70,33 +108,79 @@ def _ordering(level: FromClause) -> dict[str, Any]:
     }
 
 
-_THEN: dict[str, Any] = {
-    "as_of": lambda moment: StockMovement.occurred_at <= moment,
-    "known_at": lambda moment: StockMovement.recorded_at <= moment,
+_SINCE: dict[str, Any] = {
+    "as_of": lambda moment: StockMovement.occurred_at > moment,
+    "known_at": lambda moment: StockMovement.recorded_at > moment,
 }
 
 
-def _recomputed(conditions: Sequence[ColumnElement[bool]]) -> FromClause:
-    """Return levels as a table, from the movements that meet the conditions."""
-    ends = ((StockMovement.destination_id, StockMovement.quantity), (StockMovement.source_id, -StockMovement.quantity))
-    moved = union_all(
-        *(
-            select(
-                StockMovement.variant_id,
-                place.label("location_id"),
-                StockMovement.lot_id,
-                quantity.label("quantity"),
-                StockMovement.recorded_at,
-            ).where(place > 0, *conditions)
-            for place, quantity in ends
+def _then(is_later: ColumnElement[bool], *, is_sorted: bool) -> FromClause:
+    """Return levels as a table, those of which something had moved that is not later.
+
+    Args:
+        is_sorted: ``on_hand`` and ``updated_at`` are those of then, else of now.
+    """
+    mine = _of_level(StockLevel.variant_id, StockLevel.location_id, StockLevel.lot_id)
+    earlier = select(StockMovement.recorded_at).where(*mine, not_(is_later)).correlate(StockLevel)
+    on_hand: Any = StockLevel.on_hand
+    updated_at: Any = StockLevel.updated_at
+    if is_sorted:
+        is_in = StockMovement.destination_id == StockLevel.location_id
+        change = func.sum(case((is_in, StockMovement.quantity), else_=-StockMovement.quantity))
+        later = select(change).where(*mine, is_later).correlate(StockLevel).scalar_subquery()
+        on_hand = type_coerce(StockLevel.on_hand - func.coalesce(later, 0), Exact)
+        updated_at = type_coerce(_newest(earlier).scalar_subquery(), Instant)
+    keys = (StockLevel.variant_id, StockLevel.location_id, StockLevel.lot_id)
+    return select(*keys, on_hand.label("on_hand"), updated_at.label("updated_at")).where(earlier.exists()).subquery()
+
+
+def _of_level(variant_id: Any, location_id: Any, lot_id: Any) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions on movements that changed a level."""
+    return (
+        StockMovement.variant_id == variant_id,
+        StockMovement.lot_id == lot_id,
+        or_(StockMovement.source_id == location_id, StockMovement.destination_id == location_id),
+    )
+
+
+def _newest(movements: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    return movements.order_by(StockMovement.occurred_at.desc(), StockMovement.id.desc()).limit(1)
+
+
+def _moved(session: Session, rows: Sequence[Row[Any]], is_later: ColumnElement[bool]) -> dict[_Key, Decimal]:
+    """Return by how much what is later changed the levels of these rows; each variant's movements are read once."""
+    ends = (StockMovement.source_id, StockMovement.destination_id)
+    found = session.execute(
+        select(StockMovement.variant_id, StockMovement.lot_id, *ends, func.sum(StockMovement.quantity))
+        .where(among(StockMovement.variant_id, sorted({row.variant_id for row in rows})), is_later)
+        .group_by(StockMovement.variant_id, StockMovement.lot_id, *ends)
+    )
+    moved: dict[_Key, Decimal] = {}
+    for variant_id, lot_id, source_id, destination_id, quantity in found:
+        for place, change in ((source_id, -quantity), (destination_id, quantity)):
+            key = variant_id, place, lot_id
+            moved[key] = moved.get(key, ZERO) + change
+    return moved
+
+
+def _last_recorded(session: Session, keys: Sequence[_Key], is_later: ColumnElement[bool]) -> dict[_Key, datetime]:
+    """Return when the last was recorded that changed each level, of what is not later.
+
+    Of levels that have changed since: so there is something soon before, while one at rest may be long ago.
+    """
+    if not keys:
+        return {}
+    newest = (
+        _newest(
+            select(literal(number).label("number"), StockMovement.recorded_at).where(*_of_level(*key), not_(is_later))
         )
-    ).subquery()
-    key = (moved.c.variant_id, moved.c.location_id, moved.c.lot_id)
-    on_hand = type_coerce(func.sum(moved.c.quantity), Exact).label("on_hand")
-    return select(*key, on_hand, func.max(moved.c.recorded_at).label("updated_at")).group_by(*key).subquery()
+        for number, key in enumerate(keys)
+    )
+    found = session.execute(union_all(*(select(each.subquery()) for each in newest)))
+    return {keys[number]: recorded_at for number, recorded_at in found}
 
 
-def _promised(session: Session, rows: Sequence[Row[Any]]) -> dict[tuple[int, int, int], Any]:
+def _promised(session: Session, rows: Sequence[Row[Any]]) -> dict[_Key, Any]:
     """Return what is reserved at the levels of these rows, without what has expired."""
     key = (Reservation.variant_id, Reservation.location_id, Reservation.lot_id)
     wanted = [(row.variant_id, row.location_id, row.lot_id) for row in rows]
@@ -107,6 +191,6 @@ def _promised(session: Session, rows: Sequence[Row[Any]]) -> dict[tuple[int, int
     return {(row[0], row[1], row[2]): row[3] for row in found}
 
 
-def _with_promised(row: Any, promised: Mapping[tuple[int, int, int], Any]) -> dict[str, Any]:
+def _with_promised(row: Any, promised: Mapping[_Key, Any]) -> dict[str, Any]:
     reserved = promised.get((row.variant_id, row.location_id, row.lot_id), ZERO)
     return LevelOut.of(row, reserved=reserved, available=row.on_hand - reserved)

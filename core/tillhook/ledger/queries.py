@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import ColumnElement, Select, Text, and_, false, func, or_, select, type_coerce
 from sqlalchemy.orm import Session
 
 from tillhook.access import in_warehouse, require_warehouse, visible_warehouses, warehouse_condition
 from tillhook.db import among, utc_now
 from tillhook.errors import NotFound
 from tillhook.http import narrowed, page
-from tillhook.ledger.models import Reservation, StockAlert, StockLevel, StockMovement, StockThreshold
+from tillhook.ledger.models import KINDS, Reservation, StockAlert, StockLevel, StockMovement, StockThreshold
 from tillhook.ledger.schemas import AlertOut, MovementOut, StockCheckOut
 from tillhook.products.models import Product, Variant
 from tillhook.products.search import get_product
@@ -102,7 +102,10 @@ def threshold_of(session: Session, product: Product, warehouse_id: int) -> Decim
 
 
 def movements(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the ledger's rows of the warehouses that the actor sees, newest first."""
+    """Return the ledger's rows of the warehouses that the actor sees, by default what happened last first.
+
+    By time, product, variant, document or kind it costs the same however much has moved, in this order.
+    """
     statement = select(StockMovement)
     visible = visible_warehouses(session)
     if visible is not None:
@@ -114,12 +117,15 @@ def movements(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, A
         require_warehouse(session, place)
         statement = statement.where(or_(StockMovement.source_id == place, StockMovement.destination_id == place))
     statement = narrowed(statement, query, _MOVEMENT_FILTERS)
-    ordering = {
-        "id": StockMovement.id,
-        "recorded_at": StockMovement.recorded_at,
-        "occurred_at": StockMovement.occurred_at,
-    }
-    rows, cursor = page(session, statement, ordering=ordering, query=query)
+    if "document_type" in query or "document_id" in query:
+        statement = statement.where(_of_document(session, query.get("document_type"), query.get("document_id")))
+    apart: Sequence[ColumnElement[bool]] = ()
+    if "variant" in query:
+        statement = narrowed(statement, query, {"product": StockMovement.product_id})
+    elif "product" in query:
+        apart = _by_variant(session, query["product"])
+    ordering = {"id": StockMovement.id, "recorded_at": StockMovement.id, "occurred_at": StockMovement.occurred_at}
+    rows, cursor = page(session, statement, ordering=ordering, query=query, apart=apart)
     if not actor_of(session).can("catalogue:cost:read"):
         return [MovementOut.of(row) for row in rows], cursor
     return [MovementOut.of(row, unit_cost=row.unit_cost) for row in rows], cursor
@@ -147,15 +153,48 @@ def alerts(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]
     ], cursor
 
 
+#: Movements of a kind of document that are rather sorted than looked for.
+_FEW = 1_000
+#: SQLite joins no more than 500 queries.
+_MOST_VARIANTS = 400
 _MOVEMENT_FILTERS = {
-    "product": StockMovement.product_id,
     "variant": StockMovement.variant_id,
     "channel": StockMovement.channel,
-    "document_type": StockMovement.document_type,
-    "document_id": StockMovement.document_id,
     "date_from": StockMovement.occurred_at.__ge__,
     "date_to": StockMovement.occurred_at.__lt__,
 }
+
+
+def _by_variant(session: Session, product_id: int) -> list[ColumnElement[bool]]:
+    """Return a condition for each variant of the product, whose movements an index has in their order."""
+    variants = session.scalars(select(Variant.id).where(Variant.product_id == product_id).order_by(Variant.id)).all()
+    if len(variants) > _MOST_VARIANTS:
+        return [among(StockMovement.variant_id, variants)]
+    return [StockMovement.variant_id == each for each in variants] or [false()]
+
+
+def _of_document(session: Session, kind: str | None, key: int | None) -> ColumnElement[bool]:
+    """Return the condition of the filters for documents, such that the database takes the index that fits."""
+    name = StockMovement.document_type
+    if key is not None:
+        return and_(name.in_(_kinds()) if kind is None else name == kind, StockMovement.document_id == key)
+    if kind in KINDS:
+        # The index of what no channel moved; and no stock document is of a channel.
+        return and_(name == kind, StockMovement.channel.is_(None))
+    few = session.scalars(select(StockMovement.id).where(name == kind).limit(_FEW + 1)).all()
+    if len(few) <= _FEW:
+        return among(StockMovement.id, few)
+    # Of a kind that is frequent the first ones are found by time; its own index would have all of them sorted.
+    return type_coerce(name + "", Text) == kind
+
+
+def _kinds() -> Select[str]:
+    """Return the query for the kinds of documents that have moved anything, a step through an index for each."""
+    name = StockMovement.document_type
+    found = select(func.min(name).label("name")).cte("kind", recursive=True)
+    following = select(func.min(name)).where(name > found.c.name).scalar_subquery()
+    found = found.union_all(select(following).where(found.c.name.is_not(None)))
+    return select(found.c.name)
 
 
 def _counts() -> tuple[Any, ...]:
@@ -172,7 +211,8 @@ def _by_product(
         .group_by(Variant.product_id)
     )
     if places is not None:
-        statement = statement.where(entity.location_id.in_(places))
+        # Not by the column itself: SQLite would begin with it, and read all that the places have.
+        statement = statement.where((entity.location_id + 0).in_(places))
     if entity is Reservation:
         statement = statement.where(*_counts())
     return {row[0]: row[1] for row in session.execute(statement)}

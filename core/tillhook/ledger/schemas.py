@@ -139,7 +139,7 @@ class MovementQuery(ListQuery):
     document_id = Key()
     date_from = Instant()
     date_to = Instant()
-    ordering = Ordering("recorded_at", "occurred_at")
+    ordering = Ordering("recorded_at", "occurred_at", default="-occurred_at")
 
 
 class AlertQuery(ListQuery):

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entry")),
     )
     with op.batch_alter_table("audit_entry", schema=None) as batch_op:
+        batch_op.create_index("ix_audit_entry_action", ["action", "id"], unique=False)
         batch_op.create_index("ix_audit_entry_actor", ["actor_id", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_audit_entry_created_at"), ["created_at"], unique=False)
         batch_op.create_index("ix_audit_entry_entity", ["entity", "entity_id", "id"], unique=False)
@@ -280,6 +281,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("warehouse_id", "seller_id", "day", "channel", "method", name=op.f("pk_rollup_tender")),
     )
     op.create_table(
+        "sale_name",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("phone", sa.Text(), nullable=False),
+        sa.Column("search_text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "phone", name=op.f("pk_sale_name")),
+    )
+    op.create_table(
         "sale_uncounted",
         sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("sale_id", name=op.f("pk_sale_uncounted")),
@@ -291,7 +299,7 @@ def upgrade() -> None:
         sa.Column("external_id", sa.Text(), nullable=True),
         sa.Column("fingerprint", sa.Text(), nullable=True),
         sa.Column("body_digest", sa.Text(), nullable=True),
-        sa.Column("sale_number", sa.Text(), nullable=False),
+        sa.Column("sale_number", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("channel", sa.Text(), nullable=False),
         sa.Column("warehouse_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("seller_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
@@ -365,7 +373,29 @@ def upgrade() -> None:
             postgresql_where=sa.text("origin_id IS NOT NULL"),
             sqlite_where=sa.text("origin_id IS NOT NULL"),
         )
-        batch_op.create_index("ix_sale_warehouse", ["warehouse_id", "sale_date"], unique=False)
+        batch_op.create_index(
+            "ix_sale_customer",
+            ["customer_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("customer_id IS NOT NULL"),
+            sqlite_where=sa.text("customer_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_sale_name",
+            ["customer_name", "customer_phone", "id"],
+            unique=False,
+            postgresql_where=sa.text("customer_name <> '' OR customer_phone <> ''"),
+            sqlite_where=sa.text("customer_name <> '' OR customer_phone <> ''"),
+        )
+        batch_op.create_index("ix_sale_place", ["warehouse_id", "channel", "id"], unique=False)
+        batch_op.create_index("ix_sale_seller", ["seller_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_sale_total",
+            ["total_amount", "id"],
+            unique=False,
+            postgresql_where=sa.text("kind IN ('sale','exchange')"),
+            sqlite_where=sa.text("kind IN ('sale','exchange')"),
+        )
         batch_op.create_index(
             "ux_sale_cancellation",
             ["origin_id"],
@@ -450,7 +480,6 @@ def upgrade() -> None:
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
             sqlite_where=sa.text("origin_line_id IS NOT NULL"),
         )
-        batch_op.create_index("ix_sale_line_product", ["product_id", "sale_id"], unique=False)
         batch_op.create_index("ix_sale_line_sale", ["sale_id"], unique=False)
 
     op.create_table(
@@ -472,6 +501,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sale_payment")),
     )
     with op.batch_alter_table("sale_payment", schema=None) as batch_op:
+        batch_op.create_index("ix_sale_payment_method", ["method", "sale_id"], unique=False)
         batch_op.create_index("ix_sale_payment_sale", ["sale_id"], unique=False)
 
     op.create_table(
@@ -505,7 +535,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("variant_id", "location_id", "lot_id", name=op.f("pk_stock_level")),
     )
     with op.batch_alter_table("stock_level", schema=None) as batch_op:
-        batch_op.create_index("ix_stock_level_location", ["location_id"], unique=False)
+        batch_op.create_index("ix_stock_level_location", ["location_id", "variant_id", "lot_id"], unique=False)
 
     op.create_table(
         "tax",
@@ -668,6 +698,9 @@ def upgrade() -> None:
     with op.batch_alter_table("product", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_product_category_id"), ["category_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_product_owner_id"), ["owner_id"], unique=False)
+        batch_op.create_index("ix_product_created_at", ["created_at", "id"], unique=False)
+        batch_op.create_index("ix_product_name", ["name", "id"], unique=False)
+        batch_op.create_index("ix_product_price", ["price", "id"], unique=False)
         batch_op.create_index("ix_product_status", ["status", "id"], unique=False)
 
     op.create_table(
@@ -699,7 +732,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("digest", name=op.f("uq_sale_exception_digest")),
     )
     with op.batch_alter_table("sale_exception", schema=None) as batch_op:
+        batch_op.create_index("ix_sale_exception_code", ["code", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_sale_exception_external_id"), ["external_id"], unique=False)
+        batch_op.create_index("ix_sale_exception_seen", ["last_seen_at", "id"], unique=False)
+        batch_op.create_index("ix_sale_exception_seller", ["seller_id", "id"], unique=False)
+        batch_op.create_index("ix_sale_exception_status", ["status", "id"], unique=False)
         batch_op.create_index(
             "ix_sale_exception_waiting",
             ["origin_external_id"],
@@ -804,6 +841,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_alert")),
     )
     with op.batch_alter_table("stock_alert", schema=None) as batch_op:
+        batch_op.create_index("ix_stock_alert_product", ["product_id", "id"], unique=False)
+        batch_op.create_index("ix_stock_alert_status", ["status", "id"], unique=False)
         batch_op.create_index(
             "ux_stock_alert_open",
             ["product_id", "warehouse_id"],
@@ -970,7 +1009,15 @@ def upgrade() -> None:
         ),
     )
     with op.batch_alter_table("stock_movement", schema=None) as batch_op:
-        batch_op.create_index("ix_stock_movement_variant", ["variant_id", "id"], unique=False)
+        batch_op.create_index("ix_stock_movement_variant", ["variant_id", "occurred_at", "id"], unique=False)
+        batch_op.create_index("ix_stock_movement_occurred", ["occurred_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_stock_movement_kind",
+            ["document_type", "occurred_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("channel IS NULL"),
+            sqlite_where=sa.text("channel IS NULL"),
+        )
         batch_op.create_index(
             "ix_stock_movement_reverses",
             ["reverses_id"],
@@ -1016,6 +1063,12 @@ def downgrade() -> None:
             postgresql_where=sa.text("reverses_id IS NOT NULL"),
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )
+        batch_op.drop_index(
+            "ix_stock_movement_kind",
+            postgresql_where=sa.text("channel IS NULL"),
+            sqlite_where=sa.text("channel IS NULL"),
+        )
+        batch_op.drop_index("ix_stock_movement_occurred")
         batch_op.drop_index("ix_stock_movement_variant")
 
     allow_changes("stock_movement")
@@ -1047,6 +1100,8 @@ def downgrade() -> None:
         batch_op.drop_index(
             "ux_stock_alert_open", postgresql_where=sa.text("status = 'open'"), sqlite_where=sa.text("status = 'open'")
         )
+        batch_op.drop_index("ix_stock_alert_status")
+        batch_op.drop_index("ix_stock_alert_product")
 
     op.drop_table("stock_alert")
     with op.batch_alter_table("refresh_token", schema=None) as batch_op:
@@ -1072,11 +1127,18 @@ def downgrade() -> None:
     op.drop_table("sale_device")
     with op.batch_alter_table("sale_exception", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_exception_waiting")
+        batch_op.drop_index("ix_sale_exception_status")
+        batch_op.drop_index("ix_sale_exception_seller")
+        batch_op.drop_index("ix_sale_exception_seen")
         batch_op.drop_index(batch_op.f("ix_sale_exception_external_id"))
+        batch_op.drop_index("ix_sale_exception_code")
 
     op.drop_table("sale_exception")
     with op.batch_alter_table("product", schema=None) as batch_op:
         batch_op.drop_index("ix_product_status")
+        batch_op.drop_index("ix_product_price")
+        batch_op.drop_index("ix_product_name")
+        batch_op.drop_index("ix_product_created_at")
         batch_op.drop_index(batch_op.f("ix_product_owner_id"))
         batch_op.drop_index(batch_op.f("ix_product_category_id"))
 
@@ -1104,12 +1166,12 @@ def downgrade() -> None:
     op.drop_table("setting")
     with op.batch_alter_table("sale_payment", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_payment_sale")
+        batch_op.drop_index("ix_sale_payment_method")
 
     allow_changes("sale_payment")
     op.drop_table("sale_payment")
     with op.batch_alter_table("sale_line", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_line_sale")
-        batch_op.drop_index("ix_sale_line_product")
         batch_op.drop_index(
             "ix_sale_line_origin",
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
@@ -1124,7 +1186,23 @@ def downgrade() -> None:
             postgresql_where=sa.text("kind = 'cancellation'"),
             sqlite_where=sa.text("kind = 'cancellation'"),
         )
-        batch_op.drop_index("ix_sale_warehouse")
+        batch_op.drop_index(
+            "ix_sale_total",
+            postgresql_where=sa.text("kind IN ('sale','exchange')"),
+            sqlite_where=sa.text("kind IN ('sale','exchange')"),
+        )
+        batch_op.drop_index("ix_sale_seller")
+        batch_op.drop_index("ix_sale_place")
+        batch_op.drop_index(
+            "ix_sale_name",
+            postgresql_where=sa.text("customer_name <> '' OR customer_phone <> ''"),
+            sqlite_where=sa.text("customer_name <> '' OR customer_phone <> ''"),
+        )
+        batch_op.drop_index(
+            "ix_sale_customer",
+            postgresql_where=sa.text("customer_id IS NOT NULL"),
+            sqlite_where=sa.text("customer_id IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_sale_origin",
             postgresql_where=sa.text("origin_id IS NOT NULL"),
@@ -1140,6 +1218,7 @@ def downgrade() -> None:
     allow_changes("sale")
     op.drop_table("sale")
     op.drop_table("sale_uncounted")
+    op.drop_table("sale_name")
     op.drop_table("rollup_tender")
     op.drop_table("rollup_tax")
     with op.batch_alter_table("rollup_product", schema=None) as batch_op:
@@ -1178,6 +1257,7 @@ def downgrade() -> None:
         batch_op.drop_index("ix_audit_entry_entity")
         batch_op.drop_index(batch_op.f("ix_audit_entry_created_at"))
         batch_op.drop_index("ix_audit_entry_actor")
+        batch_op.drop_index("ix_audit_entry_action")
 
     allow_changes("audit_entry")
     op.drop_table("audit_entry")

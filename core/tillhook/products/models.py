@@ -90,6 +90,10 @@ class Product(IdMixin, TimestampMixin, Base):
         CheckConstraint("tracking IN ('none','quantity','lot')", name="tracking"),
         CheckConstraint("price_mode IN ('list','bounded','open')", name="price_mode"),
         CheckConstraint("status IN ('pending','published','rejected','archived')", name="status"),
+        # A sale changes no column of these.
+        Index("ix_product_created_at", "created_at", "id"),
+        Index("ix_product_name", "name", "id"),
+        Index("ix_product_price", "price", "id"),
         Index("ix_product_status", "status", "id"),
     )
 

@@ -3,7 +3,6 @@
 from decimal import Decimal
 from types import ModuleType
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
@@ -13,9 +12,9 @@ from tillhook.quantities import round_half_up
 from tillhook.sales import hookspecs
 from tillhook.sales.events import EVENTS
 from tillhook.sales.invariants import INVARIANTS
-from tillhook.sales.models import SaleLine
 from tillhook.sales.offline import post_waiting
 from tillhook.sales.offline.routes import routes as offline_routes
+from tillhook.sales.rollups import was_sold
 from tillhook.sales.rollups.counting import count_sales, fill_periods
 from tillhook.sales.rollups.invariants import INVARIANTS as ROLLUPS
 from tillhook.sales.routes import routes
@@ -107,10 +106,7 @@ def register_invariants() -> tuple[Invariant, ...]:
 
 @hookimpl
 def resolve_product_history(session: Session, product_id: int, variant_id: int | None) -> bool | None:
-    sold = select(SaleLine.id).where(SaleLine.product_id == product_id)
-    if variant_id is not None:
-        sold = sold.where(SaleLine.variant_id == variant_id)
-    return True if session.scalar(sold.limit(1)) is not None else None
+    return True if was_sold(session, product_id) else None
 
 
 def _check_step(value: Decimal) -> None:

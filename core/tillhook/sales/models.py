@@ -8,10 +8,14 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Integer, Text, literal_column, or_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from tillhook.db import Base, IdMixin, exact_checks, partial_index, utc_now
+
+#: Conditions of indexes; a query that is to use one says the same, without parameters.
+_IS_NAMED = "customer_name <> '' OR customer_phone <> ''"
+_IS_SOLD = "kind IN ('sale','exchange')"
 
 
 class Sale(IdMixin, Base):
@@ -29,7 +33,8 @@ class Sale(IdMixin, Base):
     external_id: Mapped[str | None] = mapped_column(unique=True)
     fingerprint: Mapped[str | None]
     body_digest: Mapped[str | None]
-    sale_number: Mapped[str] = mapped_column(unique=True)
+    #: In the order of bytes, whatever the database's locale: a search for the beginning of one is a range.
+    sale_number: Mapped[str] = mapped_column(Text().with_variant(Text(collation="C"), "postgresql"), unique=True)
     channel: Mapped[str]
     warehouse_id: Mapped[int]
     seller_id: Mapped[int | None]
@@ -65,12 +70,24 @@ class Sale(IdMixin, Base):
         CheckConstraint("currency_places BETWEEN 0 AND 4", name="currency_places"),
         CheckConstraint("subtotal + tax_amount - discount_amount = total_amount", name="totals"),
         *exact_checks("subtotal", "tax_amount", "discount_amount", "total_amount", "cash_rounding"),
-        Index("ix_sale_date", "sale_date", "id"),
-        Index("ix_sale_warehouse", "warehouse_id", "sale_date"),
+        # What lists begin with. Behind each what it takes PostgreSQL to keep it up, in µs of CPU a sale: sales inserted
+        # beside a million, with and without it. All that is written with a sale of two lines takes it some 480.
+        Index("ix_sale_date", "sale_date", "id"),  # 1.1
+        Index("ix_sale_place", "warehouse_id", "channel", "id"),  # 2.2
+        Index("ix_sale_seller", "seller_id", "id"),  # 0.9
+        partial_index("ix_sale_total", "total_amount", "id", where=_IS_SOLD),  # 3.7, as each goes to another place
+        partial_index("ix_sale_customer", "customer_id", "id", where="customer_id IS NOT NULL"),  # 0.8, one of 16 named
+        partial_index("ix_sale_name", "customer_name", "customer_phone", "id", where=_IS_NAMED),  # 0.2, likewise
         partial_index("ix_sale_device_number", "source_device", "device_number", where="device_number IS NOT NULL"),
         partial_index("ix_sale_origin", "origin_id", where="origin_id IS NOT NULL"),
         partial_index("ux_sale_cancellation", "origin_id", where="kind = 'cancellation'", unique=True),
     )
+
+
+#: The condition that a document says whose it was.
+IS_NAMED = or_(Sale.customer_name != literal_column("''"), Sale.customer_phone != literal_column("''"))
+#: The condition that a document is what lists of sales show.
+IS_SOLD = Sale.kind.in_([literal_column("'sale'"), literal_column("'exchange'")])
 
 
 class SaleLine(IdMixin, Base):
@@ -105,7 +122,6 @@ class SaleLine(IdMixin, Base):
         *exact_checks("quantity", "unit_price", "total_price", "tax_amount"),
         CheckConstraint("quantity <> 0", name="quantity"),
         Index("ix_sale_line_sale", "sale_id"),
-        Index("ix_sale_line_product", "product_id", "sale_id"),
         partial_index("ix_sale_line_origin", "origin_line_id", where="origin_line_id IS NOT NULL"),
     )
 
@@ -122,7 +138,24 @@ class SalePayment(IdMixin, Base):
     change: Mapped[Decimal]
     reference: Mapped[str]
 
-    __table_args__ = (*exact_checks("amount", "change"), Index("ix_sale_payment_sale", "sale_id"))
+    __table_args__ = (
+        *exact_checks("amount", "change"),
+        Index("ix_sale_payment_sale", "sale_id"),
+        Index("ix_sale_payment_method", "method", "sale_id"),  # 1.4 µs of CPU, as the indexes of sale
+    )
+
+
+class SaleName(Base):
+    """Name and phone of a customer as documents have them, each once; who searches begins here.
+
+    Entered when documents are counted, see ``tillhook.sales.rollups``. ``search_text`` is both, folded.
+    """
+
+    __tablename__ = "sale_name"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    phone: Mapped[str] = mapped_column(primary_key=True)
+    search_text: Mapped[str]
 
 
 class SaleException(IdMixin, Base):
@@ -156,6 +189,10 @@ class SaleException(IdMixin, Base):
     __table_args__ = (
         CheckConstraint("status IN ('open','waiting','accepted','discarded')", name="status"),
         partial_index("ix_sale_exception_waiting", "origin_external_id", where="status = 'waiting'"),
+        Index("ix_sale_exception_status", "status", "id"),
+        Index("ix_sale_exception_code", "code", "id"),
+        Index("ix_sale_exception_seller", "seller_id", "id"),
+        Index("ix_sale_exception_seen", "last_seen_at", "id"),
     )
 
 

@@ -263,7 +263,8 @@ class SaleQuery(ListQuery):
     customer = Key()
     date_from = Day()
     date_to = Day()
-    ordering = Ordering("created_at", "total_amount", "sale_date")
+    #: The default depends on the filters.
+    ordering = Ordering("created_at", "total_amount", "sale_date", default=None)
 
 
 class AnalyticsQuery(QuerySchema):

@@ -6,6 +6,7 @@ import pytest
 
 from tillhook.db import utc_now
 from tillhook.sales.rollups.counting import count_sales
+from tillhook_pos.views import inventory as views
 
 
 def report(client, as_="admin", **body):
@@ -336,10 +337,13 @@ def test_others_unpublished_products_are_not_there(client, make):
     assert [row["product_name"] for row in inventory(client)] == ["Own"]
 
 
-def test_the_inventory_comes_in_pages(client, make):
+def test_the_inventory_comes_in_pages(client, make, monkeypatch):
     goods = [make.product(stock={make.main: 5, make.other: 5}) for _ in range(4)]
     everything = inventory(client)
     assert len(everything) == 8
+    for stretch in (0, 1, 2):
+        monkeypatch.setattr(views, "_STRETCH", stretch)
+        assert inventory(client) == everything and inventory(client, limit=3) == everything[:3]
     found, query = [], {"limit": 3}
     while True:
         answer = client.get("/api/pos/inventory", params=query)

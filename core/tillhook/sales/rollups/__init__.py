@@ -16,6 +16,7 @@ from tillhook.sales.rollups.reading import (
     totals_by_tax,
     totals_by_tender,
     visible_scope,
+    was_sold,
 )
 from tillhook.sales.rollups.statements import Scope
 
@@ -33,4 +34,5 @@ __all__ = [
     "totals_by_tax",
     "totals_by_tender",
     "visible_scope",
+    "was_sold",
 ]

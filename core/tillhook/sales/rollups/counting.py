@@ -33,6 +33,7 @@ from tillhook.runtime import snapshot_of
 from tillhook.sales.models import Sale
 from tillhook.sales.rollups.figures import PRODUCTS, ROLLUPS, Rollup, day_of_sale, documents, summed
 from tillhook.sales.rollups.models import RollupCalendar, RollupProduct, UncountedSale
+from tillhook.sales.rollups.names import enter_names
 from tillhook.sales.rollups.periods import FRESH, LENGTHS
 
 #: Documents that are counted in one transaction.
@@ -62,6 +63,7 @@ def count_sales(session: Session, limit: int = BATCH) -> int:
         document = documents(_day(connection, calendar, taken_ones), taken_ones)
         for rollup in ROLLUPS:
             _add(connection, rollup, summed(rollup, document, (FRESH,)))
+        enter_names(connection, taken_ones)
     return len(ids)
 
 
@@ -112,6 +114,7 @@ def _rebuild(connection: Connection, calendar: Calendar) -> int:
         _add(connection, rollup, summed(rollup, document, LENGTHS[:1]))
     for shorter, length in itertools.pairwise(LENGTHS):
         _add(connection, PRODUCTS, in_periods(shorter, length))
+    enter_names(connection, IS_COUNTED)
     connection.execute(
         update(RollupCalendar).values(timezone=calendar.timezone, day_cutoff_hour=calendar.day_cutoff_hour)
     )

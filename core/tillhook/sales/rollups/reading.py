@@ -13,12 +13,14 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row
+from sqlalchemy import Row, join, select
 from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse, sees_all_sales, visible_warehouses
 from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, snapshot_of
+from tillhook.sales.models import SaleLine
+from tillhook.sales.rollups.models import RollupProduct, UncountedSale
 from tillhook.sales.rollups.statements import PARTS, Part, Scope, Span, of_product, statement
 
 #: No document is older: the journal does not believe a clock that says so.
@@ -130,6 +132,14 @@ def days_of_product(
     """Return quantity and revenue of a product by day."""
     found = _read(session, scope, first, last, {"product": of_product(product_id)}, 0)
     return [(date.fromordinal(row.key), row.first, row.second) for row in found.get("product", ())]
+
+
+def was_sold(session: Session, product_id: int) -> bool:
+    """Say whether the journal names a product."""
+    counted = select(RollupProduct.product_id).where(RollupProduct.product_id == product_id)
+    line = join(UncountedSale, SaleLine, SaleLine.sale_id == UncountedSale.sale_id)
+    uncounted = select(SaleLine.id).select_from(line).where(SaleLine.product_id == product_id)
+    return any(session.scalar(each.limit(1)) is not None for each in (counted, uncounted))
 
 
 def _read(

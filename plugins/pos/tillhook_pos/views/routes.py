@@ -21,7 +21,7 @@ routes = Routes()
 
 @routes.get("/pos/inventory", permission=permissions.INVENTORY, query=InventoryQuery, answer=InventoryRowOut(many=True))
 def list_inventory(call: Call) -> Any:
-    """Show the stock of the own warehouses: at most 10,000 rows, more by the header ``X-Next-Cursor``."""
+    """Show the stock of the own warehouses: 500 rows unless ``limit`` says more, the next by ``X-Next-Cursor``."""
     rows, cursor = inventory(call.session, call.query)
     if cursor is None:
         return rows

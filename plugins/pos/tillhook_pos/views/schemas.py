@@ -4,14 +4,14 @@ from marshmallow import fields
 
 from tillhook.http import Day, Flag, Key, QuerySchema, Schema, Text, Whole
 
-#: Rows of one answer of the inventory.
-MAX_ROWS = 10_000
+#: Rows of one answer of the inventory, unless more are asked for, and at most: 120 KB and 2.4 MB.
+ROWS, MAX_ROWS = 500, 10_000
 
 
 class InventoryQuery(QuerySchema):
     warehouse = Key()
     low_stock = Flag()
-    limit = Whole(min=1, max=MAX_ROWS, load_default=MAX_ROWS)
+    limit = Whole(min=1, max=MAX_ROWS, load_default=ROWS)
     cursor = Text(max=100, min=1, load_default=None)
 
 

@@ -1,0 +1,27 @@
+"""What ``bin/bench reads`` asks for, of a small business: the database reads a small part of it for each answer."""
+
+import pytest
+
+from bench import filling
+from bench.reads import declared
+from bench.shops import Shop
+from tillhook.sales import listing
+
+SALES = filling.LEAST
+
+
+@pytest.fixture
+def modules():
+    return ("pos",)
+
+
+def test_no_request_walks_through_what_grows_with_the_sales(runtime, monkeypatch):
+    # As few in proportion to the sales as it is of a million.
+    monkeypatch.setattr(listing, "_FEW", 40)
+    shop = Shop(runtime, SALES, counted=False)
+    walks = []
+    for read in declared(("sales",)):
+        for reading in shop.explain(read, as_if_large=True):
+            if reading.rows > SALES * 2 / 3:
+                walks.append(f"{read.name}, {read.person}: {reading.rows} rows\n{reading.statement}\n{reading.plan}")
+    assert not walks, "\n\n".join(walks)
