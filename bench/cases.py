@@ -102,6 +102,7 @@ def warehouses(stand: Stand) -> list[Result]:
     """Sales in either of two warehouses that stock the same products."""
     shared = stand.stock(len(stand.products), stand.warehouses[:2])
     both = {"products": shared, "warehouses": stand.warehouses[:2]}
+    stand.warm_up("sales", **both)
     pairs = _rounds(stand, "warehouses", lambda: stand.turn("sales", **both), lambda: stand.turn("sales"))
     return [_result(stand, "warehouses", "sales", list(pairs))]
 

@@ -22,6 +22,7 @@ from bench.load import UNIT_PRICE, Job, Outcome
 from tillhook.config import Settings
 from tillhook.ledger import StockCommand, StockLine, post_receipt
 from tillhook.products.models import Product, Unit, Variant
+from tillhook.reference import bump_epoch
 from tillhook.runtime import Runtime
 from tillhook.server.building import build_runtime
 from tillhook.server.verify import verify
@@ -175,9 +176,9 @@ class Stand:
             self._acknowledged += outcome.acknowledged
         return Turn(outcome, usage)
 
-    def warm_up(self, kind: str, *, by_hand: bool = False) -> None:
-        """Let statements be prepared and caches be filled."""
-        self.turn(kind, by_hand=by_hand, seconds=0.5)
+    def warm_up(self, kind: str, **changes: Any) -> None:
+        """Let statements be prepared and caches be filled; arguments as in :meth:`turn`."""
+        self.turn(kind, seconds=0.5, **changes)
 
     def work(self, sales: int, function: Callable[[], object]) -> Turn:
         """Do in this process what a worker does later for so many sales."""
@@ -289,4 +290,6 @@ def _make_products(runtime: Runtime, count: int) -> list[int]:
         ]
         session.execute(insert(Product), rows)
         session.execute(insert(Variant), [{"product_id": key, "is_default": True} for key in ids])
+        # The unit may be new.
+        bump_epoch(session)
     return ids

@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, func, or_, select, true, update
 
@@ -25,6 +25,8 @@ from tillhook.sales.offline.gaps import Gap, as_ranges, read_gaps, replace_gaps,
 
 if TYPE_CHECKING:
     from tillhook.sales.outcomes import Outcome
+
+_DEVICES: Any = SaleDevice.__table__
 
 
 @dataclass(slots=True)
@@ -74,6 +76,8 @@ def may_count(session: Session) -> ColumnElement[bool]:
 def _enter(session: Session, name: str, arrival: _Arrival) -> set[int]:
     """Enter what came of a device, and return what of it had come before."""
     seen = {"last_seen_at": utc_now(), "seller_id": actor_of(session).user_id}
+    if _is_next(session, name, arrival, seen):
+        return set()
     new = insert(SaleDevice).values(name=name, last_number=0, warehouse_id=arrival.warehouse_id, **seen)
     warehouse = func.coalesce(new.excluded.warehouse_id, SaleDevice.warehouse_id)
     # The row is locked by this, whether it is new or not.
@@ -87,6 +91,19 @@ def _enter(session: Session, name: str, arrival: _Arrival) -> set[int]:
     before = _fill(session, name, {number for number in arrival.numbers if number <= last})
     _advance(session, name, last, sorted(number for number in arrival.numbers if number > last))
     return before
+
+
+def _is_next(session: Session, name: str, arrival: _Arrival, seen: Mapping[str, Any]) -> bool:
+    """Enter numbers that follow the last one without a gap, as nearly all do, in one statement."""
+    first, last = min(arrival.numbers), max(arrival.numbers)
+    if last - first >= len(arrival.numbers):
+        return False
+    advanced = session.connection().execute(
+        update(_DEVICES)
+        .where(_DEVICES.c.name == name, _DEVICES.c.last_number == first - 1, may_count(session))
+        .values(last_number=last, warehouse_id=func.coalesce(arrival.warehouse_id, _DEVICES.c.warehouse_id), **seen)
+    )
+    return advanced.rowcount > 0
 
 
 def _fill(session: Session, name: str, numbers: set[int]) -> set[int]:

@@ -75,7 +75,7 @@ def read(run: Run, commands: Sequence[SaleCommand]) -> Reading:
 
 @contextmanager
 def giving_way(session: Session) -> Iterator[None]:
-    """Let a sale, on its first attempt, wait for stock less than PostgreSQL takes to find a deadlock, a second.
+    """Let a sale, on its first attempt, wait for stock less than the second after which PostgreSQL finds a deadlock.
 
     It is written before its stock is locked. A batch that has that stock may come to the same ``external_id``, and
     would be undone. The second attempt locks the stock first, and holds nothing while it waits.
@@ -86,7 +86,7 @@ def giving_way(session: Session) -> Iterator[None]:
     if session.info.get("attempt") != 0:
         yield
         return
-    session.info[_PATIENCE] = "800ms"
+    session.info[_PATIENCE] = "400ms"
     try:
         yield
     except OperationalError as error:
