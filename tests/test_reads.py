@@ -7,7 +7,7 @@ from bench.reads import declared
 from bench.shops import Shop
 from tillhook.sales import listing
 
-SALES = filling.LEAST
+SALES = 2 * filling.LEAST
 
 
 @pytest.fixture
@@ -16,8 +16,9 @@ def modules():
 
 
 def test_no_request_walks_through_what_grows_with_the_sales(runtime, monkeypatch):
-    # As few in proportion to the sales as it is of a million.
+    # As few in proportion to the sales as it is of a million, or nearly.
     monkeypatch.setattr(listing, "_FEW", 40)
+    monkeypatch.setattr(listing, "_VERY_FEW", 5)
     shop = Shop(runtime, SALES, counted=False)
     walks = []
     for read in declared(("sales",)):

@@ -11,6 +11,14 @@ from tillhook.sales.rollups.counting import count_sales
 ORDERINGS = ("id", "-created_at", "-sale_date", "sale_date", "total_amount", "-total_amount")
 
 
+@pytest.fixture(params=[0, 5, 5_000])
+def few(request, monkeypatch):
+    """Return how many sales are few enough to be looked up by themselves."""
+    monkeypatch.setattr(listing, "_FEW", request.param)
+    monkeypatch.setattr(listing, "_VERY_FEW", request.param // 25)
+    return request.param
+
+
 @pytest.fixture
 def shop(make, client):
     """Return what there is to ask for, each with the condition on a sale, after 14 sales by three people."""
@@ -67,9 +75,7 @@ def in_order(sales, ordering):
     return sorted(sales, key=place, reverse=ordering.startswith("-"))
 
 
-@pytest.mark.parametrize("few", [0, 5, 5_000])
-def test_filters_and_orders_go_together(client, runtime, shop, monkeypatch, few):
-    monkeypatch.setattr(listing, "_FEW", few)
+def test_filters_and_orders_go_together(client, runtime, shop, few):
     with runtime.unit_of_work() as session:
         count_sales(session, 7)
     everything = listed(client, ordering="-id")
@@ -82,9 +88,8 @@ def test_filters_and_orders_go_together(client, runtime, shop, monkeypatch, few)
             assert found == in_order(expected, ordering), (conditions, ordering)
 
 
-@pytest.mark.parametrize("few", [0, 5_000])
-def test_a_seller_sees_the_own_sales(client, shop, monkeypatch, few):
-    monkeypatch.setattr(listing, "_FEW", few)
+@pytest.mark.usefixtures("few")
+def test_a_seller_sees_the_own_sales(client, shop):
     for as_ in ("cashier", "supplier"):
         own = [sale for sale in listed(client) if sale["seller_name"] == as_.title()]
         for condition, holds in shop.items():
@@ -98,9 +103,8 @@ def test_the_newest_come_first_and_of_days_the_last(client, shop):
     assert listed(client, date_from="2026-01-01") == in_order(everything, "-sale_date")
 
 
-@pytest.mark.parametrize("few", [0, 5_000])
-def test_a_number_is_found_by_its_beginning_and_its_end(client, make, monkeypatch, few):
-    monkeypatch.setattr(listing, "_FEW", few)
+@pytest.mark.usefixtures("few")
+def test_a_number_is_found_by_its_beginning_and_its_end(client, make):
     first, second = [make.sale([(make.product(tracking="none"), 1)]) for _ in range(2)]
     number = first.sale_number
     for search in (number, number.lower(), number[2:], number[-7:], number[-3:]):

@@ -38,12 +38,14 @@ class _Filter:
         indexed: Says it so that an index answers it: of the row of ``beside`` with the sale's ``key``, if there is one.
             ``None`` when only a look at each sale can tell.
         order: The order in which that index has the sales.
+        once: Of several such rows beside one sale, says it of the first only.
     """
 
     condition: ColumnElement[bool]
     indexed: Any
     order: str = ""
     beside: Any = None
+    once: Any = field(default_factory=true)
     # By a factory: on a class, the attribute itself would be asked for its value.
     key: Any = field(default_factory=lambda: Sale.id)
 
@@ -66,7 +68,7 @@ def list_sales(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[st
     if begin is not None:
         statement = statement.where(begin.indexed)
         if begin.beside is not None:
-            statement = statement.join(begin.beside, begin.key == Sale.id)
+            statement = statement.join(begin.beside, begin.key == Sale.id).where(begin.once)
         if begin is not first:
             # Else SQLite would rather walk an index in this order.
             ordering = {name: func.coalesce(column, column) for name, column in ordering.items()}
@@ -147,7 +149,7 @@ def _paid_by(method: str) -> _Filter:
     # Two payments by one method are one sale.
     earlier = exists().where(_EARLIER.sale_id == key, _EARLIER.id < _PAYMENT.id, _hidden(_EARLIER.method == method))
     condition = exists().where(key == Sale.id, _hidden(is_one))
-    return _Filter(condition=condition, indexed=and_(is_one, ~earlier), order="id", beside=_PAYMENT, key=key)
+    return _Filter(condition=condition, indexed=is_one, order="id", beside=_PAYMENT, once=~earlier, key=key)
 
 
 def _hidden(condition: Any) -> Any:

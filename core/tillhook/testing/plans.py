@@ -31,7 +31,8 @@ def readings(engine: Engine, *, as_if_large: bool = False) -> Iterator[list[Read
     """Collect what the queries within read; each runs once more for that, and statements that write are left out.
 
     Args:
-        as_if_large: Have PostgreSQL use an index where there is one, though reading all of a small table is quicker.
+        as_if_large: Have PostgreSQL go from row to row by indexes where it can, though to read all of a small table
+            is quicker.
     """
     found: list[Reading] = []
     examine = _examine_postgresql if engine.dialect.name == "postgresql" else _examine_sqlite
@@ -39,7 +40,8 @@ def readings(engine: Engine, *, as_if_large: bool = False) -> Iterator[list[Read
     def before(connection: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
         if not many and _READING.match(statement):
             if as_if_large and connection.dialect.name == "postgresql":
-                cursor.execute("SET LOCAL enable_seqscan = off")
+                for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"):
+                    cursor.execute(f"SET LOCAL enable_{way} = off")
             found.append(Reading(statement, *examine(cursor, statement, parameters)))
 
     event.listen(engine, "before_cursor_execute", before)
