@@ -18,6 +18,10 @@ from tillhook.reference import Snapshot, SnapshotCache
 _ASSUMED = "epoch_assumed"
 
 
+class OldReferenceData(RetryTransaction):
+    """The transaction began with reference data that has changed since."""
+
+
 class Runtime:
     """What a process needs to work; built once and shared by its threads.
 
@@ -72,7 +76,7 @@ class Runtime:
         """Make sure that the session's reference data is still true, where nobody has looked yet.
 
         Raises:
-            RetryTransaction: It has changed since.
+            OldReferenceData: It has changed since.
         """
         if _ASSUMED in session.info:
             confirm_epoch(session, self.snapshots.epoch(session.connection()))
@@ -102,10 +106,10 @@ def confirm_epoch(session: Session, epoch: int) -> None:
     """Tell which epoch was read in the session's transaction, along with other things.
 
     Raises:
-        RetryTransaction: The session's reference data is of another one.
+        OldReferenceData: The session's is of another one.
     """
     if epoch != snapshot_of(session).epoch:
-        raise RetryTransaction
+        raise OldReferenceData
     session.info.pop(_ASSUMED, None)
 
 
@@ -120,6 +124,7 @@ def request_id_of(session: Session) -> str:
 
 
 __all__ = [
+    "OldReferenceData",
     "Runtime",
     "actor_of",
     "assume_epoch",

@@ -28,6 +28,17 @@ def test_the_last_event_is_true_when_two_warehouses_sell_at_once(client, make, c
     assert last_inventory(client, product) == "15"
 
 
+def test_what_comes_between_plan_and_writing_counts(client, make, runtime, come_between):
+    client.put("/api/stock-policies", {"policy": "block", "channel": "counter"})
+    product = make.product(stock=5)
+    url = f"/api/products/{product['id']}/inventory"
+    come_between(lambda: client.put(url, {"inventory": 1, "warehouse": make.main}))
+    items = [{"product_id": product["id"], "quantity": "2"}]
+    answer = client.post("/api/sales", {"channel": "counter", "warehouse": make.main, "items": items})
+    assert (answer.status_code, answer.json["code"]) == (409, "insufficient-stock")
+    assert make.stock(product) == 1 and clean(runtime)
+
+
 def test_two_counts_at_once(client, make, runtime):
     product = make.product(stock=5)
     url = f"/api/products/{product['id']}/inventory"

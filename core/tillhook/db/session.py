@@ -106,7 +106,6 @@ class Database:
                 session.finish()
             except BaseException:
                 session.rollback()
-                connection.rollback()
                 raise
             finally:
                 if session.is_used:
@@ -144,6 +143,11 @@ class _Session(Session):
     def is_used(self) -> bool:
         """Whether anything has gone by the session itself."""
         return self.in_transaction() or bool(self.identity_map)
+
+    def rollback(self) -> None:
+        super().rollback()
+        if self._opened.in_transaction():
+            self._opened.rollback()
 
     def finish(self) -> None:
         """Write what is pending, and commit."""

@@ -53,7 +53,7 @@ class Command:
     Args:
         name: The plugin's, or beginning with it and ``-``.
         help: The first line of the command's own help.
-        where: Module and attribute of the click command, such as ``"tillhook_pos.cli:count"``.
+        where: Module and attribute of the click command, such as ``"my_plugin.cli:count"``.
     """
 
     name: str

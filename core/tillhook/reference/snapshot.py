@@ -113,6 +113,10 @@ class SnapshotCache:
         """Return the reference data as this process knew it last, which may be old."""
         return self._snapshot or self.current(connection)
 
+    def forget(self) -> None:
+        """Load the reference data anew when it is needed next."""
+        self._snapshot = None
+
     @staticmethod
     def epoch(connection: Connection) -> int:
         """Return the number of changes to reference data so far."""

@@ -17,13 +17,13 @@ from marshmallow import ValidationError
 
 from tillhook.access import load_actor
 from tillhook.actor import ANONYMOUS, Actor
-from tillhook.db import RetryTransaction, retrying
+from tillhook.db import retrying
 from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
 from tillhook.http.call import Call, Reply, Upload
 from tillhook.http.media import JSON, check_json_type, dump_json, parse_json, read_body, read_form
-from tillhook.runtime import assume_epoch
+from tillhook.runtime import OldReferenceData, assume_epoch
 from tillhook.server import idempotency
 from tillhook.server.tokens import TokenReader
 
@@ -156,11 +156,13 @@ class Endpoint:
             snapshot = snapshots.latest(connection) if lazy else snapshots.current(connection)
             try:
                 return self._handle(connection, snapshot, sent, parameters, lazy=lazy)
-            except DomainError as error:
-                # A refusal may be due to reference data that has changed since.
-                if lazy and snapshots.current(connection) is not snapshot:
-                    raise RetryTransaction from error
-                raise
+            except (OldReferenceData, DomainError) as error:
+                if isinstance(error, DomainError) and not (lazy and snapshots.epoch(connection) != snapshot.epoch):
+                    raise
+                # A refusal, too, may be due to what has changed since. That nobody came between is no attempt.
+                snapshots.forget()
+                sent.attempt = 0
+                raise OldReferenceData from error
 
     def _handle(
         self,

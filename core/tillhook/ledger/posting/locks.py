@@ -58,9 +58,9 @@ class Level:
 
 def lock_documents(session: Session, documents: Iterable[Document]) -> None:
     """Let one transaction at a time undo movements of these documents, or of what they undid."""
-    begin_writing(session.connection())
     keys = {zlib.crc32(f"{document.type} {document.id}".encode()) for document in documents}
     if keys:
+        begin_writing(session.connection())
         advisory_lock(session, AdvisoryLock.DOCUMENT, keys)
 
 

@@ -1,8 +1,11 @@
 """With the setting ``pos.require_session``: no sale at the counter without an open till."""
 
+from datetime import datetime
+
 from sqlalchemy import and_, literal, or_, select
 from sqlalchemy.orm import Session
 
+from tillhook.db import RetryTransaction
 from tillhook.errors import Conflict
 from tillhook.runtime import snapshot_of
 from tillhook.sales import PostedSale, SaleDraft
@@ -19,7 +22,10 @@ def check_sale(session: Session, draft: SaleDraft) -> None:
     What happened offline has happened, and lands in the next session.
     """
     if draft.channel.name == CHANNEL and not draft.is_offline and snapshot_of(session).setting(SETTING):
-        _require_open(session, draft.command.source_device, draft.seller_id, draft.warehouse_id)
+        opened_at = _require_open(session, draft.command.source_device, draft.seller_id, draft.warehouse_id)
+        if opened_at > draft.recorded_at:
+            # Planned while the till was closed: it would be late in the session that it has found.
+            raise RetryTransaction
 
 
 def check_taken_back(session: Session, document: PostedSale) -> None:
@@ -29,12 +35,13 @@ def check_taken_back(session: Session, document: PostedSale) -> None:
         _require_open(session, shown["source_device"], shown["seller"], document.warehouse_id)
 
 
-def _require_open(session: Session, source_device: str, seller_id: int | None, warehouse_id: int) -> None:
+def _require_open(session: Session, source_device: str, seller_id: int | None, warehouse_id: int) -> datetime:
+    """Return when the session of the till that is open was opened."""
     till = till_name(source_device, seller_id)
     # Sales that name no device also go to a till that the person opened and that no device's key is bound to.
     is_person_s = and_(literal(till.startswith(PERSONAL)), TillSession.opened_by == seller_id, ~NAMES_ITSELF)
     statement = (
-        select(TillSession.id)
+        select(TillSession.opened_at)
         .join(Till, Till.id == TillSession.till_id)
         .where(TillSession.closed_at.is_(None), TillSession.warehouse_id == warehouse_id)
         .where(or_(Till.name == till, is_person_s))
@@ -42,10 +49,12 @@ def _require_open(session: Session, source_device: str, seller_id: int | None, w
         .limit(1)
     )
     # Closing waits until the sale is there, and a sale until the till is closed: each is in the session it saw open.
-    if session.scalar(statement.with_for_update(read=True, of=TillSession)) is None:
+    opened_at = session.scalar(statement.with_for_update(read=True, of=TillSession))
+    if opened_at is None:
         raise Conflict(
             f"The till {till} has no open session.",
             code="pos-no-open-session",
             till=till,
             hint="Open one with POST /api/pos/sessions, its opening_float being the cash in the drawer.",
         )
+    return opened_at
