@@ -31,8 +31,9 @@ def validate_sale(session: Session, draft: SaleDraft, earlier: tuple[SaleDraft, 
 def sales_writing(session: Session, drafts: tuple[SaleDraft, ...]) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """Return rows of the plugin's own tables that belong to sales, to go in by the statement that writes the sales.
 
-    Called: once per batch of sales, priced, settled and planned, just before they are written; no level is locked
-        yet, and what is written this way costs no round trip while one is. Not for returns and cancellations.
+    Called: once per batch of sales, priced, settled and planned, just before they are written. What is written this
+        way costs no round trip while a level is locked, which those of a single sale are not yet, as a rule. Not for
+        returns and cancellations.
     Args:
         drafts: With their keys in ``id``; nothing in them can be changed.
     Returns: table and row by column name: integers in units of 1/10,000 for amounts, instants as text. All rows
