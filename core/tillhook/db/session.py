@@ -169,11 +169,11 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, OperationalError)
 
 
-def retrying(function: Callable[[], Result], attempts: int = 6) -> Result:
+def retrying(function: Callable[[], Result], attempts: int = 9) -> Result:
     """Call ``function``, a whole transaction, again while it meets concurrent ones.
 
-    The second time at once, for then it locks first what it met them at. After that it pauses, at random up to 20, 40,
-    80 and 160 ms, lest it meet the same ones again; it holds no connection meanwhile.
+    The second time at once, for then it locks first what it met them at. After that it pauses, at random up to 20 ms
+    and each time twice as long, lest it meet the same ones again; it holds no connection meanwhile.
     """
     for attempt in range(attempts):
         try:
