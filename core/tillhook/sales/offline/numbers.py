@@ -8,7 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, func, or_, select, true, update
 
@@ -17,7 +17,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
-from tillhook.db import among, utc_now
+from tillhook.db import among, array_text, fetch, format_instant, utc_now
+from tillhook.encoding import to_json
 from tillhook.runtime import actor_of
 from tillhook.sales.commands import NO_DEVICE, SaleCommand
 from tillhook.sales.models import Sale, SaleDevice
@@ -26,7 +27,25 @@ from tillhook.sales.offline.gaps import Gap, as_ranges, read_gaps, replace_gaps,
 if TYPE_CHECKING:
     from tillhook.sales.outcomes import Outcome
 
-_DEVICES: Any = SaleDevice.__table__
+# On the way of every numbered sale, hence plain SQL; who may count is said by :func:`may_count` too.
+_NEXT = """
+UPDATE sale_device SET last_number = {last}, last_seen_at = {now}, seller_id = {seller},
+  warehouse_id = COALESCE({warehouse}, warehouse_id)
+WHERE name = {name} AND last_number = {before}"""
+_MINE = " AND (name = {device} OR warehouse_id IS NULL OR warehouse_id {among})"
+_NAMES = ("last", "now", "seller", "warehouse", "name", "before", "device")
+
+
+def _next_sql(mark: str, among: str) -> tuple[str, str]:
+    """Return the statement for who may count for some devices, and for who may for all."""
+    marks = {name: mark.format(name) for name in _NAMES}
+    some, every = (f"{text} RETURNING 1".format(among=among, **marks) for text in (_NEXT + _MINE, _NEXT))
+    return some, every
+
+
+# What is text takes the type of its column on both engines.
+_NEXT_POSTGRESQL = _next_sql("%({})s", "= ANY(%(places)s::bigint[])")
+_NEXT_SQLITE = _next_sql(":{}", "IN (SELECT value FROM json_each(:places))")
 
 
 @dataclass(slots=True)
@@ -76,7 +95,7 @@ def may_count(session: Session) -> ColumnElement[bool]:
 def _enter(session: Session, name: str, arrival: _Arrival) -> set[int]:
     """Enter what came of a device, and return what of it had come before."""
     seen = {"last_seen_at": utc_now(), "seller_id": actor_of(session).user_id}
-    if _is_next(session, name, arrival, seen):
+    if _is_next(session, name, arrival):
         return set()
     new = insert(SaleDevice).values(name=name, last_number=0, warehouse_id=arrival.warehouse_id, **seen)
     warehouse = func.coalesce(new.excluded.warehouse_id, SaleDevice.warehouse_id)
@@ -93,17 +112,26 @@ def _enter(session: Session, name: str, arrival: _Arrival) -> set[int]:
     return before
 
 
-def _is_next(session: Session, name: str, arrival: _Arrival, seen: Mapping[str, Any]) -> bool:
+def _is_next(session: Session, name: str, arrival: _Arrival) -> bool:
     """Enter numbers that follow the last one without a gap, as nearly all do, in one statement."""
     first, last = min(arrival.numbers), max(arrival.numbers)
     if last - first >= len(arrival.numbers):
         return False
-    advanced = session.connection().execute(
-        update(_DEVICES)
-        .where(_DEVICES.c.name == name, _DEVICES.c.last_number == first - 1, may_count(session))
-        .values(last_number=last, warehouse_id=func.coalesce(arrival.warehouse_id, _DEVICES.c.warehouse_id), **seen)
-    )
-    return advanced.rowcount > 0
+    connection, actor = session.connection(), actor_of(session)
+    is_postgresql = connection.dialect.name == "postgresql"
+    everywhere = actor.warehouse_ids is None
+    places = sorted(actor.warehouse_ids or ())
+    parameters = {
+        "name": name,
+        "before": str(first - 1),
+        "last": str(last),
+        "now": format_instant(utc_now()),
+        "seller": actor.user_id and str(actor.user_id),
+        "warehouse": arrival.warehouse_id and str(arrival.warehouse_id),
+        "device": actor.device,
+        "places": array_text(places) if is_postgresql else to_json(places).decode(),
+    }
+    return bool(fetch(connection, (_NEXT_POSTGRESQL if is_postgresql else _NEXT_SQLITE)[everywhere], parameters))
 
 
 def _fill(session: Session, name: str, numbers: set[int]) -> set[int]:
