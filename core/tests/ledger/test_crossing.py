@@ -145,10 +145,15 @@ def test_a_hook_that_moves_goods_of_its_own(make, runtime, hooked):
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
-@pytest.mark.parametrize("planned", ["without locks", "with locks"])
+@pytest.mark.parametrize("planned", ["without locks", "with locks", "with a lot"])
 def test_levels_are_locked_in_the_order_of_their_keys(client, make, runtime, planned):
     """Whatever the order of the lines: who waits for the first level does not hold the second."""
-    first, second = make.product(stock=20), make.product(stock=20)
+    first = make.product(stock=20)
+    if planned == "with a lot":
+        second = make.product(tracking="lot")
+        make.receipt(make.main, [{"product_id": second["id"], "quantity": "20", "batch_number": "L"}])
+    else:
+        second = make.product(stock=20)
     if planned == "with locks":
         client.put("/api/stock-policies", {"policy": "block", "channel": "counter:offline"})
     items = [{"product_id": product["id"], "quantity": "1"} for product in (second, first)]

@@ -47,8 +47,9 @@ def post(
     _ask_hooks(session, movements)
     changes = _changes(movements)
     alone = _alone(changes, items)
-    # Of the others the totals are several rows, which are added up afterwards.
-    lock_levels(session, changes.keys() - alone.keys())
+    if changes.keys() - alone.keys():
+        # Totals of the others are several rows, which are added up afterwards. All at once, for the one order of keys.
+        lock_levels(session, changes)
     batch.insert("stock_movement", _rows(movements))
     told = [Told(event) for event in (events() if events else ())]
     told += [Told(inventory_event(session, item), key, item.is_elsewhere) for key, item in alone.items()]
