@@ -7,7 +7,7 @@ from tillhook.db.dialects import day_number, insert_or, wait_in_line, without_li
 from tillhook.db.folding import containing, fold, folded
 from tillhook.db.keys import keys_sql, next_keys
 from tillhook.db.locks import AdvisoryLock, advisory_lock
-from tillhook.db.records import json_records, records, records_sql
+from tillhook.db.records import json_records, records
 from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
 from tillhook.db.triggers import allow_changes, append_only
 from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
@@ -51,7 +51,6 @@ __all__ = [
     "next_keys",
     "partial_index",
     "records",
-    "records_sql",
     "retrying",
     "utc_now",
     "wait_in_line",

@@ -54,9 +54,9 @@ def array_text(numbers: Iterable[int]) -> str:
 
 
 def fetch_with_row(connection: Connection, one: Statement, columns: int, many: Statement) -> tuple[Any, list[Any]]:
-    """Run a statement that returns one row, and another; on PostgreSQL in one round trip.
+    """Run a statement that returns one row, and another, in one round trip; on PostgreSQL only, where that costs.
 
-    There the row comes once more with each of the others, so this is for few; parameters have names that differ.
+    The row comes once more with each of the others, so this is for few; parameters have names that differ.
 
     Args:
         columns: Of the one row.
@@ -65,8 +65,6 @@ def fetch_with_row(connection: Connection, one: Statement, columns: int, many: S
     Returns:
         The row, and those of the other statement.
     """
-    if connection.dialect.name != "postgresql":
-        return fetch(connection, *one)[0], fetch(connection, *many)
     assert isinstance(one.parameters, Mapping) and isinstance(many.parameters, Mapping)
     rows = fetch(connection, _beside(one.sql, many.sql), {**one.parameters, **many.parameters})
     return rows[0][:columns], [row[columns:] for row in rows if row[columns] is not None]

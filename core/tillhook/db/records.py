@@ -1,7 +1,6 @@
 """Rows of whole numbers as a table in a statement: one parameter, however many rows there are."""
 
 from collections.abc import Iterable
-from functools import cache
 
 from sqlalchemy import BigInteger, FromClause, Text, column, func, literal, select
 from sqlalchemy import cast as cast_to
@@ -29,18 +28,6 @@ def records(session: Session, rows: Numbers, *columns: str) -> FromClause:
     return select(*numbers).select_from(each).subquery(_NAME)
 
 
-@cache
-def records_sql(dialect: str, *columns: str) -> str:
-    """Return the text of such a table, called ``k``, for statements in the driver's own style.
-
-    Its one parameter is :func:`json_records` of the same columns.
-    """
-    if dialect == "postgresql":
-        return f"json_to_recordset(%s::json) AS {_NAME}({', '.join(f'{name} bigint' for name in columns)})"
-    numbers = ", ".join(f"value ->> '{name}' AS {name}" for name in columns)
-    return f"(SELECT {numbers} FROM json_each(?)) AS {_NAME}"
-
-
 def json_records(rows: Numbers, *columns: str) -> str:
-    """Return the parameter for :func:`records_sql`."""
+    """Return rows as a JSON text, for ``json_to_recordset`` in statements of one's own."""
     return to_json([dict(zip(columns, row, strict=True)) for row in rows]).decode()

@@ -109,7 +109,7 @@ def load_items(session: Session, asked: Iterable[ItemKey]) -> Items:
 def load_items_with(session: Session, asked: Collection[ItemKey], one: Statement, columns: int) -> tuple[Items, Any]:
     """Do as :func:`load_items` for few items of one warehouse, and run a statement that has one row.
 
-    Both are one statement on PostgreSQL; see :func:`tillhook.db.fetch_with_row`.
+    On PostgreSQL only; see :func:`tillhook.db.fetch_with_row`.
     """
     connection = session.connection()
     ((place, _, _), *_) = asked

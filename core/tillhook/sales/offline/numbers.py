@@ -94,9 +94,9 @@ def may_count(session: Session) -> ColumnElement[bool]:
 
 def _enter(session: Session, name: str, arrival: _Arrival) -> set[int]:
     """Enter what came of a device, and return what of it had come before."""
-    seen = {"last_seen_at": utc_now(), "seller_id": actor_of(session).user_id}
     if _is_next(session, name, arrival):
         return set()
+    seen = {"last_seen_at": utc_now(), "seller_id": actor_of(session).user_id}
     new = insert(SaleDevice).values(name=name, last_number=0, warehouse_id=arrival.warehouse_id, **seen)
     warehouse = func.coalesce(new.excluded.warehouse_id, SaleDevice.warehouse_id)
     # The row is locked by this, whether it is new or not.
