@@ -191,7 +191,7 @@ SELECT i + {{back}}, 'sale',
   CASE WHEN {_RARE} 10 THEN {RARE_WAREHOUSE} WHEN {_RARE} 9 THEN 1 ELSE i % {SELLERS} % 3 + 1 END,
   CASE WHEN {_RARE} 9 THEN {{supplier}} WHEN i % {SELLERS} = 0 THEN {{cashier}} ELSE 1000 + i % {SELLERS} END, 'Seller',
   customer, COALESCE(p.name, ''), COALESCE(p.phone, ''), '', 'till-' || i % 5, CASE i % 10 WHEN 0 THEN i / 10 END,
-  i % 100 = 50, FALSE, {{happened}}, recorded, CASE i % 100 WHEN 50 THEN recorded END, 'EUR', 2, 'line',
+  i % 100 = 50, FALSE, {{happened}}, recorded, recorded, 'EUR', 2, 'line',
   (i % 10007 * 7919 + i) % 100003 * 100 + 10000, 0, 0, (i % 10007 * 7919 + i) % 100003 * 100 + 10000, 0, 0, '', '', ''
 FROM s LEFT JOIN party p ON p.id = customer
 """
@@ -199,12 +199,12 @@ FROM s LEFT JOIN party p ON p.id = customer
 _TAKEN_BACK = """
 INSERT INTO sale (id, kind, origin_id, sale_number, channel, warehouse_id, seller_id, seller_name, customer_id,
   customer_name, customer_phone, customer_email, source_device, is_offline, clock_suspect, sale_date, created_at,
-  currency, currency_places, tax_rounding, subtotal, tax_amount, discount_amount, total_amount, cash_rounding,
-  change_due, reason, notes, request_id)
+  synced_at, currency, currency_places, tax_rounding, subtotal, tax_amount, discount_amount, total_amount,
+  cash_rounding, change_due, reason, notes, request_id)
 {{{kind}_numbers}} SELECT {{sales}} / 100 * {offset} + i, '{kind}', o.id,
   substr(o.sale_number, 1, 8) || (5000000 + {offset} * 1000000 + i), o.channel, o.warehouse_id, o.seller_id,
   o.seller_name, o.customer_id, o.customer_name, o.customer_phone, '', o.source_device, FALSE, FALSE, o.created_at,
-  o.created_at, 'EUR', 2, 'line', -o.subtotal, 0, 0, -o.total_amount, 0, 0, 'Wrong', '', ''
+  o.created_at, o.created_at, 'EUR', 2, 'line', -o.subtotal, 0, 0, -o.total_amount, 0, 0, 'Wrong', '', ''
 FROM n JOIN sale o ON o.id = i * {every} - 10 + {{back}}
 """
 # The product of the square of an even spread: a tenth of the products makes a third of the lines.

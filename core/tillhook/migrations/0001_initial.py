@@ -315,7 +315,7 @@ def upgrade() -> None:
         sa.Column("clock_suspect", sa.Boolean(), nullable=False),
         sa.Column("sale_date", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
-        sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("currency_places", sa.Integer(), nullable=False),
         sa.Column("tax_rounding", sa.Text(), nullable=False),
@@ -359,6 +359,22 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sale", schema=None) as batch_op:
         batch_op.create_index("ix_sale_date", ["sale_date", "id"], unique=False)
+        batch_op.create_index("ix_sale_created", ["created_at", "id"], unique=False)
+        batch_op.create_index("ix_sale_device", ["source_device", "id"], unique=False)
+        batch_op.create_index(
+            "ix_sale_kind",
+            ["kind", "id"],
+            unique=False,
+            postgresql_where=sa.text("origin_id IS NOT NULL"),
+            sqlite_where=sa.text("origin_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_sale_total_back",
+            ["total_amount", "id"],
+            unique=False,
+            postgresql_where=sa.text("kind IN ('return','cancellation')"),
+            sqlite_where=sa.text("kind IN ('return','cancellation')"),
+        )
         batch_op.create_index(
             "ix_sale_device_number",
             ["source_device", "device_number"],
@@ -480,6 +496,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
             sqlite_where=sa.text("origin_line_id IS NOT NULL"),
         )
+        batch_op.create_index("ix_sale_line_product", ["product_id", "sale_id"], unique=False)
         batch_op.create_index("ix_sale_line_sale", ["sale_id"], unique=False)
 
     op.create_table(
@@ -1012,6 +1029,13 @@ def upgrade() -> None:
         batch_op.create_index("ix_stock_movement_variant", ["variant_id", "occurred_at", "id"], unique=False)
         batch_op.create_index("ix_stock_movement_occurred", ["occurred_at", "id"], unique=False)
         batch_op.create_index(
+            "ix_stock_movement_lot",
+            ["lot_id", "occurred_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("lot_id <> 0"),
+            sqlite_where=sa.text("lot_id <> 0"),
+        )
+        batch_op.create_index(
             "ix_stock_movement_kind",
             ["document_type", "occurred_at", "id"],
             unique=False,
@@ -1062,6 +1086,11 @@ def downgrade() -> None:
             "ix_stock_movement_reverses",
             postgresql_where=sa.text("reverses_id IS NOT NULL"),
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_stock_movement_lot",
+            postgresql_where=sa.text("lot_id <> 0"),
+            sqlite_where=sa.text("lot_id <> 0"),
         )
         batch_op.drop_index(
             "ix_stock_movement_kind",
@@ -1172,6 +1201,7 @@ def downgrade() -> None:
     op.drop_table("sale_payment")
     with op.batch_alter_table("sale_line", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_line_sale")
+        batch_op.drop_index("ix_sale_line_product")
         batch_op.drop_index(
             "ix_sale_line_origin",
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
@@ -1186,6 +1216,18 @@ def downgrade() -> None:
             postgresql_where=sa.text("kind = 'cancellation'"),
             sqlite_where=sa.text("kind = 'cancellation'"),
         )
+        batch_op.drop_index(
+            "ix_sale_total_back",
+            postgresql_where=sa.text("kind IN ('return','cancellation')"),
+            sqlite_where=sa.text("kind IN ('return','cancellation')"),
+        )
+        batch_op.drop_index(
+            "ix_sale_kind",
+            postgresql_where=sa.text("origin_id IS NOT NULL"),
+            sqlite_where=sa.text("origin_id IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_sale_device")
+        batch_op.drop_index("ix_sale_created")
         batch_op.drop_index(
             "ix_sale_total",
             postgresql_where=sa.text("kind IN ('sale','exchange')"),
