@@ -22,6 +22,8 @@ LEAST = 4_000
 #: The warehouse of 20 sales, the customers of 20 sales and of every hundredth, a product of 20 lines and one of every
 #: twentieth first line.
 RARE_WAREHOUSE, RARE_CUSTOMER, FREQUENT_CUSTOMER, RARE_PRODUCT, FREQUENT_PRODUCT = 4, 1, 2, PRODUCTS, 1
+#: The one lot of the rare product.
+RARE_BATCH = "RARE"
 RARE_NAME, RARE_PHONE = "Zacharias Quill", "+99 700 1234"
 
 
@@ -207,17 +209,20 @@ INSERT INTO sale (id, kind, origin_id, sale_number, channel, warehouse_id, selle
   o.created_at, o.created_at, 'EUR', 2, 'line', -o.subtotal, 0, 0, -o.total_amount, 0, 0, 'Wrong', '', ''
 FROM n JOIN sale o ON o.id = i * {every} - 10 + {{back}}
 """
+_LOT = f"""
+INSERT INTO lot (variant_id, batch_number, created_at) VALUES ({RARE_PRODUCT}, '{RARE_BATCH}', {{begin}})
+"""
 # The product of the square of an even spread: a tenth of the products makes a third of the lines.
 _LINE = f"""
 INSERT INTO sale_line (sale_id, line_number, product_id, variant_id, product_name, variant_details, quantity,
-  unit_price, discount_per_item, discount_share, tax_rate, tax_inclusive, tax_amount, total_price)
+  unit_price, discount_per_item, discount_share, tax_rate, tax_inclusive, tax_amount, total_price, batch_number)
 {{sale_numbers}}, line(number) AS (SELECT 0 UNION ALL SELECT 1),
 picked AS (SELECT i, number, (i % 997 * 6131 + i % 10007 * 71 + number * 3889) % 10000 AS spread
   FROM n CROSS JOIN line),
 sold AS (SELECT i, number, CASE WHEN number = 0 AND {_RARE} 12 THEN {RARE_PRODUCT} WHEN number = 0 AND i % 20 = 3
   THEN {FREQUENT_PRODUCT} ELSE spread * spread / 10000 * 19 / 10 + 2 END AS product FROM picked)
 SELECT i + {{back}}, number, product, product, 'Article', '', 10000 * (number + 1), 100000, 0, 0, 0, FALSE, 0,
-  100000 * (number + 1) FROM sold
+  100000 * (number + 1), CASE product WHEN {RARE_PRODUCT} THEN '{RARE_BATCH}' END FROM sold
 """
 _PAYMENT = f"""
 INSERT INTO sale_payment (sale_id, method, amount, change, reference)
@@ -228,8 +233,9 @@ INSERT INTO sale_payment (sale_id, method, amount, change, reference)
 _MOVEMENT = """
 INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id, destination_id, occurred_at,
   recorded_at, channel, document_type, document_id, document_line, effect)
-SELECT l.product_id, l.variant_id, 0, l.quantity, s.warehouse_id, -2, s.sale_date, s.created_at, s.channel, 'sale',
-  s.id, l.line_number, 'issue' FROM sale s JOIN sale_line l ON l.sale_id = s.id ORDER BY s.id, l.line_number
+SELECT l.product_id, l.variant_id, COALESCE(b.id, 0), l.quantity, s.warehouse_id, -2, s.sale_date, s.created_at, s.channel, 'sale',
+  s.id, l.line_number, 'issue' FROM sale s JOIN sale_line l ON l.sale_id = s.id
+LEFT JOIN lot b ON b.variant_id = l.variant_id AND b.batch_number = l.batch_number ORDER BY s.id, l.line_number
 """
 _EVENT = """
 INSERT INTO outbox (id, seq, name, payload, warehouse_id, occurred_at)
@@ -259,5 +265,5 @@ _STATEMENTS = (
     *(_PRODUCT, _VARIANT, _PARTY, _LEVEL, _ALERT, _RECEIPT, _RECEIVED, _SALE),
     _TAKEN_BACK.format(kind="return", offset=0, every=100),
     _TAKEN_BACK.format(kind="cancellation", offset=1, every=200),
-    *(_LINE, _PAYMENT, _MOVEMENT, _EVENT, _EXCEPTION, _AUDIT, _NOTE),
+    *(_LOT, _LINE, _PAYMENT, _MOVEMENT, _EVENT, _EXCEPTION, _AUDIT, _NOTE),
 )

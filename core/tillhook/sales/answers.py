@@ -148,8 +148,7 @@ def show_sale(
         payment_method="split" if len(methods) > 1 else next(iter(methods), None),
         payment_reference=payments[0]["reference"] if len(payments) == 1 else "",
         payments=[PaymentOut.of(payment) for payment in payments],
-        # Of one row, or of several: then the driver, or we, gave them all alike.
-        updated_at=max((row["created_at"], *(each["created_at"] for each in taken_back))),
+        updated_at=max((each["created_at"] for each in taken_back), default=row["created_at"]),
         is_cancelled=bool(cancelled),
         cancelled_reason=cancelled[0] if cancelled else "",
         flags=list(flags),

@@ -6,12 +6,12 @@ database: SQLite has no statistics, and PostgreSQL's do not say how filters go t
 for is long ago.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal_column, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from tillhook.db import among
@@ -33,8 +33,8 @@ _SOLD, _BACK = frozenset({"sale", "exchange"}), frozenset({"return", "cancellati
 _CANCELLATION, _PAYMENT, _EARLIER = aliased(Sale), aliased(SalePayment), aliased(SalePayment)
 _LINE, _LINE_BEFORE = aliased(SaleLine), aliased(SaleLine)
 _MOVED, _MOVED_BEFORE = aliased(StockMovement), aliased(StockMovement)
-# The last of a document and of what takes it back, and any later one.
-_LAST, _LATER = aliased(Sale), aliased(Sale)
+# What last took a document back, or else that document; and any that did.
+_LAST, _ANY_BACK = aliased(Sale), aliased(Sale)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +78,7 @@ def list_sales(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[st
     ordering |= {"total_amount": Sale.total_amount, "sale_date": Sale.sale_date}
     statement = select(Sale.id).where(*(each.condition for each in filters if each is not begin))
     if _is_of_changes(query, order):
-        later = tuple_(_LATER.created_at, _LATER.id) > tuple_(_LAST.created_at, _LAST.id)
-        statement = statement.join(_LAST, _hangs_on(Sale, _LAST)).where(~exists().where(_hangs_on(Sale, _LATER), later))
+        statement = statement.join(_LAST, _is_last(begins=begin is not None and begin.key is _LAST.id))
     if begin is not None:
         statement = statement.where(begin.indexed)
         if begin.beside is not None:
@@ -87,8 +86,9 @@ def list_sales(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[st
         if begin is not first:
             # Else SQLite would rather walk an index in this order.
             ordering = {name: func.coalesce(column, column) for name, column in ordering.items()}
-    kinds = [_of_kinds(query)] if order != "total_amount" or begin is not None else _apart(query)
-    rows, cursor = page(session, statement, ordering=ordering, query=query, apart=kinds)
+    kinds = _of_kinds(query)
+    apart = [kinds] if begin is not None else _apart(query, order, kinds)
+    rows, cursor = page(session, statement, ordering=ordering, query=query, apart=apart)
     found = sales_by_id(session, rows)
     return [found[sale_id] for sale_id in rows], cursor
 
@@ -103,9 +103,22 @@ def _is_of_changes(query: Mapping[str, Any], order: str) -> bool:
     return order == "updated_at" or query.get("updated_after") is not None
 
 
-def _hangs_on(origin: Any, document: Any) -> ColumnElement[bool]:
-    """Return the condition that a document is ``origin``, or takes it back."""
-    return or_(document.id == origin.id, document.origin_id == origin.id)
+def _is_last(*, begins: bool) -> ColumnElement[bool]:
+    """Return the condition that ``_LAST`` is what last took a document back, or else the document.
+
+    Args:
+        begins: The database is to begin with ``_LAST``, and not with the document.
+    """
+    newest = (
+        select(_ANY_BACK.id)
+        .where(_ANY_BACK.origin_id == Sale.id)
+        .order_by(_ANY_BACK.created_at.desc(), _ANY_BACK.id.desc())
+        .limit(1)
+        .correlate(Sale)
+        .scalar_subquery()
+    )
+    last = func.coalesce(newest, Sale.id)
+    return and_(Sale.id.in_((_LAST.id, _LAST.origin_id)), _hidden(_LAST.id == last)) if begins else _LAST.id == last
 
 
 def _kinds(query: Mapping[str, Any]) -> frozenset[str]:
@@ -126,12 +139,13 @@ def _of_kinds(query: Mapping[str, Any]) -> ColumnElement[bool]:
     return IS_BACK if kinds <= _BACK else true()
 
 
-def _apart(query: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-    """Return the same as conditions of which each document meets one, and for each of which an index has the totals."""
-    condition = _of_kinds(query)
-    if condition is IS_SOLD or condition is IS_BACK:
-        return [condition]
-    return [IS_SOLD, and_(IS_BACK, condition)]
+def _apart(query: Mapping[str, Any], order: str, kinds: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+    """Return ``kinds`` as conditions of which each document meets one, and for each of which an index has the order."""
+    if order == "total_amount" and kinds is not IS_SOLD and kinds is not IS_BACK:
+        return [IS_SOLD, and_(IS_BACK, kinds)]
+    if order == "id" and "kind" in query and "sale" not in query["kind"]:
+        return [_taking_back([kind]) for kind in sorted(query["kind"])]
+    return [kinds]
 
 
 def _begin(session: Session, filters: list[_Filter], first: _Filter | None) -> _Filter | None:
@@ -161,7 +175,7 @@ def _filters(session: Session, query: Mapping[str, Any], order: str) -> list[_Fi
     if query.get("origin") is not None:
         found.append(_equal(Sale.origin_id, query["origin"], order=""))
     if query.get("batch") is not None:
-        found.append(_of_batch(session, query["batch"], query.get("product"), _kinds(query)))
+        found.append(_of_batch(session, query["batch"], query.get("product")))
     elif query.get("product") is not None:
         found.append(_of_product(query["product"]))
     if query["search"]:
@@ -207,12 +221,13 @@ def _changed_after(moment: datetime | None) -> _Filter:
 
 
 def _of_some_kinds(kinds: frozenset[str]) -> _Filter:
-    condition = Sale.kind.in_(sorted(kinds))
-    if "sale" in kinds:
-        return _Filter(condition=_hidden(condition), indexed=None)
-    # Only what takes something back is in that index.
-    indexed = and_(condition, Sale.origin_id.is_not(None))
-    return _Filter(condition=_hidden(condition), indexed=indexed, order="id" if len(kinds) == 1 else "")
+    indexed = None if "sale" in kinds else _taking_back(sorted(kinds))
+    return _Filter(condition=_hidden(Sale.kind.in_(sorted(kinds))), indexed=indexed)
+
+
+def _taking_back(kinds: Sequence[str]) -> ColumnElement[bool]:
+    """Return the condition of an index that has only what takes something back."""
+    return and_(Sale.kind.in_(kinds), Sale.origin_id.is_not(None))
 
 
 def _of_product(product_id: int) -> _Filter:
@@ -220,26 +235,25 @@ def _of_product(product_id: int) -> _Filter:
     earlier = exists().where(
         _LINE_BEFORE.sale_id == key, _LINE_BEFORE.id < _LINE.id, _hidden(_LINE_BEFORE.product_id == product_id)
     )
-    condition = exists().where(key == Sale.id, _hidden(is_one))
-    return _Filter(condition=condition, indexed=is_one, order="id", beside=_LINE, once=~earlier, key=key)
+    # As a value, for PostgreSQL would rather read all lines than look into each sale.
+    some = select(func.min(_LINE.id)).where(key == Sale.id, _hidden(is_one)).correlate(Sale).scalar_subquery()
+    return _Filter(condition=some.is_not(None), indexed=is_one, order="id", beside=_LINE, once=~earlier, key=key)
 
 
-def _of_batch(session: Session, batch: str, product_id: int | None, kinds: frozenset[str]) -> _Filter:
+def _of_batch(session: Session, batch: str, product_id: int | None) -> _Filter:
     """Return what says that a document moved goods of the lots of that number, of one product or of any."""
     lots = select(Lot.id).where(Lot.batch_number == batch)
     if product_id is not None:
         lots = lots.join(Variant, Variant.id == Lot.variant_id).where(Variant.product_id == product_id)
     keys = list(session.scalars(lots))
-    is_one = and_(
-        among(_MOVED.lot_id, keys), _MOVED.lot_id != literal_column("0"), _MOVED.document_type.in_(sorted(kinds))
-    )
+    is_one = and_(among(_MOVED.lot_id, keys), _MOVED.lot_id != literal_column("0"))
     earlier = exists().where(
         _MOVED_BEFORE.document_type == _MOVED.document_type,
         _MOVED_BEFORE.document_id == _MOVED.document_id,
         _MOVED_BEFORE.id < _MOVED.id,
         among(_MOVED_BEFORE.lot_id + 0, keys),
     )
-    once = and_(_MOVED.document_type == Sale.kind, ~earlier)
+    once = and_(_hidden(_MOVED.document_type == Sale.kind), ~earlier)
     return _Filter(condition=true(), indexed=is_one, beside=_MOVED, once=once, key=_MOVED.document_id, is_first=True)
 
 
