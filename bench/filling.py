@@ -233,8 +233,8 @@ INSERT INTO sale_payment (sale_id, method, amount, change, reference)
 _MOVEMENT = """
 INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id, destination_id, occurred_at,
   recorded_at, channel, document_type, document_id, document_line, effect)
-SELECT l.product_id, l.variant_id, COALESCE(b.id, 0), l.quantity, s.warehouse_id, -2, s.sale_date, s.created_at, s.channel, 'sale',
-  s.id, l.line_number, 'issue' FROM sale s JOIN sale_line l ON l.sale_id = s.id
+SELECT l.product_id, l.variant_id, COALESCE(b.id, 0), l.quantity, s.warehouse_id, -2, s.sale_date, s.created_at,
+  s.channel, 'sale', s.id, l.line_number, 'issue' FROM sale s JOIN sale_line l ON l.sale_id = s.id
 LEFT JOIN lot b ON b.variant_id = l.variant_id AND b.batch_number = l.batch_number ORDER BY s.id, l.line_number
 """
 _EVENT = """
