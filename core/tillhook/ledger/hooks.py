@@ -8,6 +8,7 @@ from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, EventType, Invariant, Job, Permission, Route
 from tillhook.ledger import hookspecs
+from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.invariants import INVARIANTS
 from tillhook.ledger.reservations import sweep_expired
 from tillhook.ledger.routes import routes
@@ -52,6 +53,7 @@ def register_events() -> tuple[EventType, ...]:
             title="A product's stock changed",
             permission="stock:level:read",
             hides=hides,
+            show=own_inventory,
         ),
         EventType(
             name="inventory:low-stock-alert",
