@@ -347,11 +347,16 @@ class Invariant:
     """What ``tillhook verify`` recomputes; ``check`` only reads, in one snapshot of the database.
 
     ``tillhook.runtime.runtime_of`` gives the runtime of the connection.
+
+    Args:
+        repair: Of what is derived: makes it anew from append-only rows, under locks that let no one change either
+            before the transaction ends. The first line of its docstring says what it does.
     """
 
     name: str
     check: "Callable[[Connection], Iterable[Difference]]"
     title: str = ""
+    repair: "Callable[[Session], object] | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)

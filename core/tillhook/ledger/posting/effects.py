@@ -121,6 +121,15 @@ def resolve_alerts(session: Session, product_ids: Iterable[int]) -> None:
     _resolve(session, among(StockAlert.product_id, list(product_ids)))
 
 
+def resolve_places(session: Session, places: Iterable[Place]) -> None:
+    """Close the open alerts of products at warehouses."""
+    wanted = sorted(set(places))
+    if wanted:
+        k = records(session, wanted, "p", "w")
+        here = k.c.p == StockAlert.product_id, k.c.w == StockAlert.warehouse_id
+        _resolve(session, select(k.c.p).where(*here).exists())
+
+
 def _inventory_event(session: Session, stock: ProductStock) -> NewEvent:
     product = _summary(session, stock.product_id, stock.name, stock.category_id, stock.available)
     return _INVENTORY, {"product": product | {"price": json_number(to_units(stock.price))}}, stock.warehouse_id
