@@ -192,7 +192,7 @@ SELECT i + {{back}}, 'sale',
   'OS' || {{day}} || substr(CAST(10000000 + i + {{back}} AS TEXT), 2), CASE WHEN {_RARE} 7 THEN 'phone' ELSE 'pos' END,
   CASE WHEN {_RARE} 10 THEN {RARE_WAREHOUSE} WHEN {_RARE} 9 THEN 1 ELSE i % {SELLERS} % 3 + 1 END,
   CASE WHEN {_RARE} 9 THEN {{supplier}} WHEN i % {SELLERS} = 0 THEN {{cashier}} ELSE 1000 + i % {SELLERS} END, 'Seller',
-  customer, COALESCE(p.name, ''), COALESCE(p.phone, ''), '', 'till-' || i % 5, CASE i % 10 WHEN 0 THEN i / 10 END,
+  customer, COALESCE(p.name, ''), COALESCE(p.phone, ''), '', 'till-' || (i % 5), CASE i % 10 WHEN 0 THEN i / 10 END,
   i % 100 = 50, FALSE, {{happened}}, recorded, recorded, 'EUR', 2, 'line',
   (i % 10007 * 7919 + i) % 100003 * 100 + 10000, 0, 0, (i % 10007 * 7919 + i) % 100003 * 100 + 10000, 0, 0, '', '', ''
 FROM s LEFT JOIN party p ON p.id = customer
@@ -247,7 +247,7 @@ SELECT id - {back}, id - {back}, 'sale:created',
 _EXCEPTION = """
 INSERT INTO sale_exception (id, digest, channel, source_device, seller_id, warehouse_id, code, detail, payload,
   attempts, status, resolution, created_at, last_seen_at)
-{exception_numbers} SELECT i, 'bench-' || i, 'pos', 'till-' || i % 5, CASE i WHEN 1 THEN {supplier} ELSE {cashier} END,
+{exception_numbers} SELECT i, 'bench-' || i, 'pos', 'till-' || (i % 5), CASE i WHEN 1 THEN {supplier} ELSE {cashier} END,
   1, CASE WHEN i <= 20 THEN 'bad-price' ELSE 'insufficient-stock' END, '', CAST('{{}}' AS {json}), 1,
   CASE WHEN i <= 20 THEN 'open' ELSE 'accepted' END, '', {begin}, {begin} FROM n
 """

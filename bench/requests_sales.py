@@ -89,8 +89,9 @@ _MORE_TO_READ = (
 
 
 # Many days in another order than theirs: what came later is walked past. So are the other 99 of a hundred, however many
-# sales there are.
+# sales there are. Of all sales of a day it is looked up when they changed.
 _PAST_OTHERS = (
+    ("of a day", ", by change"),
     ("of a month", ", by recording"),
     ("of a month", ", by change"),
     ("of a frequent customer", ", by change"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, literal_column, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, func, literal_column, or_, select, true, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from tillhook.db import among
@@ -71,6 +71,8 @@ def list_sales(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[st
     order = query["ordering"].removeprefix("-").replace("created_at", "id")
     filters = _filters(session, query, order)
     first = next((each for each in filters if each.order == order), None)
+    if order == "id" and "sale" not in _kinds(query):
+        first = None  # their own index has fewer
     begin = _begin(session, filters, first)
     key = begin.key if begin is not None and begin is first and begin.beside is not None else Sale.id
     # Keys are given when sales are recorded.
@@ -109,6 +111,11 @@ def _is_last(*, begins: bool) -> ColumnElement[bool]:
     Args:
         begins: The database is to begin with ``_LAST``, and not with the document.
     """
+    if begins:
+        later = tuple_(_ANY_BACK.created_at, _ANY_BACK.id) > tuple_(_LAST.created_at, _LAST.id)
+        # PostgreSQL sees that this is mostly so, and therefore stops when a page is full.
+        newer = exists().where(_ANY_BACK.origin_id == Sale.id, or_(_LAST.id == Sale.id, later))
+        return and_(Sale.id.in_((_LAST.id, _LAST.origin_id)), ~newer)
     newest = (
         select(_ANY_BACK.id)
         .where(_ANY_BACK.origin_id == Sale.id)
@@ -117,8 +124,7 @@ def _is_last(*, begins: bool) -> ColumnElement[bool]:
         .correlate(Sale)
         .scalar_subquery()
     )
-    last = func.coalesce(newest, Sale.id)
-    return and_(Sale.id.in_((_LAST.id, _LAST.origin_id)), _hidden(_LAST.id == last)) if begins else _LAST.id == last
+    return _LAST.id == func.coalesce(newest, Sale.id)
 
 
 def _kinds(query: Mapping[str, Any]) -> frozenset[str]:
@@ -131,20 +137,18 @@ def _kinds(query: Mapping[str, Any]) -> frozenset[str]:
 
 def _of_kinds(query: Mapping[str, Any]) -> ColumnElement[bool]:
     """Return the condition that a document is of the kinds that are asked for, or nearly."""
-    kinds = _kinds(query)
     if query.get("kind") is None and query["search"]:
         return or_(IS_SOLD, has_number(query["search"]))
-    if kinds <= _SOLD:
-        return IS_SOLD
-    return IS_BACK if kinds <= _BACK else true()
+    # The others are a filter, see below.
+    return IS_SOLD if _kinds(query) <= _SOLD else true()
 
 
 def _apart(query: Mapping[str, Any], order: str, kinds: ColumnElement[bool]) -> list[ColumnElement[bool]]:
     """Return ``kinds`` as conditions of which each document meets one, and for each of which an index has the order."""
-    if order == "total_amount" and kinds is not IS_SOLD and kinds is not IS_BACK:
-        return [IS_SOLD, and_(IS_BACK, kinds)]
-    if order == "id" and "kind" in query and "sale" not in query["kind"]:
-        return [_taking_back([kind]) for kind in sorted(query["kind"])]
+    if order == "total_amount" and kinds is not IS_SOLD:
+        return [IS_BACK] if _kinds(query) <= _BACK else [IS_SOLD, and_(IS_BACK, kinds)]
+    if order == "id" and "sale" not in _kinds(query):
+        return [_taking_back([kind]) for kind in sorted(_kinds(query))]
     return [kinds]
 
 
@@ -216,8 +220,10 @@ def _equal(column: Any, value: int | str, *, order: str = "id") -> _Filter:
 
 
 def _changed_after(moment: datetime | None) -> _Filter:
-    condition = true() if moment is None else _LAST.created_at > moment
-    return _Filter(condition=_hidden(condition), indexed=condition, order="updated_at", key=_LAST.id)
+    if moment is None:
+        return _Filter(condition=true(), indexed=true(), order="updated_at", key=_LAST.id)
+    changed = _LAST.created_at > moment
+    return _Filter(condition=_hidden(changed), indexed=changed, order="updated_at", key=_LAST.id)
 
 
 def _of_some_kinds(kinds: frozenset[str]) -> _Filter:

@@ -61,7 +61,13 @@ def get_one(call: Call, sale_id: int) -> Any:
 
 @routes.get("/sales", permission="sales:sale:read", query=SaleQuery, answer=page_of(SaleOut))
 def list_all(call: Call) -> Any:
-    """List sales."""
+    """List sales and exchanges; with ``kind`` returns and cancellations too, with ``origin`` what takes a sale back.
+
+    ``batch`` finds whoever bought of a lot, by what the ledger moved. ``updated_after`` pages what changed later than
+    that, in the order of ``updated_at``: go on from the last one that you have seen. A batch of offline sales that was
+    being posted then has times from before, so ask once more from ten minutes earlier, and know what you have by
+    ``id`` and ``updated_at``.
+    """
     items, cursor = list_sales(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 
