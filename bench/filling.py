@@ -247,8 +247,9 @@ SELECT id - {back}, id - {back}, 'sale:created',
 _EXCEPTION = """
 INSERT INTO sale_exception (id, digest, channel, source_device, seller_id, warehouse_id, code, detail, payload,
   attempts, status, resolution, created_at, last_seen_at)
-{exception_numbers} SELECT i, 'bench-' || i, 'pos', 'till-' || (i % 5), CASE i WHEN 1 THEN {supplier} ELSE {cashier} END,
-  1, CASE WHEN i <= 20 THEN 'bad-price' ELSE 'insufficient-stock' END, '', CAST('{{}}' AS {json}), 1,
+{exception_numbers} SELECT i, 'bench-' || i, 'pos', 'till-' || (i % 5),
+  CASE i WHEN 1 THEN {supplier} ELSE {cashier} END, 1,
+  CASE WHEN i <= 20 THEN 'bad-price' ELSE 'insufficient-stock' END, '', CAST('{{}}' AS {json}), 1,
   CASE WHEN i <= 20 THEN 'open' ELSE 'accepted' END, '', {begin}, {begin} FROM n
 """
 _AUDIT = """

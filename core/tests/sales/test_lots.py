@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from tillhook.testing import clean
+from tillhook.testing import at_once, clean
 
 
 @pytest.fixture
@@ -102,6 +102,13 @@ def test_a_return_names_the_lot(client, make, runtime, milk):
     ]
     assert give_back(client, sale, ("1", "SOON")).status_code == 422
     assert in_stock(client, milk) == {"SOON": "3", "LATE": "9"} and clean(runtime)
+
+
+def test_a_lot_comes_back_at_once_no_more_than_it_was_sold(client, make, runtime, milk):
+    sale = make.sale([(milk, 5)])
+    answers = at_once(*[lambda: give_back(client, sale, ("1", "LATE"))] * 4)
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 422, 422]
+    assert in_stock(client, milk) == {"SOON": "0", "LATE": "9"} and clean(runtime)
 
 
 def test_another_lot_is_another_return(client, make, milk):
