@@ -75,8 +75,9 @@ def test_goods_come_back_in_the_order_of_issue(client, make, runtime, milk):
     back = give_back(client, sale, ("2", None)).json["items"][0]
     assert lots(back) == [("SOON", "-2", "0")] and back["batch_number"] == "SOON"
     assert lots(give_back(client, sale, ("2", None)).json["items"][0]) == [("SOON", "-1", "0"), ("LATE", "-1", "0")]
-    assert lots(client.get(f"/api/sales/{sale.id}").json["items"][0]) == [("SOON", "3", "3"), ("LATE", "2", "1")]
-    assert in_stock(client, milk) == {"SOON": "3", "LATE": "8"} and clean(runtime)
+    assert lots(give_back(client, sale, ("0.5", None)).json["items"][0]) == [("LATE", "-0.5", "0")]
+    assert lots(client.get(f"/api/sales/{sale.id}").json["items"][0]) == [("SOON", "3", "3"), ("LATE", "2", "1.5")]
+    assert in_stock(client, milk) == {"SOON": "3", "LATE": "8.5"} and clean(runtime)
 
 
 def test_a_return_names_the_lot(client, make, runtime, milk):

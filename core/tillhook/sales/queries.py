@@ -29,7 +29,7 @@ _TAKEN_BACK = "SELECT origin_id, kind, reason, created_at FROM sale WHERE origin
 _LOTS = f"""
 SELECT s.id AS sale_id, m.document_line, b.batch_number, b.expiry_date,
   CASE m.destination_id WHEN {CUSTOMER} THEN m.quantity ELSE -m.quantity END AS quantity,
-  (SELECT COALESCE(SUM(r.quantity), 0) FROM stock_movement r
+  (SELECT CAST(COALESCE(SUM(r.quantity), 0) AS BIGINT) FROM stock_movement r
     WHERE r.reverses_id = m.id AND r.document_type IN ('return', 'exchange')) AS returned_quantity
 FROM sale s JOIN stock_movement m ON m.document_type = s.kind AND m.document_id = s.id JOIN lot b ON b.id = m.lot_id
 WHERE s.id {{among}} AND {CUSTOMER} IN (m.source_id, m.destination_id) ORDER BY m.id
