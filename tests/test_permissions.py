@@ -130,6 +130,15 @@ ROLE_PERMISSIONS = {
     },
     "customer": set(),
 }
+#: The boss of a shop, who neither administers the business nor charges any price.
+ROLE_PERMISSIONS["manager"] = ROLE_PERMISSIONS["supplier"] - {"sales:sale:override_price"} | {
+    "catalogue:cost:read",
+    "catalogue:product:read_all",
+    "parties:party:manage",
+    "pos:till:manage",
+    "sales:sale:read_all",
+    "stock:lot:sell_expired",
+}
 #: No row has it, so that a request that is let in changes nothing.
 NOBODY = "999999999"
 _PARAMETER = re.compile(r"\{[^}]*\}")
