@@ -21,7 +21,7 @@ PUBLIC_ROUTES = {
     "GET /images/{sha256}",
 }
 #: What any log-in may ask, whatever its role: it concerns only the own person.
-PERSONAL_ROUTES = {"POST /auth/password", "GET /auth/me"}
+PERSONAL_ROUTES = {"POST /auth/password", "PUT /auth/pin", "DELETE /auth/pin", "GET /auth/me"}
 #: What the roles other than admin hold of the core and the plugins here; the administrator holds all.
 ROLE_PERMISSIONS = {
     "supplier": {
@@ -132,6 +132,7 @@ ROLE_PERMISSIONS = {
 }
 #: The boss of a shop, who neither administers the business nor charges any price.
 ROLE_PERMISSIONS["manager"] = ROLE_PERMISSIONS["supplier"] - {"sales:sale:override_price"} | {
+    "access:override:give",
     "catalogue:cost:read",
     "catalogue:product:read_all",
     "parties:party:manage",

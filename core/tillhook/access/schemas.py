@@ -6,6 +6,7 @@ from marshmallow import ValidationError, post_load, validates_schema
 
 from tillhook.access.api_keys import KeyRequest
 from tillhook.access.passwords import MAX_LENGTH, MIN_LENGTH
+from tillhook.access.pins import PATTERN
 from tillhook.access.roles import NewRole
 from tillhook.access.users import NewUser
 from tillhook.http import Email, Flag, Instant, Key, ListOf, ListQuery, Ordering, Quantity, Schema, Text
@@ -55,6 +56,25 @@ class PasswordIn(Schema):
 
     current_password = _any_password(required=True)
     new_password = _new_password(required=True)
+
+
+class OwnPinIn(Schema):
+    """The present password and a PIN."""
+
+    current_password = _any_password(required=True)
+    pin = Text(min=4, max=12, pattern=PATTERN, required=True)
+
+
+class NoPinIn(Schema):
+    """The present password."""
+
+    current_password = _any_password(required=True)
+
+
+class PinIn(Schema):
+    """A PIN."""
+
+    pin = Text(min=4, max=12, pattern=PATTERN, required=True)
 
 
 class UserIn(Schema):

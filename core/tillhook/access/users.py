@@ -102,9 +102,8 @@ def update_user(session: Session, user_id: int, changes: Mapping[str, Any]) -> U
             the actor.
         Conflict: 409 ``email-taken``, ``last-admin``.
     """
-    user = get_user(session, user_id)
+    user = user_below(session, user_id)
     before = describe_user(session, user)
-    _require_above(session, user_id)
     _check_grant(
         session,
         changes.get("roles", ()),
@@ -141,6 +140,18 @@ def get_user(session: Session, user_id: int) -> UserAccount:
     user = session.get(UserAccount, user_id)
     if user is None:
         raise NotFound("There is no such user.")
+    return user
+
+
+def user_below(session: Session, user_id: int) -> UserAccount:
+    """Return a user who has no more rights than the actor, and may therefore be changed.
+
+    Raises:
+        NotFound: 404.
+        PermissionDenied: 403 ``cannot-grant``, ``foreign-warehouse``.
+    """
+    user = get_user(session, user_id)
+    _require_above(session, user_id)
     return user
 
 

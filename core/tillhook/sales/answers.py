@@ -48,10 +48,22 @@ class PaymentOut(Answer):
     reference = out.Text()
 
 
+class ApproverOut(Answer):
+    """Who overrode for a document, and the permissions that were lent."""
+
+    id = out.Key()
+    name = out.Text()
+    permissions = out.Many(out.Text())
+
+
 class SaleOut(Answer):
-    """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back."""
+    """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back.
+
+    ``approved_by`` is shown with a single document, where somebody overrode for it.
+    """
 
     units = True
+    audited_as = "sale"
     id = out.Key()
     kind = out.Text(choices=("sale", "return", "exchange", "cancellation"))
     origin = out.Key("origin_id", allow_none=True)
@@ -90,6 +102,7 @@ class SaleOut(Answer):
     is_cancelled = out.Flag()
     cancelled_reason = out.Text(allow_none=True)
     items = out.Many(SaleItemOut)
+    approved_by = out.One(ApproverOut, optional=True)
 
 
 def show_sale(

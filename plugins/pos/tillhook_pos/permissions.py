@@ -21,6 +21,7 @@ RECEIPT_PRINT = "pos:receipt:print"
 
 TILL_READ = "pos:till:read"
 TILL_MANAGE = "pos:till:manage"
+TILL_SIGN_IN = "pos:till:sign_in"
 RECEIPT_VERIFY = "pos:receipt:verify"
 RECEIPT_RESTORE = "pos:receipt:restore"
 
@@ -52,6 +53,7 @@ PERMISSIONS = (
     Permission(name=RECEIPT_PRINT, title="Print receipts", roles=_SELLERS),
     Permission(name=TILL_READ, title="See tills", roles=(*_SELLERS, "accountant")),
     Permission(name=TILL_MANAGE, title="Register tills, and end their keys", roles=("manager",)),
+    Permission(name=TILL_SIGN_IN, title="Let people sign in at a till by PIN", roles=_SELLERS),
     Permission(name=RECEIPT_VERIFY, title="Look a receipt up", roles=(*_SELLERS, "accountant")),
     Permission(name=RECEIPT_RESTORE, title="Post sales from their receipts", roles=_BOSSES),
     Permission(name=INVENTORY, title="See the stock of the own warehouses", roles=(*_SELLERS, "accountant")),
