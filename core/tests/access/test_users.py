@@ -103,6 +103,39 @@ def test_wrong_fields_are_named_and_nothing_is_made(client: Client, fields: dict
     assert len(client.get("/api/users").json["items"]) == 6
 
 
+def test_all_that_is_wrong_is_said_at_once(client: Client) -> None:
+    body = {
+        "email": "cashier@test.com",
+        "password": "cashier@test.com",
+        "roles": ["cashier", "boss"],
+        "warehouses": [99],
+    }
+    answer = client.post("/api/users", {**body, "shoe_size": 42})
+    assert answer.status_code == 422
+    fields = {error["field"]: error["message"] for error in answer.json["errors"]}
+    assert sorted(fields) == ["email", "name", "password", "roles.1", "shoe_size", "warehouses.0"]
+    assert fields["email"] == "There is an account with this address."
+    formed = client.post("/api/users", {**body, "name": "X"})
+    assert [error["field"] for error in formed.json["errors"]] == ["email", "password", "roles.1", "warehouses.0"]
+    odd = {"email": 5, "name": [], "password": None, "roles": [1, "boss", {}], "warehouses": ["x", 99, 10**30]}
+    fields = {error["field"] for error in client.post("/api/users", odd).json["errors"]}
+    assert {"email", "name", "password", "roles.0", "roles.1", "roles.2", "warehouses.0"} <= fields
+    assert client.post("/api/users", [1]).status_code == 422
+    assert len(client.get("/api/users").json["items"]) == 6
+
+
+def test_a_refusal_says_which_roles_may(client: Client, make: Factory) -> None:
+    refused = client.get("/api/users", as_="cashier").json
+    assert (refused["permission"], refused["roles"]) == ("access:user:manage", ["admin"])
+    assert refused["detail"] == "This needs the permission access:user:manage, which is held by the roles admin."
+    inline = {"product_data": {"name": "Bread"}, "quantity": "1", "unit_price": "2.00"}
+    sale = {"channel": "counter", "warehouse": make.main, "items": [inline]}
+    refused = client.post("/api/sales", sale, as_="cashier").json
+    assert refused["roles"] == ["admin", "manager", "supplier"] and "admin, manager, supplier" in refused["detail"]
+    (result,) = client.post("/api/sales/sync", {"sales": [sale]}, as_="cashier").json["results"]
+    assert result["error"]["roles"] == ["admin", "manager", "supplier"]
+
+
 def test_one_address_is_one_account(client: Client) -> None:
     answer = client.post("/api/users", new_user(email="CASHIER@test.com"))
     assert (answer.status_code, answer.json["code"]) == (409, "email-taken")

@@ -8,8 +8,20 @@ from tillhook.access.api_keys import KeyRequest
 from tillhook.access.passwords import MAX_LENGTH, MIN_LENGTH
 from tillhook.access.pins import PATTERN
 from tillhook.access.roles import NewRole
-from tillhook.access.users import NewUser
-from tillhook.http import Email, Flag, Instant, Key, ListOf, ListQuery, Ordering, Quantity, Schema, Text
+from tillhook.access.users import FaultyUser, NewUser
+from tillhook.http import (
+    Email,
+    Flag,
+    Instant,
+    Key,
+    ListOf,
+    ListQuery,
+    Ordering,
+    Quantity,
+    Schema,
+    Text,
+    validation_failed,
+)
 
 _ROLE = r"[a-z][a-z0-9_-]{0,39}"
 _PERMISSION = r"[a-z][a-z0-9_]*(:[a-z][a-z0-9_]*){2}"
@@ -78,7 +90,7 @@ class PinIn(Schema):
 
 
 class UserIn(Schema):
-    """A new user."""
+    """A new user. What is wrong with the body is left for :func:`create_user` to say, with all else that is wrong."""
 
     email = Email(required=True)
     name = Text(min=1, required=True)
@@ -86,6 +98,15 @@ class UserIn(Schema):
     roles = ListOf(Text(max=40, pattern=_ROLE), max=20, load_default=())
     warehouses = ListOf(Key(), load_default=())
     all_warehouses = Flag(load_default=False)
+
+    def load(self, data: Any, **options: Any) -> NewUser | FaultyUser:
+        try:
+            loaded: NewUser = super().load(data, **options)
+        except ValidationError as error:
+            if not isinstance(data, dict):
+                raise
+            return FaultyUser(data, tuple(validation_failed(error).errors))
+        return loaded
 
     @post_load
     def _command(self, data: dict[str, Any], **_: Any) -> NewUser:
