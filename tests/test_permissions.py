@@ -22,6 +22,7 @@ PUBLIC_ROUTES = {
 }
 #: What any log-in may ask, whatever its role: it concerns only the own person.
 PERSONAL_ROUTES = {"POST /auth/password", "PUT /auth/pin", "DELETE /auth/pin", "GET /auth/me"}
+PERSONAL_ROUTES |= {"DELETE /pos/tills/{till_id:int}/operators/current"}
 #: What the roles other than admin hold of the core and the plugins here; the administrator holds all.
 ROLE_PERMISSIONS = {
     "supplier": {
@@ -51,6 +52,7 @@ ROLE_PERMISSIONS = {
         "pos:session:read_all",
         "pos:session:see_expected",
         "pos:till:read",
+        "pos:till:sign_in",
         "sales:device:read",
         "sales:device:write_off",
         "sales:exception:read",
@@ -91,6 +93,7 @@ ROLE_PERMISSIONS = {
         "pos:session:open",
         "pos:session:read",
         "pos:till:read",
+        "pos:till:sign_in",
         "sales:device:read",
         "sales:exception:read",
         "sales:sale:discount",

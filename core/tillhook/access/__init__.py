@@ -6,7 +6,7 @@ from tillhook.access.audit import audit, audit_changes
 from tillhook.access.loading import load_actor, user_actor
 from tillhook.access.models import ApiKey, UserAccount
 from tillhook.access.overriding import approval_of
-from tillhook.access.pins import people_at, person_named, prove, sign_in_at_device
+from tillhook.access.pins import name_at, people_at, person_named, prove, sign_in_at_device
 from tillhook.access.roles import NewRole, create_role, sync_roles
 from tillhook.access.scope import (
     active_warehouses,
@@ -44,6 +44,7 @@ __all__ = [
     "in_warehouse",
     "issue_access_token",
     "load_actor",
+    "name_at",
     "open_session",
     "people_at",
     "person_named",

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.orm import Session
 
 from tillhook.access.audit import audit
@@ -152,13 +152,23 @@ def sign_in_at_device(session: Session, proof: Proof, api_key_id: int, lifetime_
 
 def people_at(session: Session, warehouse_id: int) -> list[dict[str, Any]]:
     """Return ``id`` and ``name`` of the active people with a PIN who see a warehouse, by name."""
-    sees = exists().where(UserWarehouse.user_id == UserAccount.id, UserWarehouse.location_id == warehouse_id)
     statement = (
         select(UserAccount.id, UserAccount.name)
-        .where(UserAccount.is_active, UserAccount.pin_hash.is_not(None), or_(UserAccount.all_warehouses, sees))
+        .where(UserAccount.is_active, UserAccount.pin_hash.is_not(None), _sees(warehouse_id))
         .order_by(UserAccount.name, UserAccount.id)
     )
     return [{"id": row.id, "name": row.name} for row in session.execute(statement)]
+
+
+def name_at(session: Session, user_id: int, warehouse_id: int) -> str | None:
+    """Return the name of a user who sees a warehouse, active or not; ``None`` for anybody else."""
+    statement = select(UserAccount.name).where(UserAccount.id == user_id, _sees(warehouse_id))
+    return session.scalar(statement)
+
+
+def _sees(warehouse_id: int) -> ColumnElement[bool]:
+    own = exists().where(UserWarehouse.user_id == UserAccount.id, UserWarehouse.location_id == warehouse_id)
+    return or_(UserAccount.all_warehouses, own)
 
 
 def _write_pin(session: Session, user: UserAccount, pin_hash: str | None) -> None:

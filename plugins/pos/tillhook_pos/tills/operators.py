@@ -31,7 +31,7 @@ def sign_in(session: Session, till_id: int, person: int | str, pin: str) -> dict
 
     Raises:
         NotFound: 404: there is no such till.
-        Unauthenticated: 401 ``wrong-pin``: another PIN, or nobody who can sign in here, which nothing tells apart.
+        Unauthenticated: 401 ``pos-wrong-pin``: another PIN, or nobody who can sign in here, which nothing tells apart.
         TooManyRequests: 429 after wrong ones.
         PermissionDenied: 403 ``foreign-device``.
         Conflict: 409: the till is out of use, or has no device.
@@ -89,4 +89,4 @@ def _working(session: Session, till_id: int, *, lock: bool = False) -> Till:
 
 
 def _wrong_pin() -> Unauthenticated:
-    return Unauthenticated("There is no such person here, or it is not their PIN.", code="wrong-pin")
+    return Unauthenticated("There is no such person here, or it is not their PIN.", code="pos-wrong-pin")

@@ -100,9 +100,7 @@ def sign_in(call: Call, till_id: int) -> Any:
     return operators.sign_in(call.session, till_id, person, body["pin"])
 
 
-@routes.delete(
-    "/pos/tills/{till_id:int}/operators/current", permission=AUTHENTICATED, status=204, problems=(404, 409)
-)
+@routes.delete("/pos/tills/{till_id:int}/operators/current", permission=AUTHENTICATED, status=204, problems=(404, 409))
 def sign_out(call: Call, till_id: int) -> None:
     """Sign the person out whose token this is."""
     operators.sign_out(call.session, till_id)
