@@ -98,6 +98,8 @@ class Endpoint:
     def __call__(self, request: falcon.Request, response: falcon.Response, **parameters: Any) -> None:
         _check_path(parameters)
         sent = Sent(request, self._claims(request))
+        if not self.route.idempotent:
+            idempotency.refuse_key(request)
         try:
             if OVERRIDE_ENV in request.env:
                 sent.proof = self._proof(sent)
