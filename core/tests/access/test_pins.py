@@ -8,8 +8,11 @@ import pytest
 from sqlalchemy import select, update
 
 from tillhook.access.models import LoginAttempt, UserAccount
+from tillhook.access.overriding import lend, prove_override
 from tillhook.access.throttle import PIN_MEMORY
+from tillhook.actor import Actor
 from tillhook.db import utc_now
+from tillhook.errors import PermissionDenied
 from tillhook.runtime import Runtime
 from tillhook.testing.client import Client
 from tillhook.testing.factories import Factory
@@ -212,6 +215,17 @@ def test_an_override_is_good_where_both_work(client: Client, make: Factory, mana
     assert client.post("/api/sales", {**body, "warehouse": make.main}, as_=both, headers=by(manager)).status_code == 201
 
 
+def test_another_shop_and_customers_cannot_block_a_pin(client: Client, make: Factory, manager: int, sold: Any) -> None:
+    elsewhere = make.user("cashier", warehouses=[make.other])
+    path = f"/api/sales/{sold['id']}/cancel"
+    for stranger in (elsewhere, "customer"):
+        for _ in range(25):
+            answer = client.post(path, {"reason": "x"}, as_=stranger, headers=by(manager, "555555"))
+            assert answer.json["code"] in ("override-refused", "too-many-attempts")
+    answer = client.post(path, {"reason": "x"}, as_="cashier", headers=by(manager))
+    assert answer.status_code == 200, answer.text
+
+
 def test_no_administration_by_a_pin(client: Client) -> None:
     admin = set_pin(client, "admin")
     new = {"email": "x@test.com", "name": "X", "password": PASSWORD, "roles": ["admin"]}
@@ -272,6 +286,21 @@ def test_a_right_pin_forgets_the_wrong_ones_before_it(
         # Only the place's own count is left.
         assert len(session.scalars(select(LoginAttempt.key)).all()) == 1
         assert PIN_MEMORY == timedelta(days=1)
+
+
+def test_a_right_pin_is_worth_nothing_once_its_owner_has_gone(client: Client, manager: int, runtime: Runtime) -> None:
+    cashier = Actor(user_id=user(client, "cashier")["id"], warehouse_ids=None)
+    proof = prove_override(runtime, cashier, f"{manager}:{PIN}", "10.0.0.1", "")
+
+    def lent() -> Actor:
+        with runtime.database.connect() as connection:
+            return lend(connection, runtime.snapshots.current(connection), cashier, proof)
+
+    assert lent().can("sales:sale:cancel")
+    client.delete(f"/api/users/{manager}")
+    with pytest.raises(PermissionDenied) as refused:
+        lent()
+    assert refused.value.code == "override-refused"
 
 
 def test_the_pin_is_hashed(client: Client, manager: int, runtime: Runtime) -> None:

@@ -91,16 +91,25 @@ def check_new_pin(pin: str, field: str = "pin") -> None:
 
 
 def prove(
-    runtime: Runtime, actor: Actor, person: str | int, pin: str, place: str, request_id: str = ""
+    runtime: Runtime,
+    actor: Actor,
+    person: str | int,
+    pin: str,
+    *,
+    place: str,
+    warehouse_ids: frozenset[int] | None,
+    request_id: str = "",
 ) -> Proof | None:
     """Say whose PIN it is; ``None`` for a wrong one, and nothing tells that from nobody's.
 
+    Who works in none of the warehouses is nobody: people of one shop cannot try, or block, the PINs of another.
     Takes transactions of its own, and none while the PIN is checked.
 
     Args:
         actor: Who passes the PIN on: a till's key, or the colleague.
         person: The key of a user, or the e-mail address.
         place: The till, else the network address.
+        warehouse_ids: ``None`` for all of them.
 
     Raises:
         TooManyRequests: 429 after wrong ones.
@@ -108,6 +117,8 @@ def prove(
     column: Any = UserAccount.id if isinstance(person, int) else UserAccount.email
     with runtime.unit_of_work(actor, request_id=request_id) as session:
         statement = select(UserAccount.id, UserAccount.is_active, UserAccount.pin_hash).where(column == person)
+        if warehouse_ids is not None:
+            statement = statement.where(_sees(*warehouse_ids))
         user = session.execute(statement).one_or_none()
         name = f"user {user.id}" if user else f"nobody {person}"
         claim_pin(session, name, place)
@@ -166,8 +177,9 @@ def name_at(session: Session, user_id: int, warehouse_id: int) -> str | None:
     return session.scalar(statement)
 
 
-def _sees(warehouse_id: int) -> ColumnElement[bool]:
-    own = exists().where(UserWarehouse.user_id == UserAccount.id, UserWarehouse.location_id == warehouse_id)
+def _sees(*warehouse_ids: int) -> ColumnElement[bool]:
+    """Return the condition that a user sees one of some warehouses."""
+    own = exists().where(UserWarehouse.user_id == UserAccount.id, UserWarehouse.location_id.in_(sorted(warehouse_ids)))
     return or_(UserAccount.all_warehouses, own)
 
 

@@ -9,8 +9,8 @@ that hammering does not prolong it.
 Somebody who logged in from an address not long ago is held back there by the pair alone: neither what others
 do to the account from elsewhere, nor what they do to other accounts behind the same router, keeps them out.
 
-PINs are short, so they are guarded more closely: counted by person, by till and by both together, remembered for a
-day, and counted before they are checked, so that of many tries at once no more get through than are free.
+PINs are short, so they are guarded more closely: counted by person, and by person and till, which is remembered
+for a day; by till as a whole; and before they are checked, so that of many at once no more get through than are free.
 """
 
 import hashlib
@@ -55,7 +55,8 @@ ACCOUNT = Limit(free=30, first_s=10, longest_s=300)
 ADDRESS = Limit(free=100, first_s=10, longest_s=900)
 PIN_PAIR = Limit(free=5, first_s=30, longest_s=900, memory=PIN_MEMORY)
 PIN_PERSON = Limit(free=20, first_s=30, longest_s=3600, memory=PIN_MEMORY)
-PIN_PLACE = Limit(free=30, first_s=30, longest_s=900, memory=PIN_MEMORY)
+# Everybody's slips at a till count together, so a quiet hour forgets them.
+PIN_PLACE = Limit(free=30, first_s=30, longest_s=900)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,15 @@ def sign_in(session: Session, till_id: int, person: int | str, pin: str) -> dict
     """
     till, actor, runtime = _working(session, till_id), actor_of(session), runtime_of(session)
     named, request_id = person_named(person) if isinstance(person, str) else person, request_id_of(session)
-    proof = prove(runtime, actor, named, pin, f"device {till.name}", request_id)
+    proof = prove(
+        runtime,
+        actor,
+        named,
+        pin,
+        place=f"device {till.name}",
+        warehouse_ids=frozenset({till.warehouse_id}),
+        request_id=request_id,
+    )
     if proof is None:
         raise _wrong_pin()
     lifetime_s = 60 * int(snapshot_of(session).setting(OPERATOR_MINUTES))
