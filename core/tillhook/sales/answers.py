@@ -68,14 +68,23 @@ class PaymentOut(Answer):
     reference = out.Text()
 
 
+class ApproverOut(Answer):
+    """Who overrode for a document, and the permissions that were lent."""
+
+    id = out.Key()
+    name = out.Text()
+    permissions = out.Many(out.Text())
+
+
 class SaleOut(Answer):
     """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back.
 
     ``updated_at`` is when it was recorded, or when something was last taken back of it. ``flags`` are those of its
-    items, and ``clock-suspect``.
+    items, and ``clock-suspect``. ``approved_by`` is shown with a single document, where somebody overrode for it.
     """
 
     units = True
+    audited_as = "sale"
     id = out.Key()
     kind = out.Text(choices=KINDS)
     origin = out.Key("origin_id", allow_none=True)
@@ -116,6 +125,7 @@ class SaleOut(Answer):
     cancelled_reason = out.Text()
     flags = out.Many(out.Text())
     items = out.Many(SaleItemOut)
+    approved_by = out.One(ApproverOut, optional=True)
 
 
 def show_sale(

@@ -100,6 +100,8 @@ class SaleCommand:
     #: The device's own running number, from 1; by it a missing sale is known.
     device_number: int | None = None
     client_timestamp: datetime | None = None
+    #: Who sold it, where a till's device says so; else it is whoever sends it.
+    seller_id: int | None = None
     customer_id: int | None = None
     customer_name: str = ""
     customer_phone: str = ""
@@ -161,7 +163,7 @@ def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
     see :func:`same_warehouse`.
     """
     content = [
-        seller_id,
+        command.seller_id or seller_id,
         command.channel,
         command.source_device,
         command.device_number,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tillhook.access import approval_of
 from tillhook.http import Call, Reply, Routes, page_of
 from tillhook.sales.analytics import product_analytics
 from tillhook.sales.answers import ProductAnalyticsOut, QuoteOut, SaleOut
@@ -56,7 +57,8 @@ def quote_sale(call: Call) -> Any:
 @routes.get("/sales/{sale_id:int}", permission="sales:sale:read", answer=SaleOut, problems=(404,))
 def get_one(call: Call, sale_id: int) -> Any:
     """Show a sale, a return or a cancellation."""
-    return get_sale(call.session, sale_id)
+    approver = approval_of(call.session, "sale", sale_id)
+    return get_sale(call.session, sale_id) | ({} if approver is None else {"approved_by": approver})
 
 
 @routes.get("/sales", permission="sales:sale:read", query=SaleQuery, answer=page_of(SaleOut))

@@ -175,6 +175,7 @@ class SaleIn(Schema):
     source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)
+    seller_id = Key(allow_none=True, load_default=None)
     warehouse = Key(allow_none=True, load_default=None)
     customer_id = Key(allow_none=True, load_default=None)
     customer_name = Text(max=200, load_default="")
