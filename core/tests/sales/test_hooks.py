@@ -145,21 +145,20 @@ def test_a_tax_that_nobody_has_is_refused_by_name(make, runtime, answer):
 def limited(runtime, limit):
     """Have ``voucher`` take ``limit`` in all, by what its payments in the database come to."""
 
-    def check(session, draft, amount):
+    def check(session, tender):
         paid = session.scalar(select(func.sum(SalePayment.amount)).where(SalePayment.method == "voucher")) or 0
-        if paid + amount > limit:
+        if paid + tender.amount > limit:
             raise Conflict("Over the limit.", code="over-limit")
 
-    methods = runtime.registry.payment_methods
-    methods["voucher"] = PaymentMethod(name="voucher", title="Voucher", check=check)
+    runtime.registry.payment_methods["voucher"] = PaymentMethod(name="voucher", title="Voucher", check=check)
+    runtime.snapshots.forget()
 
 
 @pytest.fixture
 def voucher(runtime):
-    methods = runtime.registry.payment_methods
-    before = methods["voucher"]
     yield lambda limit: limited(runtime, limit)
-    methods["voucher"] = before
+    del runtime.registry.payment_methods["voucher"]
+    runtime.snapshots.forget()
 
 
 def test_a_limit_holds_within_a_batch(client, make, voucher):

@@ -92,6 +92,12 @@ class SaleOut(Answer):
     items = out.Many(SaleItemOut)
 
 
+class CancelledOut(SaleOut):
+    """A sale that was just cancelled; ``refunds`` are the payments by which its money went back, negative."""
+
+    refunds = out.Many(PaymentOut)
+
+
 def show_sale(
     row: Row,
     lines: Iterable[Row],
