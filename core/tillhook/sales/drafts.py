@@ -75,7 +75,8 @@ class TenderDraft:
 
     ``reference`` is the client's word; ``paid_by`` is, of a refund of which nobody says where to, the reference under
     which that money came in. ``before`` are the payments of the document that were asked about before, as they will be
-    written. ``field`` is the path of the reference in the body. Offline it has happened, whatever it is.
+    written; ``references`` are all of the document's by this method, for who locks them in one order. ``field`` is the
+    path of the reference in the body. Offline it has happened, whatever it is.
     """
 
     method: str
@@ -84,6 +85,7 @@ class TenderDraft:
     paid_by: str
     field: str
     before: tuple[Payment, ...]
+    references: tuple[str, ...]
     currency: str
     customer_id: int | None
     is_offline: bool

@@ -41,6 +41,7 @@ def ask_methods(
                 paid_by=payment.reference if is_known else "",
                 field=field(number),
                 before=tuple(done),
+                references=tuple(each.reference for each in payments if each.method == payment.method),
                 currency=currency,
                 customer_id=customer_id,
                 is_offline=is_offline,
