@@ -9,6 +9,7 @@ levels, alerts, events and hooks. A document is named by its owner and key, whoe
 """
 
 from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer, set_inventory
+from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.models import (
     ADJUSTMENT,
     CUSTOMER,
@@ -103,6 +104,7 @@ __all__ = [
     "lock_goods",
     "lots_at",
     "moved_by",
+    "own_inventory",
     "policy_for",
     "post_adjustment",
     "post_receipt",
