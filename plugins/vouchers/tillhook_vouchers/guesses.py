@@ -2,12 +2,12 @@
 
 from datetime import timedelta
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import case
 from sqlalchemy.orm import Session
 
-from tillhook.db import RetryTransaction, utc_now
+from tillhook.db import insert_or, utc_now
 from tillhook.errors import NotFound, TooManyRequests
-from tillhook.runtime import actor_of
+from tillhook.runtime import actor_of, runtime_of
 from tillhook_vouchers.books import find
 from tillhook_vouchers.models import Voucher, VoucherGuess
 from tillhook_vouchers.tenders import unknown_code
@@ -18,20 +18,28 @@ MEMORY = timedelta(hours=1)
 FIRST_S, LONGEST_S = 10, 900
 
 
-def look_up(session: Session, code: str, *, lock: bool = False) -> Voucher | NotFound:
-    """Return the voucher of a code, or the problem, which is counted: the transaction must commit.
+def look_up(session: Session, code: str) -> Voucher:
+    """Return the voucher of a code, for a session that only reads; a code that is none is counted.
 
     Raises:
+        NotFound: 404 ``vouchers-unknown-code`` or ``vouchers-code-mistyped``.
         TooManyRequests: 429 ``too-many-attempts``, with ``retry_after_s``: nothing was looked at.
     """
-    user_id = actor_of(session).user_id
-    guess = session.get(VoucherGuess, user_id) if user_id is not None else None
+    actor = actor_of(session)
+    guess = None if actor.user_id is None else session.get(VoucherGuess, actor.user_id)
     _require_patience(guess)
-    voucher = find(session, code, lock=lock)
-    if voucher is not None:
-        return voucher
-    if user_id is not None:
-        _count(session, user_id)
+    voucher = find(session, code)
+    if voucher is None:
+        if actor.user_id is not None:
+            # By a transaction of its own, which commits although the answer is an error.
+            with runtime_of(session).unit_of_work(actor) as writing:
+                _count(writing, actor.user_id)
+        raise unknown(code)
+    return voucher
+
+
+def unknown(code: str) -> NotFound:
+    """Return the problem that a code is none."""
     slug, message = unknown_code(code)
     return NotFound(message, code=slug)
 
@@ -51,15 +59,9 @@ def _require_patience(guess: VoucherGuess | None) -> None:
 
 def _count(session: Session, user_id: int) -> None:
     now = utc_now()
-    guess = session.get(VoucherGuess, user_id, with_for_update=True, populate_existing=True)
-    if guess is None:
-        guess = VoucherGuess(user_id=user_id, failures=0, last_at=now)
-        session.add(guess)
-    elif now - guess.last_at > MEMORY:
-        guess.failures = 0
-    guess.failures += 1
-    guess.last_at = now
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise RetryTransaction from error  # the same person's first ones met
+    again = {
+        "failures": case((VoucherGuess.last_at < now - MEMORY, 1), else_=VoucherGuess.failures + 1),
+        "last_at": now,
+    }
+    statement = insert_or(session.connection(), VoucherGuess).values(user_id=user_id, failures=1, last_at=now)
+    session.execute(statement.on_conflict_do_update(index_elements=["user_id"], set_=again))

@@ -1,16 +1,14 @@
 """Routes of vouchers."""
 
-from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select
 
-from tillhook.errors import DomainError
 from tillhook.http import Call, Reply, Routes, page_of
 from tillhook_vouchers import permissions, services
-from tillhook_vouchers.books import today
+from tillhook_vouchers.books import find, today
 from tillhook_vouchers.card import print_card
-from tillhook_vouchers.guesses import look_up
+from tillhook_vouchers.guesses import look_up, unknown
 from tillhook_vouchers.liabilities import liabilities
 from tillhook_vouchers.models import Voucher, VoucherProduct
 from tillhook_vouchers.schemas import (
@@ -31,12 +29,11 @@ from tillhook_vouchers.selling import mark, unmark
 routes = Routes("/vouchers")
 
 
-def _by_code(call: Call, code: str, act: Callable[[Voucher], Any], *, lock: bool = False) -> Any:
-    """Act on the voucher of a code; a code that is none is counted, so that problem commits."""
-    found = look_up(call.session, code, lock=lock)
-    if isinstance(found, DomainError):
-        return Reply(media=found.problem(), status=found.status, content_type="application/problem+json")
-    return act(found)
+def _locked(call: Call, code: str) -> Voucher:
+    voucher = find(call.session, code, lock=True)
+    if voucher is None:
+        raise unknown(code)
+    return voucher
 
 
 @routes.post("", permission=permissions.ISSUE, body=VoucherIn, answer=VoucherOut, status=201, problems=(409,))
@@ -50,15 +47,13 @@ def issue(call: Call) -> Any:
     permission=permissions.READ,
     query=VoucherQuery,
     answer=page_of(VoucherOut),
-    writes=True,
-    lazy=True,
     problems=(404,),
 )
 def list_all(call: Call) -> Any:
     """List vouchers: those that one has issued, or all for who may see them."""
-    listed = services.list_vouchers(call.session, call.query)
-    code = call.query.get("code")
-    return listed if code is None else _by_code(call, code, lambda _: listed)
+    if "code" in call.query:
+        look_up(call.session, call.query["code"])
+    return services.list_vouchers(call.session, call.query)
 
 
 @routes.get("/liabilities", permission=permissions.LIST, query=LiabilitiesQuery, answer=LiabilitiesOut)
@@ -81,44 +76,32 @@ def mark_product(call: Call, product_id: int) -> Any:
     return {"product_id": product_id}
 
 
-@routes.delete("/products/{product_id:int}", permission=permissions.PRODUCT, status=204)
+@routes.delete("/products/{product_id:int}", permission=permissions.PRODUCT, status=204, problems=(404,))
 def unmark_product(call: Call, product_id: int) -> None:
     """Make a gift card an ordinary product."""
     unmark(call.session, product_id)
 
 
-@routes.get(
-    "/{code}", permission=permissions.READ, answer=VoucherHistoryOut, writes=True, lazy=True, problems=(404, 429)
-)
+@routes.get("/{code}", permission=permissions.READ, answer=VoucherHistoryOut, problems=(404, 429))
 def read(call: Call, code: str) -> Any:
     """Show a voucher's balance and history."""
-    return _by_code(call, code, lambda voucher: services.show_with_history(call.session, voucher))
+    return services.show_with_history(call.session, look_up(call.session, code))
 
 
-@routes.patch(
-    "/{code}", permission=permissions.CHANGE, body=ExtendIn, answer=VoucherHistoryOut, problems=(404, 409, 429)
-)
+@routes.patch("/{code}", permission=permissions.CHANGE, body=ExtendIn, answer=VoucherHistoryOut, problems=(404, 409))
 def extend(call: Call, code: str) -> Any:
     """Let a voucher be good until another day; what had expired of it is there again."""
-
-    def act(voucher: Voucher) -> Any:
-        services.extend(call.session, voucher, call.body["expires_on"], call.body["reason"])
-        return services.show_with_history(call.session, voucher)
-
-    return _by_code(call, code, act, lock=True)
+    voucher = _locked(call, code)
+    services.extend(call.session, voucher, call.body["expires_on"], call.body["reason"])
+    return services.show_with_history(call.session, voucher)
 
 
-@routes.post(
-    "/{code}/void", permission=permissions.CHANGE, body=VoidIn, answer=VoucherHistoryOut, problems=(404, 409, 429)
-)
+@routes.post("/{code}/void", permission=permissions.CHANGE, body=VoidIn, answer=VoucherHistoryOut, problems=(404, 409))
 def void(call: Call, code: str) -> Any:
     """End a voucher."""
-
-    def act(voucher: Voucher) -> Any:
-        services.void(call.session, voucher, call.body["reason"])
-        return services.show_with_history(call.session, voucher)
-
-    return _by_code(call, code, act, lock=True)
+    voucher = _locked(call, code)
+    services.void(call.session, voucher, call.body["reason"])
+    return services.show_with_history(call.session, voucher)
 
 
 @routes.get(
@@ -126,15 +109,9 @@ def void(call: Call, code: str) -> Any:
     permission=permissions.READ,
     query=CardQuery,
     content_types=("application/pdf", "text/plain"),
-    writes=True,
-    lazy=True,
     problems=(404, 429),
 )
 def card(call: Call, code: str) -> Any:
     """Print a voucher, as PDF or text."""
-
-    def act(voucher: Voucher) -> Reply:
-        content, content_type = print_card(call.session, voucher, call.query["format"])
-        return Reply(data=content, content_type=content_type, headers={"Cache-Control": "no-store"})
-
-    return _by_code(call, code, act)
+    content, content_type = print_card(call.session, look_up(call.session, code), call.query["format"])
+    return Reply(data=content, content_type=content_type, headers={"Cache-Control": "no-store"})

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence, Set
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
 from tillhook.db import as_instant, insert_or
-from tillhook.errors import Conflict, ValidationFailed
+from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.products import Product, get_product
 from tillhook.quantities import ZERO, round_half_up
 from tillhook.reference import Snapshot, bump_epoch
@@ -62,8 +62,16 @@ def mark(session: Session, product_id: int) -> None:
 
 
 def unmark(session: Session, product_id: int) -> None:
-    """Make a gift card an ordinary product; cards that were sold stay good."""
-    session.execute(delete(VoucherProduct).where(VoucherProduct.product_id == product_id))
+    """Make a gift card an ordinary product; cards that were sold stay good.
+
+    Raises:
+        NotFound: 404 ``vouchers-no-gift-card``.
+    """
+    row = session.get(VoucherProduct, product_id, with_for_update=True)
+    if row is None:
+        raise NotFound(f"Product {product_id} is no gift card.", code="vouchers-no-gift-card")
+    session.delete(row)
+    session.flush()
     audit(session, "unmark", "voucher_product", product_id)
     bump_epoch(session)
 
