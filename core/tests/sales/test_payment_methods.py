@@ -27,7 +27,7 @@ def sell(client, make, product, path="/api/sales", as_="cashier", **fields):
 
 def test_the_declared_ones_are_listed_for_every_seller(client):
     for role in ("cashier", "supplier", "accountant"):
-        assert set(methods(client, role)) == {"cash", "card", "bank_transfer", "mobile", "other"}
+        assert set(methods(client, role)) >= {"cash", "card", "bank_transfer", "mobile", "other"}
     assert methods(client)["cash"] == {
         **{"name": "cash", "title": "Cash", "is_active": True, "is_declared": True, "takes_refunds": False},
         **dict.fromkeys(("opens_drawer", "gives_change", "counts_as_cash"), True),

@@ -80,6 +80,8 @@ def enter_drafts(session: Session, drafts: Sequence[SaleDraft]) -> None:
     """Enter what sales and exchanges that are being written mean for vouchers; most mean nothing."""
     cards = gift_cards(session)
     for draft in drafts:
+        if not _concerns(draft, cards):
+            continue
         occasion = Occasion(
             currency=snapshot_of(session).setting("currency"),
             kind=draft.kind,
@@ -122,6 +124,14 @@ def enter_taken_back(session: Session, posted: PostedSale) -> None:
             enter_payment(session, payment["reference"], Decimal(payment["amount"]), occasion)
     assert posted.origin_id is not None
     _void_cards(session, posted.origin_id, [_back(item) for item in sale["items"]], occasion)
+
+
+def _concerns(draft: SaleDraft, cards: Set[int]) -> bool:
+    return (
+        draft.returned is not None
+        or any(payment.method == METHOD for payment in draft.payments)
+        or any(line.item.product_id in cards for line in draft.lines)
+    )
 
 
 def _back(item: Mapping[str, Any]) -> tuple[int, Decimal]:
