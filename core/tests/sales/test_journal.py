@@ -209,7 +209,7 @@ def test_the_contracts_example_is_taken(client, make):
     [
         ([{"method": "cash", "amount": "10"}], "underpaid"),
         ([{"method": "card", "amount": "60"}], "overpaid"),
-        ([{"method": "pebbles", "amount": "50"}], "validation-failed"),
+        ([{"method": "pebbles", "amount": "50"}], "unknown-payment-method"),
     ],
 )
 def test_tenders_that_do_not_settle_the_sale_are_refused(client, make, payments, code):

@@ -184,6 +184,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", name=op.f("uq_party_user_id")),
     )
     op.create_table(
+        "payment_method",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("opens_drawer", sa.Boolean(), nullable=False),
+        sa.Column("gives_change", sa.Boolean(), nullable=False),
+        sa.Column("counts_as_cash", sa.Boolean(), nullable=False),
+        sa.Column("takes_refunds", sa.Boolean(), nullable=False),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_payment_method")),
+    )
+    op.create_table(
         "role",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
@@ -1277,6 +1289,7 @@ def downgrade() -> None:
     op.drop_table("rollup_day")
     op.drop_table("rollup_calendar")
     op.drop_table("role")
+    op.drop_table("payment_method")
     op.drop_table("party")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index(

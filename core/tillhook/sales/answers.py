@@ -128,6 +128,12 @@ class SaleOut(Answer):
     approved_by = out.One(ApproverOut, optional=True)
 
 
+class CancelledOut(SaleOut):
+    """A sale that was just cancelled; ``refunds`` are the payments by which its money went back, negative."""
+
+    refunds = out.Many(PaymentOut)
+
+
 def show_sale(
     row: Row,
     lines: Sequence[Row],

@@ -12,6 +12,7 @@ from tillhook.quantities import round_half_up
 from tillhook.sales import hookspecs
 from tillhook.sales.events import EVENTS
 from tillhook.sales.invariants import INVARIANTS
+from tillhook.sales.methods.routes import routes as methods_routes
 from tillhook.sales.offline import post_waiting
 from tillhook.sales.offline.routes import routes as offline_routes
 from tillhook.sales.rollups import was_sold
@@ -30,7 +31,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return routes.all() + offline_routes.all()
+    return routes.all() + offline_routes.all() + methods_routes.all()
 
 
 @hookimpl
@@ -51,17 +52,18 @@ def register_permissions() -> tuple[Permission, ...]:
             name="sales:device:read", title="See devices and their missing sales", roles=(*_SELLERS, "accountant")
         ),
         Permission(name="sales:device:write_off", title="Write missing sales off", roles=_BOSSES),
+        Permission(name="sales:method:read", title="See payment methods", roles=(*_SELLERS, "accountant")),
+        Permission(name="sales:method:manage", title="Make payment methods, change them, switch them off"),
     )
 
 
 @hookimpl
 def register_payment_methods() -> tuple[PaymentMethod, ...]:
     return (
-        PaymentMethod(name="cash", title="Cash", gives_change=True),
+        PaymentMethod(name="cash", title="Cash", opens_drawer=True, gives_change=True, counts_as_cash=True),
         PaymentMethod(name="card", title="Card"),
         PaymentMethod(name="bank_transfer", title="Bank transfer"),
         PaymentMethod(name="mobile", title="Mobile payment"),
-        PaymentMethod(name="voucher", title="Voucher", takes_refunds=True),
         PaymentMethod(name="other", title="Other"),
     )
 

@@ -5,7 +5,7 @@ from typing import Any
 from tillhook.access import approval_of
 from tillhook.http import Call, Reply, Routes, page_of
 from tillhook.sales.analytics import product_analytics
-from tillhook.sales.answers import ProductAnalyticsOut, QuoteOut, SaleOut
+from tillhook.sales.answers import CancelledOut, ProductAnalyticsOut, QuoteOut, SaleOut
 from tillhook.sales.listing import list_sales
 from tillhook.sales.offline import post_sale
 from tillhook.sales.outcomes import Outcome
@@ -75,12 +75,16 @@ def list_all(call: Call) -> Any:
 
 
 @routes.post(
-    "/sales/{sale_id:int}/cancel", permission="sales:sale:cancel", body=CancelIn, answer=SaleOut, problems=(404, 409)
+    "/sales/{sale_id:int}/cancel",
+    permission="sales:sale:cancel",
+    body=CancelIn,
+    answer=CancelledOut,
+    problems=(404, 409),
 )
 def cancel(call: Call, sale_id: int) -> Any:
     """Cancel a sale: its stock comes back, once."""
     device = device_of(call.actor, call.body["source_device"])
-    return cancel_sale(call.session, sale_id, call.body["reason"], source_device=device)
+    return cancel_sale(call.session, sale_id, call.body["reason"], source_device=device, refund=call.body["refund"])
 
 
 @routes.post(

@@ -229,6 +229,7 @@ class SyncIn(Schema):
 class CancelIn(Schema):
     reason = Text(min=1, max=500, required=True)
     source_device = Text(min=1, max=128, load_default=NO_DEVICE)
+    refund = Text(min=1, max=40, allow_none=True, load_default=None)
 
 
 class ReturnIn(Schema):

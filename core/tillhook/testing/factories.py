@@ -83,6 +83,10 @@ class Factory:
         """Make a tax; ``rate`` is a fraction."""
         return self.post("/api/taxes", {"name": f"Tax {self.number()}", "rate": str(rate), **fields})
 
+    def payment_method(self, name: str = "scrip", **fields: Any) -> Made:
+        """Make a payment method of the shop's own; its flags are false if nothing is said."""
+        return self.post("/api/payment-methods", {"name": name, "title": name.title(), **fields})
+
     def customer(self, name: str | None = None, **fields: Any) -> Made:
         name = name or f"Customer {self.number()}"
         return self.post("/api/parties", {"name": name, "is_customer": True, **fields})

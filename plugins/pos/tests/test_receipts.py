@@ -432,6 +432,9 @@ def test_the_drawer(client, make):
     assert kick in receipt(client, again, "escpos", as_="admin").content
     assert kick not in receipt(client, again, "escpos", as_="admin").content, "a copy opens nothing"
     assert kick not in receipt(client, by_card, "escpos", as_="admin").content
+    make.payment_method("cheque", opens_drawer=True)
+    by_cheque = make.sale(items, channel="pos", payment_method="cheque")
+    assert kick in receipt(client, by_cheque, "escpos", as_="admin").content, "cheques lie in the drawer too"
 
 
 def test_a_receipt_and_a_return_at_the_counter_name_the_lots(client, make):

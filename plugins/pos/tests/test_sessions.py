@@ -885,3 +885,18 @@ def test_the_text_fits_the_paper(client, make, shop, bread):
     lines = printed.splitlines()
     assert "Käse & Söhne" in printed and "Z REPORT 1" in printed and "SHORT" in printed
     assert max(map(len, lines)) <= 42
+
+
+def test_what_counts_as_cash_lies_in_the_drawer(make, shop, bread):
+    make.payment_method("euros", counts_as_cash=True, gives_change=True)
+    make.payment_method("meals", gives_change=True)
+    session = shop.open()
+    shop.sell(bread, payments=[{"method": "euros", "amount": "1000"}])
+    in_drawer = Decimal(shop.report(session)["expected_cash"])
+    assert in_drawer == 100 + Decimal(bread.price)
+    # A meal voucher is no cash, and its change is.
+    shop.sell(bread, payments=[{"method": "meals", "amount": str(Decimal(bread.price) + 2)}])
+    assert Decimal(shop.report(session)["expected_cash"]) == in_drawer - 2
+    tenders = {each["method"]: each for each in shop.report(session)["tenders"]}
+    assert {name: each["is_cash"] for name, each in tenders.items()} == {"euros": True, "meals": False}
+    assert tenders["meals"]["title"] == "Meals"

@@ -1,7 +1,6 @@
 """Second stage: what each sale comes to, and how it is paid. Nothing is written, but for products made at the till."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger import Items
@@ -50,8 +49,9 @@ def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
     if entry.origin is not None:
         returned = _returned(run, entry, entry.origin)
         totals = net_totals(totals, returned.totals)
-    draft = partial(
-        SaleDraft,
+    check_discount(run, command, lines, totals)
+    settled = settle(run, entry.sent, totals.total_amount, returned, command.customer_id)
+    return SaleDraft(
         id=entry.sale_id,
         command=command,
         channel=channel_of(run.session, command.channel),
@@ -64,10 +64,6 @@ def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
         clock_suspect=suspect,
         lines=lines,
         totals=totals,
-    )
-    check_discount(run, command, lines, totals)
-    settled = settle(run, entry.sent, totals.total_amount, returned, draft)
-    return draft(
         returned=settled.returned,
         payments=settled.payments,
         cash_rounding=settled.cash_rounding,
