@@ -48,8 +48,19 @@ class PaymentOut(Answer):
     reference = out.Text()
 
 
+class WarningOut(Answer):
+    """Something that was sent, at ``field`` of the body, and is not in the sale; ``value`` is it."""
+
+    field = out.Text()
+    detail = out.Text()
+    value = out.Json(allow_none=True)
+
+
 class SaleOut(Answer):
-    """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back."""
+    """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back.
+
+    ``flags`` are those of its items, and ``clock-suspect``.
+    """
 
     units = True
     id = out.Key()
@@ -89,6 +100,8 @@ class SaleOut(Answer):
     reason = out.Text()
     is_cancelled = out.Flag()
     cancelled_reason = out.Text(allow_none=True)
+    flags = out.Many(out.Text())
+    warnings = out.Many(WarningOut)
     items = out.Many(SaleItemOut)
 
 
@@ -101,6 +114,7 @@ def show_sale(
     default_variants: frozenset[int] | set[int],
     cancelled_reason: str | None = None,
     returned: Mapping[int, int] | None = None,
+    warnings: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the answer for one document.
 
@@ -108,8 +122,13 @@ def show_sale(
         default_variants: Variants that are not shown, because they stand for the product itself.
         cancelled_reason: ``None`` for a sale that stands.
         returned: Returned units by line key.
+        warnings: As ``sale_sent`` has them.
     """
     back = returned or {}
+    lines = tuple(lines)
+    flags = dict.fromkeys(flag for line in lines for flag in line["flags"] or ())
+    if row["clock_suspect"]:
+        flags["clock-suspect"] = None
     methods = {payment["method"] for payment in payments}
     return SaleOut.of(
         row,
@@ -119,6 +138,8 @@ def show_sale(
         payments=[PaymentOut.of(payment) for payment in payments],
         is_cancelled=cancelled_reason is not None,
         cancelled_reason=cancelled_reason,
+        flags=list(flags),
+        warnings=[WarningOut.of(warning) for warning in warnings],
         items=[
             SaleItemOut.of(
                 line,

@@ -77,4 +77,5 @@ def _show(run: Run, entry: Entry, found: dict[int, dict[str, Any]]) -> dict[str,
         rows.payments,
         warehouse_name=run.snapshot.warehouses[draft.warehouse_id].name,
         default_variants={line.item.variant_id for line in draft.lines if line.item.is_default},
+        warnings=rows.sent["warnings"] if rows.sent else (),
     )
