@@ -200,7 +200,8 @@ def _show_line(line: Row, lots: Sequence[Row], *, is_variant: bool, returned: in
         variant=line["variant_id"] if is_variant else None,
         variant_details=line["variant_details"] if is_variant else None,
         batch_number=lot["batch_number"],
-        expiry_date=lot["expiry_date"],
+        # A lot without a day takes any that is sent.
+        expiry_date=lot["expiry_date"] or (line["expiry_date"] if len(lots) == 1 else None),
         lots=[LotOut.of(lot) for lot in lots],
         returned_quantity=returned,
     )
