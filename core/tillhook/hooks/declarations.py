@@ -174,10 +174,16 @@ class Permission:
 
 @dataclass(frozen=True, kw_only=True)
 class RoleDeclaration:
-    """A role that is there from the start; a plugin's is called like the plugin, or begins with its name and ``-``."""
+    """A role that is there from the start; a plugin's is called like the plugin, or begins with its name and ``-``.
+
+    Args:
+        discount_limit: The largest discount that its holders may give to begin with, a fraction; ``None`` for the
+            setting's.
+    """
 
     name: str
     title: str
+    discount_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -327,7 +327,7 @@ def upgrade() -> None:
         sa.Column("clock_suspect", sa.Boolean(), nullable=False),
         sa.Column("sale_date", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
-        sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("currency_places", sa.Integer(), nullable=False),
         sa.Column("tax_rounding", sa.Text(), nullable=False),
@@ -371,6 +371,22 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sale", schema=None) as batch_op:
         batch_op.create_index("ix_sale_date", ["sale_date", "id"], unique=False)
+        batch_op.create_index("ix_sale_created", ["created_at", "id"], unique=False)
+        batch_op.create_index("ix_sale_device", ["source_device", "id"], unique=False)
+        batch_op.create_index(
+            "ix_sale_kind",
+            ["kind", "id"],
+            unique=False,
+            postgresql_where=sa.text("origin_id IS NOT NULL"),
+            sqlite_where=sa.text("origin_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_sale_total_back",
+            ["total_amount", "id"],
+            unique=False,
+            postgresql_where=sa.text("kind IN ('return','cancellation')"),
+            sqlite_where=sa.text("kind IN ('return','cancellation')"),
+        )
         batch_op.create_index(
             "ix_sale_device_number",
             ["source_device", "device_number"],
@@ -492,6 +508,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
             sqlite_where=sa.text("origin_line_id IS NOT NULL"),
         )
+        batch_op.create_index("ix_sale_line_product", ["product_id", "sale_id"], unique=False)
         batch_op.create_index("ix_sale_line_sale", ["sale_id"], unique=False)
 
     op.create_table(
@@ -619,6 +636,7 @@ def upgrade() -> None:
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("pin_hash", sa.Text(), nullable=True),
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("party_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("all_warehouses", sa.Boolean(), nullable=False),
@@ -761,10 +779,14 @@ def upgrade() -> None:
         "session_family",
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("api_key_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("revoked_reason", sa.Text(), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["api_key_id"], ["api_key.id"], name=op.f("fk_session_family_api_key_id"), ondelete="CASCADE"
+        ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["user_account.id"], name=op.f("fk_session_family_user_id"), ondelete="CASCADE"
         ),
@@ -1024,6 +1046,13 @@ def upgrade() -> None:
         batch_op.create_index("ix_stock_movement_variant", ["variant_id", "occurred_at", "id"], unique=False)
         batch_op.create_index("ix_stock_movement_occurred", ["occurred_at", "id"], unique=False)
         batch_op.create_index(
+            "ix_stock_movement_lot",
+            ["lot_id", "occurred_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("lot_id <> 0"),
+            sqlite_where=sa.text("lot_id <> 0"),
+        )
+        batch_op.create_index(
             "ix_stock_movement_kind",
             ["document_type", "occurred_at", "id"],
             unique=False,
@@ -1074,6 +1103,11 @@ def downgrade() -> None:
             "ix_stock_movement_reverses",
             postgresql_where=sa.text("reverses_id IS NOT NULL"),
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_stock_movement_lot",
+            postgresql_where=sa.text("lot_id <> 0"),
+            sqlite_where=sa.text("lot_id <> 0"),
         )
         batch_op.drop_index(
             "ix_stock_movement_kind",
@@ -1184,6 +1218,7 @@ def downgrade() -> None:
     op.drop_table("sale_payment")
     with op.batch_alter_table("sale_line", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_line_sale")
+        batch_op.drop_index("ix_sale_line_product")
         batch_op.drop_index(
             "ix_sale_line_origin",
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
@@ -1198,6 +1233,18 @@ def downgrade() -> None:
             postgresql_where=sa.text("kind = 'cancellation'"),
             sqlite_where=sa.text("kind = 'cancellation'"),
         )
+        batch_op.drop_index(
+            "ix_sale_total_back",
+            postgresql_where=sa.text("kind IN ('return','cancellation')"),
+            sqlite_where=sa.text("kind IN ('return','cancellation')"),
+        )
+        batch_op.drop_index(
+            "ix_sale_kind",
+            postgresql_where=sa.text("origin_id IS NOT NULL"),
+            sqlite_where=sa.text("origin_id IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_sale_device")
+        batch_op.drop_index("ix_sale_created")
         batch_op.drop_index(
             "ix_sale_total",
             postgresql_where=sa.text("kind IN ('sale','exchange')"),

@@ -60,13 +60,14 @@ class ReturnItem:
     """A line of a sale to take back; ``restock`` ``False`` scraps the goods.
 
     The line is named by its key, or by its ``position`` among the sale's items, from 0: a device that was offline
-    knows no keys.
+    knows no keys. ``batch_number`` names the lot that comes back; without it lots do in the order of issue.
     """
 
     quantity: Decimal
     line_id: int | None = None
     position: int | None = None
     restock: bool = True
+    batch_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,8 @@ class SaleCommand:
     #: The device's own running number, from 1; by it a missing sale is known.
     device_number: int | None = None
     client_timestamp: datetime | None = None
+    #: Who sold it, where a till's device says so; else it is whoever sends it.
+    seller_id: int | None = None
     customer_id: int | None = None
     customer_name: str = ""
     customer_phone: str = ""
@@ -160,7 +163,7 @@ def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
     see :func:`same_warehouse`.
     """
     content = [
-        seller_id,
+        command.seller_id or seller_id,
         command.channel,
         command.source_device,
         command.device_number,
@@ -222,7 +225,10 @@ def _returned(returns: SaleReturn) -> list[Any]:
     return [
         returns.sale_id,
         returns.external_id,
-        [[line.line_id, line.position, _number(line.quantity), line.restock] for line in returns.lines],
+        [
+            [line.line_id, line.position, _number(line.quantity), line.restock, line.batch_number]
+            for line in returns.lines
+        ],
         returns.reason,
     ]
 

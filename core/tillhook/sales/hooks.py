@@ -20,7 +20,8 @@ from tillhook.sales.rollups.counting import count_sales, fill_periods
 from tillhook.sales.rollups.invariants import INVARIANTS as ROLLUPS
 from tillhook.sales.routes import routes
 
-_SELLERS = ("supplier", "cashier")
+_SELLERS = ("manager", "supplier", "cashier")
+_BOSSES = ("manager", "supplier")
 
 
 @hookimpl
@@ -39,18 +40,18 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(name="sales:sale:post", title="Post sales", roles=_SELLERS),
         Permission(name="sales:sale:sync", title="Sync sales made offline", roles=_SELLERS),
         Permission(name="sales:sale:read", title="See own sales", roles=(*_SELLERS, "accountant")),
-        Permission(name="sales:sale:read_all", title="See other sellers' sales", roles=("accountant",)),
-        Permission(name="sales:sale:cancel", title="Cancel sales", roles=("supplier",)),
+        Permission(name="sales:sale:read_all", title="See other sellers' sales", roles=("manager", "accountant")),
+        Permission(name="sales:sale:cancel", title="Cancel sales", roles=_BOSSES),
         Permission(name="sales:sale:return", title="Take goods back", roles=_SELLERS),
         Permission(name="sales:sale:discount", title="Give discounts up to the limit", roles=_SELLERS),
         Permission(name="sales:sale:override_price", title="Charge any price", roles=("supplier",)),
         Permission(name="sales:sale:open_price", title="Say the price of a product without one", roles=_SELLERS),
         Permission(name="sales:exception:read", title="See refused sales", roles=(*_SELLERS, "accountant")),
-        Permission(name="sales:exception:resolve", title="Accept or discard refused sales", roles=("supplier",)),
+        Permission(name="sales:exception:resolve", title="Accept or discard refused sales", roles=_BOSSES),
         Permission(
             name="sales:device:read", title="See devices and their missing sales", roles=(*_SELLERS, "accountant")
         ),
-        Permission(name="sales:device:write_off", title="Write missing sales off", roles=("supplier",)),
+        Permission(name="sales:device:write_off", title="Write missing sales off", roles=_BOSSES),
         Permission(name="sales:method:read", title="See payment methods", roles=(*_SELLERS, "accountant")),
         Permission(name="sales:method:manage", title="Make payment methods, change them, switch them off"),
     )

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tillhook.access import approval_of
 from tillhook.http import Call, Reply, Routes, page_of
 from tillhook.sales.analytics import product_analytics
 from tillhook.sales.answers import CancelledOut, ProductAnalyticsOut, QuoteOut, SaleOut
@@ -56,12 +57,19 @@ def quote_sale(call: Call) -> Any:
 @routes.get("/sales/{sale_id:int}", permission="sales:sale:read", answer=SaleOut, problems=(404,))
 def get_one(call: Call, sale_id: int) -> Any:
     """Show a sale, a return or a cancellation."""
-    return get_sale(call.session, sale_id)
+    approver = approval_of(call.session, "sale", sale_id)
+    return get_sale(call.session, sale_id) | ({} if approver is None else {"approved_by": approver})
 
 
 @routes.get("/sales", permission="sales:sale:read", query=SaleQuery, answer=page_of(SaleOut))
 def list_all(call: Call) -> Any:
-    """List sales."""
+    """List sales and exchanges; with ``kind`` returns and cancellations too, with ``origin`` what takes a sale back.
+
+    ``batch`` finds whoever bought of a lot, by what the ledger moved. ``updated_after`` pages what changed later than
+    that, in the order of ``updated_at``: go on from the last one that you have seen. A batch of offline sales that was
+    being posted then has times from before, so ask once more from ten minutes earlier, and know what you have by
+    ``id`` and ``updated_at``.
+    """
     items, cursor = list_sales(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
@@ -48,11 +49,15 @@ _TAKEN = ("external_id", "sale.id", "sale_line.id")
 
 
 class DocumentRows(NamedTuple):
-    """A document as it is written: its rows of ``sale``, ``sale_line`` and ``sale_payment``."""
+    """A document as it is written: its rows of ``sale``, ``sale_line`` and ``sale_payment``.
+
+    ``lots`` says what lines took, by number.
+    """
 
     sale: dict[str, Any]
     lines: list[dict[str, Any]]
     payments: list[dict[str, Any]]
+    lots: Mapping[int, Sequence[TakenLot]] = MappingProxyType({})
 
 
 def tables_of(documents: Collection[DocumentRows]) -> dict[str, list[Any]]:
@@ -92,7 +97,7 @@ def document_rows(
         rows = [{"id": key} | row for key, row in zip(line_ids[first:], back, strict=False)]
         # The rows of one statement have their columns in one order.
         lines += [{name: row[name] for name in lines[0]} for row in rows] if lines else rows
-    return DocumentRows(_sale_row(draft, **more), lines, payment_rows(draft.id, draft.payments))
+    return DocumentRows(_sale_row(draft, **more), lines, payment_rows(draft.id, draft.payments), lots)
 
 
 def returned_rows(returned: Returned, document_id: int, first_number: int) -> list[dict[str, Any]]:
@@ -141,7 +146,6 @@ def taken_back_row(sale: Any, kind: str, **columns: Any) -> dict[str, Any]:
         "is_offline": False,
         "client_timestamp": None,
         "clock_suspect": False,
-        "synced_at": None,
         "change_due": 0,
         "notes": "",
         **columns,
@@ -221,7 +225,7 @@ def _sale_row(
         "clock_suspect": draft.clock_suspect,
         "sale_date": format_instant(draft.sale_date),
         "created_at": recorded,
-        "synced_at": recorded if draft.is_offline else None,
+        "synced_at": recorded,
         "currency": currency,
         "currency_places": currency_places,
         "tax_rounding": tax_rounding,

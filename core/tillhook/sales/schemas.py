@@ -32,7 +32,7 @@ from tillhook.http import (
 )
 from tillhook.http.schemas import TIME
 from tillhook.quantities import ZERO
-from tillhook.sales.answers import PERIODS
+from tillhook.sales.answers import KINDS, PERIODS
 from tillhook.sales.commands import (
     MAX_NUMBER,
     NO_DEVICE,
@@ -130,6 +130,7 @@ class ReturnLineIn(Schema):
     position = Whole(load_default=None, max=MAX_LINES - 1)
     quantity = Quantity(required=True)
     restock = Flag(load_default=True)
+    batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
 
     @validates_schema
     def one_line(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -174,6 +175,7 @@ class SaleIn(Schema):
     source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)
+    seller_id = Key(allow_none=True, load_default=None)
     warehouse = Key(allow_none=True, load_default=None)
     customer_id = Key(allow_none=True, load_default=None)
     customer_name = Text(max=200, load_default="")
@@ -256,16 +258,38 @@ def _one_refund(data: Mapping[str, Any]) -> None:
         raise ValidationError("Not together with refunds.", "refund")
 
 
+class Kinds(Text):
+    """Kinds of documents with commas between, or ``all``."""
+
+    def __init__(self, **options: Any) -> None:
+        kind = f"({'|'.join(KINDS)})"
+        super().__init__(max=60, pattern=f"all|{kind}(,{kind})*", **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> Any:
+        said = frozenset(KINDS if value == "all" else str(value).split(","))
+        if not said <= frozenset(KINDS):
+            raise ValidationError(f"Must be some of {', '.join(KINDS)} with commas between, or all.")
+        return said
+
+
 class SaleQuery(ListQuery):
+    #: Without it what was sold, and with ``origin`` whatever takes that back.
+    kind = Kinds()
+    origin = Key()
     warehouse = Key()
     channel = Text(min=1, max=40)
+    seller = Key()
+    product = Key()
+    batch = Text(min=1, max=80)
+    device = Text(min=1, max=128)
     payment_method = Text(min=1, max=40)
     is_cancelled = Flag()
     customer = Key()
     date_from = Day()
     date_to = Day()
+    updated_after = Instant()
     #: The default depends on the filters.
-    ordering = Ordering("created_at", "total_amount", "sale_date", default=None)
+    ordering = Ordering("created_at", "updated_at", "total_amount", "sale_date", default=None)
 
 
 class AnalyticsQuery(QuerySchema):

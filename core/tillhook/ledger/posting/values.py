@@ -93,7 +93,7 @@ class IssueLine:
 class RestockLine:
     """A line whose goods come back of another document's line, or are scrapped; ``quantity`` is positive.
 
-    ``batch_number`` names the one lot that they came from; without it the lot taken last comes back first.
+    ``batch_number`` names the one lot that they came from; without it the lot taken first comes back first.
     """
 
     line: int

@@ -10,6 +10,7 @@ from tillhook.sales.posting.entries import Entry, Run, each
 from tillhook.sales.posting.goods import lines_of, load_goods
 from tillhook.sales.posting.placing import channel_of, place
 from tillhook.sales.posting.pricing import check_discount, price_line
+from tillhook.sales.posting.sellers import seller_of
 from tillhook.sales.posting.tenders import settle
 from tillhook.sales.returns import net_totals, take_back
 from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
@@ -43,6 +44,7 @@ def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
         price_line(run, command, number, asked, item, sale_date)
         for number, (asked, item) in enumerate(lines_of(run, command, goods))
     )
+    seller_id, seller_name, lines = seller_of(run, command, lines)
     totals, returned = _totals(run, entry, lines), None
     if entry.origin is not None:
         returned = _returned(run, entry, entry.origin)
@@ -54,8 +56,8 @@ def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
         command=command,
         channel=channel_of(run.session, command.channel),
         warehouse_id=command.warehouse,
-        seller_id=run.actor.user_id,
-        seller_name=run.actor.name,
+        seller_id=seller_id,
+        seller_name=seller_name,
         is_offline=run.is_offline,
         recorded_at=run.recorded_at,
         sale_date=sale_date,

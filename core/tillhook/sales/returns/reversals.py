@@ -244,6 +244,7 @@ def _document(session: Session, sale: Any, kind: str, source_device: str, **colu
         source_device=actor.device or source_device,
         sale_date=format_instant(now),
         created_at=format_instant(now),
+        synced_at=format_instant(now),
         currency_places=snapshot.setting("currency_places"),
         request_id=request_id_of(session),
         **columns,

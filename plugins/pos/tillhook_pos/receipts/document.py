@@ -172,10 +172,12 @@ def _line(item: Mapping[str, Any], money: _Money) -> ReceiptLine:
     details = []
     if item["variant"] is not None and (variant := clean(item["variant_details"])):
         details.append(variant)
-    if item["batch_number"]:
-        details.append(f"Lot {clean(item['batch_number'])}")
-    if item["expiry_date"]:
-        details.append(f"Best before {item['expiry_date']}")
+    # Without lots, what the till noted.
+    for lot in item["lots"] or (item,):
+        if lot["batch_number"]:
+            details.append(f"Lot {clean(lot['batch_number'])}")
+        if lot["expiry_date"]:
+            details.append(f"Best before {lot['expiry_date']}")
     discount = Decimal(item["discount_per_item"])
     return ReceiptLine(
         name=clean(item["product_name"]) or "?",

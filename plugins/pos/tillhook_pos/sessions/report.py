@@ -100,6 +100,7 @@ def build(
         "tenders": [_show_tender(session, each, places) for each in figures.tenders],
         "taxes": [_show_tax(each, places) for each in figures.taxes],
         "categories": [_show_category(each, places) for each in _categories(session, own)],
+        "sellers": [_show_seller(each, places) for each in _sellers(session, own)],
         "discounts": _show_discounts(_line_discounts(session, own, places), figures.sum("discount"), places),
         "cash_rounding": format_money(figures.sum("rounding"), places),
         "expected_cash": format_money(expected, places),
@@ -129,6 +130,7 @@ def veil(report: dict[str, Any]) -> dict[str, Any]:
         ],
         "taxes": [],
         "categories": [],
+        "sellers": [each | {"total": None} for each in report["sellers"]],
         "discounts": dict.fromkeys(report["discounts"]),
         "cash_rounding": None,
         "expected_cash": None,
@@ -214,6 +216,22 @@ def _categories(session: Session, keys: Sequence[int]) -> Sequence[Row[*tuple[An
         .where(among(SaleLine.sale_id, keys))
         .group_by(Category.id, Category.name)
         .order_by(Category.name.is_(None), Category.name, Category.id)
+    )
+    return session.execute(statement).all()
+
+
+def _sellers(session: Session, keys: Sequence[int]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Return documents by seller; several people may work at one till."""
+    statement = (
+        select(
+            Sale.seller_id,
+            func.max(Sale.seller_name).label("name"),
+            func.count().label("number"),
+            func.sum(Sale.total_amount).label("total"),
+        )
+        .where(among(Sale.id, keys))
+        .group_by(Sale.seller_id)
+        .order_by(Sale.seller_id)
     )
     return session.execute(statement).all()
 
@@ -314,6 +332,11 @@ def _show_tax(row: TaxSum, places: int) -> dict[str, Any]:
 def _show_category(row: Any, places: int) -> dict[str, Any]:
     named = {"category": row.id, "name": row.name, "quantity": format_quantity(row.quantity)}
     return {**named, **_show_taxed(row, places)}
+
+
+def _show_seller(row: Any, places: int) -> dict[str, Any]:
+    total = format_money(row.total, places)
+    return {"seller": row.seller_id, "name": row.name, "count": row.number, "total": total}
 
 
 def _show_taxed(row: Any, places: int) -> dict[str, str]:
