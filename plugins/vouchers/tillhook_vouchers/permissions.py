@@ -13,9 +13,9 @@ PERMISSIONS = (
     Permission(
         name=READ,
         title="Look a voucher up by its code, and see those that one has issued",
-        roles=("supplier", "cashier", "accountant"),
+        roles=("manager", "supplier", "cashier", "accountant"),
     ),
-    Permission(name=LIST, title="See all vouchers without their codes, and what is owed", roles=("accountant",)),
+    Permission(name=LIST, title="See all vouchers without their codes, and what is owed", roles=("manager", "accountant")),
     Permission(name=REVEAL, title="See the codes of others' vouchers"),
     Permission(name=ISSUE, title="Issue vouchers for nothing"),
     Permission(name=CHANGE, title="Extend vouchers and void them"),
