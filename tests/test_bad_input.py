@@ -44,6 +44,8 @@ MAY_CHANGE = {"login_attempt", "voucher_guess"}
 ONE_BY_ONE = "POST /sales/sync"
 #: A sale that is put aside is not posted: of what it refers to, only the goods and the customer are looked up yet.
 NOT_POSTED = "POST /pos/parked"
+#: Their bodies filter; what nothing meets is no fault.
+FILTERING = ("POST /sales/exceptions/accept", "POST /sales/exceptions/discard")
 #: What these take is for the settings' declarations to say; see the test of its own.
 FREE_FORM = "PATCH /settings"
 
@@ -597,6 +599,8 @@ def test_a_row_that_is_not_there_is_named(client, runtime, known, watch):
                 "variant_id",
                 "customer_id",
             ):
+                continue
+            if name_of(route) in FILTERING and path[-1] != "warehouse":
                 continue
             value = [NOBODY] if inner is not field else NOBODY
             body = body_with(working_body(schema, known), schema, path, value, known, make=working_body)

@@ -30,7 +30,7 @@ def test_every_value_reads_back_as_it_was_answered(client, make):
         notes="two\nlines",
         payments=[{"method": "cash", "amount": "20"}, {"method": "card", "amount": "1", "reference": "x"}],
     )
-    assert sale["items"][0]["tax_inclusive"] is True and sale["is_offline"] is False
+    assert sale["items"][0]["tax_inclusive"] is True and sale["is_offline"] is True
     assert client.get(f"/api/sales/{sale.id}").json == dict(sale)
 
 

@@ -534,6 +534,36 @@ def upgrade() -> None:
         batch_op.create_index("ix_sale_payment_sale", ["sale_id"], unique=False)
 
     op.create_table(
+        "sale_sent",
+        sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("warnings", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("subtotal", sa.BigInteger(), nullable=True),
+        sa.Column("tax_amount", sa.BigInteger(), nullable=True),
+        sa.Column("total_amount", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "subtotal = CAST(subtotal AS BIGINT) AND subtotal BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_sale_sent_subtotal_exact"),
+        ),
+        sa.CheckConstraint(
+            "tax_amount = CAST(tax_amount AS BIGINT) AND tax_amount BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_sale_sent_tax_amount_exact"),
+        ),
+        sa.CheckConstraint(
+            "total_amount = CAST(total_amount AS BIGINT) AND total_amount BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_sale_sent_total_amount_exact"),
+        ),
+        sa.PrimaryKeyConstraint("sale_id", name=op.f("pk_sale_sent")),
+    )
+    with op.batch_alter_table("sale_sent", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_sale_sent_differing",
+            ["sale_id"],
+            unique=False,
+            postgresql_where=sa.text("subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"),
+            sqlite_where=sa.text("subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"),
+        )
+
+    op.create_table(
         "setting",
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("value", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
@@ -1071,6 +1101,7 @@ def upgrade() -> None:
     append_only("sale")
     append_only("sale_line")
     append_only("sale_payment")
+    append_only("sale_sent")
     append_only("stock_document")
     op.create_index(
         "ux_stock_policy_key",
@@ -1216,6 +1247,15 @@ def downgrade() -> None:
 
     allow_changes("sale_payment")
     op.drop_table("sale_payment")
+    with op.batch_alter_table("sale_sent", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_sale_sent_differing",
+            postgresql_where=sa.text("subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"),
+            sqlite_where=sa.text("subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"),
+        )
+
+    allow_changes("sale_sent")
+    op.drop_table("sale_sent")
     with op.batch_alter_table("sale_line", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_line_sale")
         batch_op.drop_index("ix_sale_line_product")

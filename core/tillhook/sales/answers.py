@@ -76,6 +76,14 @@ class ApproverOut(Answer):
     permissions = out.Many(out.Text())
 
 
+class WarningOut(Answer):
+    """Something that was sent, at ``field`` of the body, and is not in the sale; ``value`` is it."""
+
+    field = out.Text()
+    detail = out.Text()
+    value = out.Json(allow_none=True)
+
+
 class SaleOut(Answer):
     """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back.
 
@@ -124,6 +132,7 @@ class SaleOut(Answer):
     is_cancelled = out.Flag()
     cancelled_reason = out.Text()
     flags = out.Many(out.Text())
+    warnings = out.Many(WarningOut)
     items = out.Many(SaleItemOut)
     approved_by = out.One(ApproverOut, optional=True)
 
@@ -144,6 +153,7 @@ def show_sale(
     lots: Mapping[int, Sequence[Row]] = NONE,
     taken_back: Sequence[Row] = (),
     returned: Mapping[int, int] = NONE,
+    warnings: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the answer for one document.
 
@@ -152,6 +162,7 @@ def show_sale(
         lots: By the number of the line, as :class:`LotOut` shows them.
         taken_back: Kind, reason and time of recording of the documents that took something of it back.
         returned: Returned units by line key.
+        warnings: As ``sale_sent`` has them.
     """
     methods = {payment["method"] for payment in payments}
     cancelled = [each["reason"] for each in taken_back if each["kind"] == "cancellation"]
@@ -168,6 +179,7 @@ def show_sale(
         is_cancelled=bool(cancelled),
         cancelled_reason=cancelled[0] if cancelled else "",
         flags=list(flags),
+        warnings=[WarningOut.of(warning) for warning in warnings],
         items=[
             _show_line(
                 line,

@@ -19,6 +19,7 @@ from tillhook.sales.rollups import was_sold
 from tillhook.sales.rollups.counting import count_sales, fill_periods
 from tillhook.sales.rollups.invariants import INVARIANTS as ROLLUPS
 from tillhook.sales.routes import routes
+from tillhook.sales.sent.variances import routes as variance_routes
 
 _SELLERS = ("manager", "supplier", "cashier")
 _BOSSES = ("manager", "supplier")
@@ -31,7 +32,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return routes.all() + offline_routes.all() + methods_routes.all()
+    return routes.all() + offline_routes.all() + methods_routes.all() + variance_routes.all()
 
 
 @hookimpl
@@ -84,6 +85,13 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             default=Decimal(0),
             title="Smallest coin to which cash is rounded, such as 0.05; 0 for none",
             check=_check_step,
+        ),
+        SettingDeclaration(
+            key="sales.clock_tolerance",
+            type=int,
+            default=5,
+            title="How far a till's clock may be off before its sales are flagged, in minutes",
+            check=within(0, 1440),
         ),
     )
 

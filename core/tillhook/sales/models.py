@@ -15,6 +15,7 @@ from tillhook.db import Base, IdMixin, exact_checks, partial_index, utc_now
 
 #: Conditions of indexes; a query that is to use one says the same, without parameters.
 _IS_NAMED = "customer_name <> '' OR customer_phone <> ''"
+_DIFFERS = "subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"
 _IS_SOLD = "kind IN ('sale','exchange')"
 _IS_BACK = "kind IN ('return','cancellation')"
 
@@ -151,6 +152,32 @@ class SalePayment(IdMixin, Base):
         Index("ix_sale_payment_sale", "sale_id"),
         Index("ix_sale_payment_method", "method", "sale_id"),  # 1.4 µs of CPU, as the indexes of sale
     )
+
+
+class SaleSent(Base):
+    """What was sent with a document and is not in it; most have nothing, and no row.
+
+    ``warnings`` are objects of ``field``, ``detail`` and ``value``. The amounts are the client's own, where it sent
+    some and they are not the document's.
+    """
+
+    __tablename__ = "sale_sent"
+    __append_only__ = True
+
+    sale_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    warnings: Mapped[list[Any]]
+    subtotal: Mapped[Decimal | None]
+    tax_amount: Mapped[Decimal | None]
+    total_amount: Mapped[Decimal | None]
+
+    __table_args__ = (
+        *exact_checks("subtotal", "tax_amount", "total_amount"),
+        partial_index("ix_sale_sent_differing", "sale_id", where=_DIFFERS),
+    )
+
+
+#: The condition that a document comes to something else than its client says.
+DIFFERS = or_(SaleSent.subtotal.is_not(None), SaleSent.tax_amount.is_not(None), SaleSent.total_amount.is_not(None))
 
 
 class SaleName(Base):

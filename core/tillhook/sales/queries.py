@@ -17,7 +17,9 @@ from tillhook.sales.commands import body_digest
 from tillhook.sales.models import Sale
 
 # Plain rows instead of mapped objects: they have the shape that a new sale's rows have.
-_SALES = "SELECT * FROM sale WHERE id {among}"
+_SALES = """
+SELECT sale.*, sale_sent.warnings FROM sale LEFT JOIN sale_sent ON sale_sent.sale_id = sale.id WHERE sale.id {among}
+"""
 _LINES = """
 SELECT l.*, v.is_default FROM sale_line l JOIN variant v ON v.id = l.variant_id
 WHERE l.sale_id {among} ORDER BY l.sale_id, l.line_number
@@ -76,7 +78,7 @@ def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str
     ids = sorted(set(sale_ids))
     if not ids:
         return {}
-    sales = _rows(session, _SALES, ids)
+    sales = _rows(session, _SALES, ids, warnings=Json)
     lines = grouped((row["sale_id"], row) for row in _rows(session, _LINES, ids, flags=Json))
     payments = grouped((row["sale_id"], row) for row in _rows(session, _PAYMENTS, ids))
     lots = _lots_of(session, lines)
@@ -93,6 +95,7 @@ def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str
             lots=lots.get(row["id"], NONE),
             taken_back=taken_back.get(row["id"], ()),
             returned=returned,
+            warnings=row["warnings"] or (),
         )
         for row in sales
     }

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger import Items
-from tillhook.sales.clocks import happened_at
+from tillhook.sales.clocks import happened_at, tolerance_of
 from tillhook.sales.drafts import DraftLine, Origin, Returned, SaleDraft
 from tillhook.sales.posting.entries import Entry, Run, each
 from tillhook.sales.posting.goods import lines_of, load_goods
@@ -38,7 +38,12 @@ def prepare(run: Run, entries: list[Entry], goods: Items) -> None:
 
 def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
     command = entry.command
-    sale_date, suspect = happened_at(command.client_timestamp, run.recorded_at)
+    sale_date, suspect = happened_at(
+        command.client_timestamp,
+        run.recorded_at,
+        is_offline=run.is_offline,
+        tolerance=tolerance_of(run.session),
+    )
     assert command.warehouse is not None
     lines = tuple(
         price_line(run, command, number, asked, item, sale_date)

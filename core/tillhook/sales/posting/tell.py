@@ -80,6 +80,7 @@ def _show(run: Run, entry: Entry, found: dict[int, dict[str, Any]]) -> dict[str,
         warehouse_name=run.snapshot.warehouses[draft.warehouse_id].name,
         default_variants={line.item.variant_id for line in draft.lines if line.item.is_default},
         lots={number: list(map(_lot, lots)) for number, lots in rows.lots.items()},
+        warnings=rows.sent["warnings"] if rows.sent else (),
     )
 
 

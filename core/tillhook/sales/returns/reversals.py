@@ -15,7 +15,7 @@ from tillhook.quantities import ZERO, from_units, to_units
 from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
 from tillhook.sales.answers import PaymentOut
-from tillhook.sales.clocks import happened_at
+from tillhook.sales.clocks import happened_at, tolerance_of
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand, return_fingerprint
 from tillhook.sales.drafts import Payment, PostedSale
 from tillhook.sales.events import sale_event
@@ -136,10 +136,14 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> Outc
         reason=command.reason,
     )
     if command.client_timestamp is not None:
-        came_back, is_suspect = happened_at(command.client_timestamp, as_instant(document["created_at"]))
+        _, is_suspect = happened_at(
+            command.client_timestamp,
+            as_instant(document["created_at"]),
+            is_offline=False,
+            tolerance=tolerance_of(session),
+        )
         document |= {
             "client_timestamp": format_instant(command.client_timestamp),
-            "sale_date": format_instant(came_back),
             "clock_suspect": is_suspect,
         }
     rows = DocumentRows(document, returned_rows(returned, document["id"], 0), payment_rows(document["id"], payments))
