@@ -149,6 +149,9 @@ ROLE_PERMISSIONS["manager"] = ROLE_PERMISSIONS["supplier"] - {"sales:sale:overri
     "pos:till:manage",
     "sales:sale:read_all",
     "stock:lot:sell_expired",
+    "vouchers:voucher:change",
+    "vouchers:voucher:issue",
+    "vouchers:voucher:list",
 }
 #: No row has it, so that a request that is let in changes nothing.
 NOBODY = "999999999"

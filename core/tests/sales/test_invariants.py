@@ -107,7 +107,7 @@ EXCHANGE = "(SELECT id FROM sale WHERE kind = 'exchange')"
         ({"tenders"}, [f"UPDATE sale_payment SET change = amount + 100 WHERE sale_id = {PLAIN}"]),
         # Paid by card, given back in cash; all sums as they were.
         ({"refunds"}, [f"UPDATE sale_payment SET method = 'cash' WHERE sale_id = {BACK}"]),
-        ({"refunds"}, [f"UPDATE sale_payment SET method = 'voucher' WHERE sale_id = {CANCELLATION}"]),
+        ({"refunds"}, [f"UPDATE sale_payment SET method = 'other' WHERE sale_id = {CANCELLATION}"]),
     ],
 )
 def test_damage_is_named(runtime, books, invariants, statements):

@@ -17,7 +17,7 @@ PERMISSIONS = (
     ),
     Permission(name=LIST, title="See all vouchers without codes, and what is owed", roles=("manager", "accountant")),
     Permission(name=REVEAL, title="See the codes of others' vouchers"),
-    Permission(name=ISSUE, title="Issue vouchers for nothing"),
-    Permission(name=CHANGE, title="Extend vouchers and void them"),
+    Permission(name=ISSUE, title="Issue vouchers for nothing", roles=("manager",)),
+    Permission(name=CHANGE, title="Extend vouchers and void them", roles=("manager",)),
     Permission(name=PRODUCT, title="Say which products are gift cards"),
 )
