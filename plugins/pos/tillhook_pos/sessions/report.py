@@ -16,7 +16,7 @@ from tillhook.access import UserAccount
 from tillhook.db import among, format_instant
 from tillhook.products import Category, Product
 from tillhook.quantities import ZERO, format_money, format_quantity, multiply, round_half_up
-from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.runtime import snapshot_of
 from tillhook.sales import (
     GROSS,
     NO_DEVICE,
@@ -46,9 +46,9 @@ def expected_cash(session: Session, row: TillSession, documents: Iterable[Docume
 
 
 def cash_methods(session: Session) -> frozenset[str]:
-    """Return the payment methods that are money in the drawer: cash, and whatever else gives change."""
-    methods = runtime_of(session).registry.payment_methods.values()
-    return frozenset({"cash", *(method.name for method in methods if method.gives_change)})
+    """Return the payment methods that are money in the drawer: cash, and whatever else counts as it."""
+    methods = snapshot_of(session).payment_methods.values()
+    return frozenset({"cash", *(method.name for method in methods if method.counts_as_cash)})
 
 
 def build(
@@ -195,8 +195,9 @@ def _split(session: Session, documents: Iterable[Document]) -> tuple[list[int], 
 
 
 def _cash(session: Session, tenders: Iterable[TenderSum]) -> Decimal:
+    """Return what the tenders brought into the drawer; change is given out of it, whatever it is given for."""
     methods = cash_methods(session)
-    return sum((tender.net for tender in tenders if tender.method in methods), ZERO)
+    return sum((tender.net if tender.method in methods else -tender.change for tender in tenders), ZERO)
 
 
 def _categories(session: Session, keys: Sequence[int]) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -310,7 +311,7 @@ def _show_movements(movements: Iterable[Row[*tuple[Any, ...]]], direction: str, 
 
 
 def _show_tender(session: Session, tender: TenderSum, places: int) -> dict[str, Any]:
-    method = runtime_of(session).registry.payment_methods.get(tender.method)
+    method = snapshot_of(session).payment_methods.get(tender.method)
     return {
         "method": tender.method,
         # A method of a module that is off now has its name only.

@@ -122,6 +122,7 @@ class CounterReturnLineIn(Schema):
     code = Text(min=1, max=200, allow_none=True, load_default=None)
     quantity = Quantity(required=True)
     restock = Flag(load_default=True)
+    batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
 
     @validates_schema
     def one_way(self, data: Mapping[str, Any], **_: Any) -> None:
