@@ -6,7 +6,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
-from tillhook.errors import PermissionDenied
+from tillhook.errors import PermissionDenied, ValidationFailed
 from tillhook.runtime import actor_of, runtime_of
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand
 
@@ -51,7 +51,7 @@ def _check_names_seller(actor: Actor) -> None:
     """Refuse another's name to all but a device's key: a person sells in the own name."""
     if actor.device is None or actor.session_id is not None:
         message = "Only a till's key sells in the name of others."
-        raise PermissionDenied(message, code="foreign-seller", errors=[{"field": "seller_id", "message": message}])
+        raise ValidationFailed.at("seller_id", message, code="foreign-seller")
 
 
 def as_sent_by(device: str, command: SaleCommand) -> SaleCommand:
