@@ -58,7 +58,6 @@ ROLE_PERMISSIONS = {
         "sales:sale:cancel",
         "sales:sale:discount",
         "sales:sale:open_price",
-        "sales:sale:override_price",
         "sales:sale:post",
         "sales:sale:read",
         "sales:sale:return",

@@ -285,7 +285,7 @@ class TestList:
 
 class TestInventory:
     def test_set_and_expected(self, client, make):
-        product = make.product(stock=3)
+        product = make.product(stock=3, as_="supplier")
         path = f"/api/products/{product.id}/inventory"
         body = {"inventory": 50, "warehouse": make.main}
         assert client.put(path, body | {"expected": 2}).status_code == 409

@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from tillhook import ledger
 from tillhook.access import visible_warehouses
 from tillhook.catalogue.schemas import PRICE_MODES, STATUSES, TRACKING
+from tillhook.catalogue.terms import OWNER_PRICE_CHANGE, doubts
 from tillhook.db import among, grouped
 from tillhook.http import Answer, out
 from tillhook.products.barcodes import Kind, kind_of
 from tillhook.products.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
 from tillhook.quantities import ZERO, format_money, format_quantity
-from tillhook.runtime import actor_of
+from tillhook.runtime import actor_of, snapshot_of
 
 
 class CategoryOut(Answer):
@@ -71,7 +72,10 @@ class ImageOut(Answer):
 
 
 class VariantOut(Answer):
-    """A variant; ``price`` is its own, else the product's; ``cost_price`` needs ``catalogue:cost:read``."""
+    """A variant; ``price`` is its own, else the product's; ``cost_price`` needs ``catalogue:cost:read``.
+
+    ``product_status`` answers a change, which may have made the product pending.
+    """
 
     id = out.Key()
     sku = out.Text(allow_none=True)
@@ -82,12 +86,14 @@ class VariantOut(Answer):
     price = out.Money()
     is_active = out.Flag()
     cost_price = out.Money(allow_none=True, optional=True)
+    product_status = out.Text(choices=STATUSES, optional=True)
 
 
 class ProductOut(Answer):
     """A product; ``cost_price`` needs ``catalogue:cost:read``.
 
-    ``inventory`` is what is available over the reader's warehouses, null for an untracked product.
+    ``inventory`` is what is available over the reader's warehouses, null for an untracked product. ``needs_approval``
+    names what its owner has changed beyond what was approved, and why it is pending again.
     """
 
     id = out.Key()
@@ -107,6 +113,7 @@ class ProductOut(Answer):
     attributes = out.Json(type="object")
     status = out.Text(choices=STATUSES)
     reject_reason = out.Text()
+    needs_approval = out.Many(out.Text())
     owner_id = out.Key(allow_none=True)
     tracking = out.Text(choices=TRACKING)
     price_mode = out.Text(choices=PRICE_MODES)
@@ -159,7 +166,7 @@ def product_answers(session: Session, products: Sequence[Product]) -> list[dict[
 
 def audit_answer(session: Session, product: Product) -> dict[str, Any]:
     """Return what the audit log keeps of a product: its own columns and its barcodes."""
-    skipped = {"search_text", "created_at", "updated_at", "last_price"}
+    skipped = {"search_text", "created_at", "updated_at", "last_price", "approved_terms"}
     columns = [column.key for column in Product.__table__.columns if column.key not in skipped]
     answer = {name: getattr(product, name) for name in columns}
     for name, value in answer.items():
@@ -193,6 +200,7 @@ class _Around:
     """What the answers of several products share, read at once: by the key of what it belongs to."""
 
     shows_cost: bool
+    owner_price_change: Decimal
     categories: Mapping[int | None, str]
     units: Mapping[int | None, str]
     taxes: Mapping[int | None, str]
@@ -211,6 +219,7 @@ def _around(session: Session, products: Sequence[Product]) -> _Around:
     images = select(ProductImage).where(among(ProductImage.product_id, ids)).order_by(ProductImage.position)
     return _Around(
         shows_cost=actor.can("catalogue:cost:read"),
+        owner_price_change=snapshot_of(session).setting(OWNER_PRICE_CHANGE),
         categories=_names(session, Category.name, {product.category_id for product in products}),
         units=_names(session, Unit.code, {product.unit_id for product in products}),
         taxes=_names(session, Tax.name, {product.tax_id for product in products}),
@@ -224,6 +233,7 @@ def _around(session: Session, products: Sequence[Product]) -> _Around:
 def _product(product: Product, around: _Around) -> dict[str, Any]:
     variants = around.variants.get(product.id, [])
     barcodes = [code for variant in variants for code in around.barcodes.get(variant.id, ())]
+    was_approved = product.status == "pending" and product.approved_terms is not None
     return ProductOut.of(
         product,
         barcode=barcodes[0] if barcodes else None,
@@ -231,6 +241,7 @@ def _product(product: Product, around: _Around) -> dict[str, Any]:
         category=around.categories.get(product.category_id),
         unit=around.units.get(product.unit_id),
         tax=around.taxes.get(product.tax_id),
+        needs_approval=doubts(product, variants, around.owner_price_change) if was_approved else [],
         inventory=None if product.tracking == "none" else around.available.get(product.id, ZERO),
         default_variant_id=next((variant.id for variant in variants if variant.is_default), None),
         variants=[_variant(product, each, around) for each in variants if product.has_variants and not each.is_default],

@@ -116,6 +116,9 @@ def _import(
     result.created = len(written.created) + written.new_variants
     result.updated = len(written.changed)
     result.unchanged = len(entries) - result.created - result.updated
+    rows = {id(draft.product): int(draft.where) for draft in drafts}
+    for product in written.pending:
+        result.warn(rows[id(product)], None, "Changed beyond what was approved: it is pending again.")
     receive_stock(session, entries.values(), variants, result, progress)
     _tell(session, written, filename, result)
 
@@ -124,6 +127,8 @@ def _tell(session: Session, written: Written, filename: str, result: ImportResul
     """Tell audit log, hooks and outbox; one entry of the audit log stands for all that is new."""
     for product, before, after in written.changed:
         audit(session, "update", "product", product.id, before, after)
+    for product in written.pending:
+        audit(session, "update", "product", product.id, {"status": "published"}, {"status": "pending"})
     counts = {name: getattr(result, name) for name in ("rows", "created", "updated", "stock_lines")}
     audit(session, "import", "product", "", after={"file": filename[:200], **counts})
     tell(session, written)
@@ -149,7 +154,11 @@ def _drafts(session: Session, entries: dict[str, Entry], result: ImportResult) -
 
 def _find(session: Session, entries: dict[str, Entry]) -> _Known:
     skus = list({*entries, *(entry.parent_sku for entry in entries.values() if entry.parent_sku is not None)})
-    products = {each.sku: each for each in session.scalars(select(Product).where(among(Product.sku, skus)))}
+    query = select(Product).where(among(Product.sku, skus)).order_by(Product.id)
+    if not actor_of(session).can("catalogue:product:approve"):
+        # So that none is approved meanwhile on terms that it no longer has.
+        query = query.with_for_update()
+    products = {each.sku: each for each in session.scalars(query)}
     ids = [product.id for product in products.values()]
     defaults = select(Variant).where(among(Variant.product_id, ids), Variant.is_default)
     return _Known(

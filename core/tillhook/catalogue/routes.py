@@ -250,4 +250,5 @@ def _listed(call: Call, products: Sequence[Product], cursor: str | None) -> dict
 
 def _variant(call: Call, product_id: int, variant_id: int) -> dict[str, Any]:
     answer = product_answer(call.session, get_product(call.session, product_id))
-    return next(variant for variant in answer["variants"] if variant["id"] == variant_id)
+    variant = next(variant for variant in answer["variants"] if variant["id"] == variant_id)
+    return {**variant, "product_status": answer["status"]}

@@ -12,15 +12,14 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse
 from tillhook.db import utc_now
-from tillhook.errors import Conflict, ValidationFailed
+from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
 from tillhook.ledger.models import NO_LOT, StockDocument
 from tillhook.ledger.posting.items import Item, Items, load_items
 from tillhook.ledger.posting.locks import lock_levels
 from tillhook.ledger.posting.stock import adjust, receive, transfer
 from tillhook.ledger.posting.values import Document, LevelKey, StockLine
 from tillhook.numbering import format_number, next_number
-from tillhook.products.models import Product
-from tillhook.products.search import is_hidden
+from tillhook.products import is_hidden, why_not_there
 from tillhook.quantities import ZERO, from_units
 from tillhook.runtime import actor_of, request_id_of, snapshot_of
 
@@ -137,6 +136,8 @@ def _open(session: Session, kind: str, command: StockCommand) -> tuple[StockDocu
             if line.quantity == ZERO:
                 raise ValidationFailed.at(f"{field}.quantity", "Must not be zero.")
             _check_precision(session, item, line.quantity, f"{field}.quantity")
+        if kind != "transfer":
+            _require_own(session, item, f"{field}.product_id")
     number_of_kind = next_number(session, f"stock_document.{kind}")
     document = StockDocument(
         kind=kind,
@@ -162,16 +163,25 @@ def _checked(
     session: Session, items: Items, warehouse_id: int, line: StockLine, field: str, variant_field: str
 ) -> Item:
     item = items.find(warehouse_id, line.product_id, line.variant_id)
-    if item is None or is_hidden(actor_of(session), item.status, item.owner_id):
-        if item is None and line.variant_id is not None and session.get(Product, line.product_id) is not None:
-            message = "There is no such variant of this product."
-            raise ValidationFailed.at(variant_field, message, code="unknown-variant")
-        raise ValidationFailed.at(field, "There is no such product.", code="unknown-product")
-    if line.variant_id is None and item.has_variants:
-        raise ValidationFailed.at(variant_field, "This product has variants; name one.", code="variant-needed")
+    if item is None or is_hidden(actor_of(session), item.status, item.owner_id, was_approved=item.was_approved):
+        why = why_not_there(session, line.product_id, line.variant_id)
+        raise ValidationFailed.at(variant_field if why.field == "variant_id" else field, why.message, code=why.code)
     if item.tracking == "none":
         raise ValidationFailed.at(field, "This product's stock is not tracked.", code="not-tracked")
     return item
+
+
+def _require_own(session: Session, item: Item, field: str) -> None:
+    """Refuse to make up stock of what somebody else brought into the catalogue; moving it is another matter."""
+    actor = actor_of(session)
+    is_own = item.owner_id is not None and item.owner_id == actor.user_id
+    if not is_own and not actor.can("stock:level:change_all"):
+        raise PermissionDenied(
+            f"Product {item.product_id} belongs to somebody else.",
+            code="not-your-product",
+            permission="stock:level:change_all",
+            errors=[{"field": field, "message": "Somebody else's product."}],
+        )
 
 
 def _check_precision(session: Session, item: Item, quantity: Decimal, field: str) -> None:
