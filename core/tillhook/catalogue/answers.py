@@ -144,6 +144,7 @@ class ImportOut(Answer):
     updated = out.Count()
     unchanged = out.Count()
     categories_created = out.Count()
+    units_created = out.Count()
     stock_lines = out.Count()
     valid = out.Flag(lambda result: not result.error_count)
     encoding = out.Text(allow_none=True)
@@ -216,7 +217,7 @@ def _around(session: Session, products: Sequence[Product]) -> _Around:
     ids = [product.id for product in products]
     variants = select(Variant).where(among(Variant.product_id, ids)).order_by(Variant.id)
     barcodes = select(Barcode.variant_id, Barcode.code).join(Variant).where(among(Variant.product_id, ids))
-    images = select(ProductImage).where(among(ProductImage.product_id, ids)).order_by(ProductImage.position)
+    images = select(ProductImage).where(among(ProductImage.product_id, ids))
     return _Around(
         shows_cost=actor.can("catalogue:cost:read"),
         owner_price_change=snapshot_of(session).setting(OWNER_PRICE_CHANGE),
@@ -225,7 +226,9 @@ def _around(session: Session, products: Sequence[Product]) -> _Around:
         taxes=_names(session, Tax.name, {product.tax_id for product in products}),
         variants=grouped((each.product_id, each) for each in session.scalars(variants)),
         barcodes=grouped(session.execute(barcodes.order_by(Barcode.id))),
-        images=grouped((each.product_id, each) for each in session.scalars(images)),
+        images=grouped(
+            (each.product_id, each) for each in session.scalars(images.order_by(ProductImage.position, ProductImage.id))
+        ),
         available=ledger.available_by_product(session, _tracked(products), visible_warehouses(actor)),
     )
 

@@ -27,6 +27,7 @@ from tillhook.products.barcodes import MAX_LENGTH
 
 TRACKING = ("none", "quantity", "lot")
 PRICE_MODES = ("list", "bounded", "open")
+STOCK_MODES = ("set", "add", "ignore")
 STATUSES = ("pending", "published", "rejected", "archived")
 MAX_NAME = 200
 MAX_SKU = 64
@@ -186,16 +187,34 @@ class BarcodeIn(Schema):
 
 
 class ImportForm(QuerySchema):
-    """The fields beside the uploaded ``file``; in the address too, for clients that find that easier."""
+    """The fields beside the uploaded ``file``; in the address too, for clients that find that easier.
+
+    ``stock_mode`` says what the stock of known products means: ``set`` counts, ``add`` receives, ``ignore`` leaves it.
+    Without ``create_units`` an unknown unit is an error.
+    """
 
     dry_run = Flag(load_default=False)
     warehouse = Key(load_default=None)
+    stock_mode = Choice(STOCK_MODES, load_default=None)
+    create_units = Flag(load_default=False)
 
 
 class ImageForm(QuerySchema):
     """The fields beside the uploaded ``file``; the first picture is at position 1."""
 
     position = Whole(min=1, max=1000, load_default=None)
+
+
+class ImagePatch(Schema):
+    """Where a picture is to be among the others; the first is at position 1, and is the main one."""
+
+    position = Whole(min=1, max=1000, required=True)
+
+
+class ImageOrderIn(Schema):
+    """All pictures of a product, in their order."""
+
+    ids = ListOf(Key(), max=1000, required=True)
 
 
 class CategoryIn(Schema):

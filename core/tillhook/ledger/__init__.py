@@ -8,7 +8,14 @@ levels, alerts, events and hooks. A document is named by its owner and key, whoe
 ``Document("invoicing.invoice", 17)``.
 """
 
-from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer, set_inventory
+from tillhook.ledger.documents import (
+    StockCommand,
+    post_adjustment,
+    post_count,
+    post_receipt,
+    post_transfer,
+    set_inventory,
+)
 from tillhook.ledger.models import (
     ADJUSTMENT,
     CUSTOMER,
@@ -36,6 +43,7 @@ from tillhook.ledger.posting.stock import adjust, receive, transfer
 from tillhook.ledger.posting.values import (
     Alongside,
     AlreadyReversed,
+    CountLine,
     Document,
     Events,
     InsufficientStock,
@@ -63,6 +71,7 @@ __all__ = [
     "VENDOR",
     "Alongside",
     "AlreadyReversed",
+    "CountLine",
     "Document",
     "Events",
     "InsufficientStock",
@@ -105,6 +114,7 @@ __all__ = [
     "moved_by",
     "policy_for",
     "post_adjustment",
+    "post_count",
     "post_receipt",
     "post_transfer",
     "receive",

@@ -4,7 +4,7 @@ Each is written in the actor's name, at the actor's warehouses, and moves stock 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -16,6 +16,7 @@ from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
 from tillhook.ledger.models import NO_LOT, StockDocument
 from tillhook.ledger.posting.items import Item, Items, load_items
 from tillhook.ledger.posting.locks import lock_levels
+from tillhook.ledger.posting.lots import lot_of_inbound
 from tillhook.ledger.posting.stock import adjust, receive, transfer
 from tillhook.ledger.posting.values import Document, LevelKey, StockLine
 from tillhook.numbering import format_number, next_number
@@ -71,6 +72,25 @@ def post_transfer(session: Session, command: StockCommand) -> StockDocument:
         raise ValidationFailed.at("to_warehouse", "The same as from_warehouse.")
     _check_warehouse(session, to, "to_warehouse")
     return _post(session, "transfer", command, transfer, to_warehouse_id=to)
+
+
+def post_count(session: Session, command: StockCommand) -> StockDocument | None:
+    """Make on hand what was counted, by variant and lot; ``None`` when nothing differs.
+
+    Raises:
+        ValidationFailed, PermissionDenied: As for :func:`post_receipt`.
+    """
+    items, place, counted = _found(session, command.warehouse, command.lines), command.warehouse, []
+    for number, line in enumerate(command.lines):
+        field = f"lines.{number}"
+        item = _checked(session, items, place, line, f"{field}.product_id", f"{field}.variant_id")
+        _check_precision(session, item, line.quantity, f"{field}.quantity")
+        lot_id = lot_of_inbound(session, item.variant_id, item.tracking, line.batch_number, line.expiry_date, field)
+        counted.append((line, LevelKey(item.variant_id, place, lot_id)))
+    levels = lock_levels(session, [key for _, key in counted])
+    lines = [replace(line, quantity=line.quantity - from_units(levels[key].on_hand)) for line, key in counted]
+    changed = replace(command, lines=tuple(line for line in lines if line.quantity))
+    return _post(session, "inventory", changed, adjust, effect="inventory", policy="allow") if changed.lines else None
 
 
 def set_inventory(
