@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import post_load
+from marshmallow import ValidationError, post_load
 
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.http import (
@@ -39,6 +39,8 @@ class KeyOrName(StrictField):
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> int | str:
         if isinstance(value, int | Decimal):
             return int(Key().deserialize(value))
+        if not isinstance(value, str):
+            raise ValidationError("Neither an id, such as 12, nor a name.")
         return str(Text(min=1, max=MAX_NAME).deserialize(value))
 
     def json_schema(self) -> dict[str, Any]:
