@@ -302,7 +302,7 @@ def test_xlsx(client, upload, place):
     )
     answer = upload(PATH, content)
     assert answer.status_code == 200, answer.text
-    assert (answer.json["rows"], answer.json["encoding"]) == (2, None)
+    assert (answer.json["rows"], answer.json["encoding"]) == (2, "")
     found = listed(client)["A"]
     assert (found["price"], found["barcode"], found["inventory"]) == ("0.30", "4006381333931", "12")
     bad = upload(PATH, xlsx(["sku", "name", "price"], [], ["C", "Cress", "free"]))

@@ -78,9 +78,9 @@ class VariantOut(Answer):
     """
 
     id = out.Key()
-    sku = out.Text(allow_none=True)
+    sku = out.Text(lambda variant: variant.sku or "")
     name = out.Text()
-    barcode = out.Text(allow_none=True)
+    barcode = out.Text()
     barcodes = out.Many(out.Text())
     attributes = out.Json(type="object")
     price = out.Money()
@@ -99,14 +99,14 @@ class ProductOut(Answer):
     id = out.Key()
     name = out.Text()
     sku = out.Text()
-    barcode = out.Text(allow_none=True)
+    barcode = out.Text()
     barcodes = out.Many(out.Text())
     price = out.Money()
     list_price = out.Money(allow_none=True)
     last_price = out.Money(allow_none=True)
     category = out.Text(allow_none=True)
     category_id = out.Key(allow_none=True)
-    unit = out.Text(allow_none=True)
+    unit = out.Text()
     tax = out.Text(allow_none=True)
     tax_id = out.Key(allow_none=True)
     description = out.Text()
@@ -131,7 +131,7 @@ class RowMessageOut(Answer):
     """What an import says of one row; the header is row 1."""
 
     row = out.Count()
-    column = out.Text(allow_none=True)
+    column = out.Text(lambda message: message.column or "")
     message = out.Text()
 
 
@@ -147,7 +147,7 @@ class ImportOut(Answer):
     units_created = out.Count()
     stock_lines = out.Count()
     valid = out.Flag(lambda result: not result.error_count)
-    encoding = out.Text(allow_none=True)
+    encoding = out.Text(lambda result: result.encoding or "")
     error_count = out.Count()
     errors = out.Many(RowMessageOut)
     warnings = out.Many(RowMessageOut)
@@ -239,7 +239,7 @@ def _product(product: Product, around: _Around) -> dict[str, Any]:
     was_approved = product.status == "pending" and product.approved_terms is not None
     return ProductOut.of(
         product,
-        barcode=barcodes[0] if barcodes else None,
+        barcode=barcodes[0] if barcodes else "",
         barcodes=barcodes,
         category=around.categories.get(product.category_id),
         unit=around.units.get(product.unit_id),
@@ -258,7 +258,7 @@ def _variant(product: Product, variant: Variant, around: _Around) -> dict[str, A
     cost = product.cost_price if variant.cost_price is None else variant.cost_price
     return VariantOut.of(
         variant,
-        barcode=barcodes[0] if barcodes else None,
+        barcode=barcodes[0] if barcodes else "",
         barcodes=barcodes,
         price=product.price if variant.price is None else variant.price,
         **({"cost_price": cost} if around.shows_cost else {}),

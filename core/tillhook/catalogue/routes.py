@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import func, select
+
 from tillhook.catalogue import answers, schemas
 from tillhook.catalogue.answers import ProductOut, product_answer, product_answers
 from tillhook.catalogue.approval import approve, reject, restore
@@ -42,13 +44,19 @@ _READ, _UPDATE = "catalogue:product:read", "catalogue:product:update"
 routes = Routes()
 
 
-@routes.get("/products", permission=_READ, query=schemas.ProductQuery, answer=page_of(ProductOut))
+@routes.get("/products", permission=_READ, query=schemas.ProductQuery, answer=page_of(ProductOut, count=True))
 def list_products(call: Call) -> dict[str, Any]:
     """List the products that match; a category takes in those below it."""
     query = call.query
     filters = {name: query[name] for name in ("search", "category", "status", "barcode", "sku", "tracked")}
-    products, cursor = page(call.session, product_query(call.actor, **filters), ordering=_ORDERING, query=query)
-    return _listed(call, products, cursor)
+    statement = product_query(call.actor, **filters)
+    products, cursor = page(call.session, statement, ordering=_ORDERING, query=query)
+    answer = _listed(call, products, cursor)
+    if query["count"]:
+        answer["count"] = call.session.scalar(
+            select(func.count()).select_from(statement.with_only_columns(Product.id).subquery())
+        )
+    return answer
 
 
 @routes.post(

@@ -48,6 +48,16 @@ class KeyOrName(StrictField):
         return {"anyOf": [key, Text(min=1, max=MAX_NAME).json_schema()]}
 
 
+class AbsentText(Text):
+    """A text that may be absent, which an empty one is too: loaded as ``None``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_none=True, **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(value, attr, data, **kwargs) or None
+
+
 def _barcode(**options: Any) -> Text:
     return Text(min=1, max=MAX_LENGTH, **options)
 
@@ -55,9 +65,9 @@ def _barcode(**options: Any) -> Text:
 class VariantIn(Schema):
     """A variant to make."""
 
-    sku = Text(min=1, max=MAX_SKU, allow_none=True, load_default=None)
+    sku = AbsentText(max=MAX_SKU, load_default=None)
     name = Text(max=MAX_NAME, load_default="")
-    barcode = _barcode(allow_none=True, load_default=None)
+    barcode = AbsentText(max=MAX_LENGTH, load_default=None)
     attributes = Attributes(load_default=dict)
     price = Amount(allow_none=True, load_default=None)
     cost_price = Amount(allow_none=True, load_default=None)
@@ -70,7 +80,7 @@ class VariantIn(Schema):
 class VariantPatch(Schema):
     """What to change of a variant."""
 
-    sku = Text(min=1, max=MAX_SKU, allow_none=True)
+    sku = AbsentText(max=MAX_SKU)
     name = Text(max=MAX_NAME)
     attributes = Attributes()
     price = Amount(allow_none=True)
@@ -84,7 +94,7 @@ class _ProductFields(Schema):
     name = Text(min=1, max=MAX_NAME)
     sku = Text(min=1, max=MAX_SKU)
     price = Amount()
-    barcode = _barcode(allow_none=True)
+    barcode = AbsentText(max=MAX_LENGTH)
     barcodes = ListOf(_barcode(), max=50)
     category = KeyOrName(allow_none=True)
     unit = KeyOrName(allow_none=True)
@@ -154,6 +164,7 @@ class ProductQuery(ListQuery):
     barcode = _barcode(load_default=None)
     sku = Text(min=1, max=MAX_SKU, load_default=None)
     tracked = Flag(load_default=None)
+    count = Flag(load_default=False)
     ordering = Ordering("name", "price", "created_at", "sku")
 
 
