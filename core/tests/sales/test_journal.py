@@ -425,7 +425,7 @@ def test_lists_are_filtered_ordered_and_paged(client, make):
 
 
 def test_analytics_take_returns_off(client, make):
-    product = make.product(price="2.00", stock=200)
+    product = make.product(price="2.00", stock=200, unit="kg")
     sale = make.sale([(product, "100")])
     make.sale([(product, "23.5")])
     lines = [{"line_id": sale["items"][0]["id"], "quantity": "10"}]
