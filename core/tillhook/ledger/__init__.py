@@ -16,6 +16,7 @@ from tillhook.ledger.documents import (
     post_transfer,
     set_inventory,
 )
+from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.models import (
     ADJUSTMENT,
     CUSTOMER,
@@ -112,6 +113,7 @@ __all__ = [
     "lock_goods",
     "lots_at",
     "moved_by",
+    "own_inventory",
     "policy_for",
     "post_adjustment",
     "post_count",

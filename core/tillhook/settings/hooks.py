@@ -1,17 +1,23 @@
 """The core's own settings, and the routes to read and change all of them."""
 
+import functools
 from collections.abc import Iterable
 from decimal import Decimal
+from types import ModuleType
 from zoneinfo import available_timezones
 
 from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import Permission, Route, SettingDeclaration, within
+from tillhook.settings import hookspecs
 from tillhook.settings.routes import routes
+
+#: Looking for them reads hundreds of files.
+_time_zones = functools.cache(available_timezones)
 
 
 def _time_zone(value: str) -> None:
-    if value not in available_timezones():
+    if value not in _time_zones():
         raise ValueError("Must be a time zone such as Europe/Vienna.")
 
 
@@ -66,6 +72,11 @@ PERMISSIONS = (
     Permission(name="platform:setting:update", title="Change the settings"),
     Permission(name="platform:metrics:read", title="Read the server's metrics"),
 )
+
+
+@hookimpl
+def register_hookspecs() -> tuple[ModuleType, ...]:
+    return (hookspecs,)
 
 
 @hookimpl

@@ -19,7 +19,7 @@ from tillhook.ledger.posting.items import Item
 from tillhook.ledger.posting.locks import lock_products
 from tillhook.ledger.posting.values import LevelAfter, LevelKey, Movement
 from tillhook.products.models import Product, Variant
-from tillhook.quantities import ZERO, format_money, format_quantity, from_units, money_of_units
+from tillhook.quantities import ZERO, from_units, json_number, to_units
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
 _INVENTORY = "product:inventory-updated"
@@ -78,8 +78,8 @@ def follow(
 
 def inventory_event(session: Session, item: Item) -> NewEvent:
     """Return the event of an item whose stock changes; what is available then is to be filled in."""
-    product = _summary(session, item.product_id, item.product_name, item.category_id, "")
-    return _INVENTORY, {"product": product | {"price": money_of_units(item.price)}}, item.warehouse_id
+    product = _summary(session, item.product_id, item.product_name, item.category_id, ZERO)
+    return _INVENTORY, {"product": product | {"price": json_number(item.price)}}, item.warehouse_id
 
 
 def availability_changed(session: Session, keys: Iterable[LevelKey]) -> None:
@@ -121,15 +121,25 @@ def resolve_alerts(session: Session, product_ids: Iterable[int]) -> None:
     _resolve(session, among(StockAlert.product_id, list(product_ids)))
 
 
+def resolve_places(session: Session, places: Iterable[Place]) -> None:
+    """Close the open alerts of products at warehouses."""
+    wanted = sorted(set(places))
+    if wanted:
+        k = records(session, wanted, "p", "w")
+        here = k.c.p == StockAlert.product_id, k.c.w == StockAlert.warehouse_id
+        _resolve(session, select(k.c.p).where(*here).exists())
+
+
 def _inventory_event(session: Session, stock: ProductStock) -> NewEvent:
-    inventory = format_quantity(stock.available)
-    product = _summary(session, stock.product_id, stock.name, stock.category_id, inventory)
-    return _INVENTORY, {"product": product | {"price": format_money(stock.price)}}, stock.warehouse_id
+    product = _summary(session, stock.product_id, stock.name, stock.category_id, stock.available)
+    return _INVENTORY, {"product": product | {"price": json_number(to_units(stock.price))}}, stock.warehouse_id
 
 
-def _summary(session: Session, product_id: int, name: str, category_id: int | None, inventory: str) -> dict[str, Any]:
+def _summary(
+    session: Session, product_id: int, name: str, category_id: int | None, inventory: Decimal
+) -> dict[str, Any]:
     category = snapshot_of(session).categories.get(category_id) if category_id else None
-    return {"_id": product_id, "name": name, "inventory": inventory, "category": category}
+    return {"_id": product_id, "name": name, "inventory": json_number(to_units(inventory)), "category": category}
 
 
 def _from_item(session: Session, item: Item, after: LevelAfter) -> ProductStock:
@@ -238,8 +248,7 @@ def _open(session: Session, stock: ProductStock) -> list[NewEvent]:
     ).first()
     if opened is None:
         return []
-    on_hand = format_quantity(stock.on_hand)
-    product = _summary(session, stock.product_id, stock.name, stock.category_id, on_hand)
+    product = _summary(session, stock.product_id, stock.name, stock.category_id, stock.on_hand)
     return [("inventory:low-stock-alert", {"products": [product]}, stock.warehouse_id)]
 
 
