@@ -104,6 +104,8 @@ class StockMovement(IdMixin, Base):
         Index("ix_stock_movement_occurred", "occurred_at", "id"),
         # What no channel did, which is what no sale did: costs a sale nothing.
         partial_index("ix_stock_movement_kind", "document_type", "occurred_at", "id", where="channel IS NULL"),
+        # What a lot did: costs a sale of other goods nothing.
+        partial_index("ix_stock_movement_lot", "lot_id", "occurred_at", "id", where="lot_id <> 0"),
         partial_index("ix_stock_movement_reverses", "reverses_id", where="reverses_id IS NOT NULL"),
     )
 
