@@ -179,7 +179,8 @@ def test_a_key_is_no_way_to_more(client, make):
 
 def test_an_idempotency_key_is_one_persons_and_one_requests(client, make, shops):
     key = {"Idempotency-Key": "k-1"}
-    adjust = {"warehouse": shops.mine.id, "reason": "x", "lines": [{"product_id": shops.product.id, "quantity": 1}]}
+    own = make.product(as_=shops.seller, stock={shops.mine: 50})
+    adjust = {"warehouse": shops.mine.id, "reason": "x", "lines": [{"product_id": own.id, "quantity": 1}]}
     first = client.post("/api/inventory/adjustments", adjust, as_=shops.seller, headers=key)
     assert first.status_code == 201
     # Another's key of the same name gives nothing away, and their own refusal is theirs.
@@ -191,7 +192,7 @@ def test_an_idempotency_key_is_one_persons_and_one_requests(client, make, shops)
     ):
         answer = client.post(path, body, as_=shops.seller, headers=key)
         assert answer.status_code == 422 and answer.json["code"] == "idempotency-key-reused"
-    assert make.stock(shops.product, shops.mine) == 51
+    assert make.stock(own, shops.mine) == 51
     for value in ("", "x" * 256, "k\u00e9", "a\tb"):
         answer = client.post("/api/inventory/adjustments", adjust, as_=shops.seller, headers={"Idempotency-Key": value})
         assert answer.status_code == 422, value

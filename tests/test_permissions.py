@@ -61,7 +61,6 @@ ROLE_PERMISSIONS = {
         "sales:sale:cancel",
         "sales:sale:discount",
         "sales:sale:open_price",
-        "sales:sale:override_price",
         "sales:sale:post",
         "sales:sale:read",
         "sales:sale:return",
@@ -141,7 +140,8 @@ ROLE_PERMISSIONS = {
     "customer": set(),
 }
 #: The boss of a shop, who neither administers the business nor charges any price.
-ROLE_PERMISSIONS["manager"] = ROLE_PERMISSIONS["supplier"] - {"sales:sale:override_price"} | {
+ROLE_PERMISSIONS["manager"] = ROLE_PERMISSIONS["supplier"] | {
+    "stock:level:change_all",
     "access:override:give",
     "catalogue:cost:read",
     "catalogue:product:read_all",

@@ -56,6 +56,53 @@ def test_order_and_removal(client, upload, make):
     assert client.get(red["url"]).status_code == 404
 
 
+class TestOrder:
+    @pytest.fixture
+    def path(self, make):
+        return f"/api/products/{make.product().id}/images"
+
+    @pytest.fixture
+    def ids(self, upload, path):
+        return [upload(path, picture(colour=colour)).json["id"] for colour in ("red", "green", "blue")]
+
+    def order(self, client, path):
+        listed = client.get(path).json["items"]
+        assert [each["position"] for each in listed] == [1, 2, 3]
+        product = client.get(path.removesuffix("/images")).json
+        assert product["images"] == listed
+        return [each["id"] for each in listed]
+
+    def test_all_at_once(self, client, path, ids):
+        red, green, blue = ids
+        answer = client.put(f"{path}/order", {"ids": [blue, red, green]})
+        assert [each["id"] for each in answer.json["items"]] == [blue, red, green]
+        assert self.order(client, path) == [blue, red, green]
+
+    def test_each_exactly_once(self, client, upload, make, path, ids):
+        red, green, blue = ids
+        other = upload(f"/api/products/{make.product().id}/images", picture()).json["id"]
+        for wrong in ([], [red, green], [red, green, blue, red], [red, red, blue], [red, green, blue, other]):
+            refused = client.put(f"{path}/order", {"ids": wrong})
+            assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "ids")
+        assert self.order(client, path) == ids
+
+    def test_one_at_a_time(self, client, path, ids):
+        red, green, blue = ids
+        assert client.patch(f"{path}/{blue}", {"position": 1}).json["position"] == 1
+        assert self.order(client, path) == [blue, red, green]
+        assert client.patch(f"{path}/{blue}", {"position": 99}).json["position"] == 3
+        assert self.order(client, path) == ids
+        assert client.patch(f"{path}/{red}", {"position": 2}).status_code == 200
+        assert self.order(client, path) == [green, red, blue]
+
+    def test_wrong_input(self, client, path, ids):
+        for body in ({"position": 0}, {"position": "x"}, {}, {"position": 1, "more": 1}):
+            assert client.patch(f"{path}/{ids[0]}", body).status_code == 422
+        assert client.patch(f"{path}/999999", {"position": 1}).status_code == 404
+        assert client.patch(f"{path}/{ids[0]}", {"position": 1}, as_="cashier").status_code == 403
+        assert client.put(f"{path}/order", {"ids": ids}, as_="supplier").status_code == 403
+
+
 def test_pictures_of_what_is_not_published_are_for_those_who_see_it(client, upload, make):
     product = make.product(as_="supplier")
     image = upload(f"/api/products/{product.id}/images", picture(), as_="supplier").json

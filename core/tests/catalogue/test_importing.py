@@ -53,14 +53,127 @@ def test_products_categories_barcodes_and_stock(client, upload, place):
     assert listed(client, barcode="000123").keys() == {"A"}
 
 
-def test_a_second_run_updates_and_adds_no_stock(client, upload, place):
+def test_a_second_run_updates_and_adds_no_stock_unasked(client, upload, place):
     upload(PATH, csv(f"A,Apples,1.50,Fruit,111,12,{place}"))
-    again = upload(PATH, csv(f"A,Apples,1.80,,111,12,{place}")).json
-    assert (again["created"], again["updated"], again["stock_lines"]) == (0, 1, 0)
-    assert [warning["column"] for warning in again["warnings"]] == ["stock"]
-    assert upload(PATH, csv(f"A,Apples,1.80,,111,12,{place}")).json["unchanged"] == 1
+    content = csv(f"A,Apples,1.80,,111,12,{place}", f"B,Beans,1,,,0,{place}")
+    refused = upload(PATH, content)
+    assert (refused.status_code, [error["row"] for error in refused.json["errors"]]) == (422, [2])
+    for mode in ("stock_mode", "set", "add", "ignore"):
+        assert mode in refused.json["errors"][0]["message"]
+    assert listed(client).keys() == {"A"}
+    again = upload(PATH, content, stock_mode="ignore").json
+    assert (again["created"], again["updated"], again["stock_lines"]) == (1, 1, 0)
+    assert upload(PATH, content, stock_mode="ignore").json["unchanged"] == 2
     found = listed(client)["A"]
     assert (found["price"], found["category"], found["inventory"]) == ("1.80", "Fruit", "12")
+
+
+class TestStockMode:
+    @pytest.fixture
+    def known(self, upload, place):
+        upload(PATH, csv(f"A,Apples,1.50,Fruit,,12,{place}", f"B,Beans,1,,,3,{place}"))
+
+    def movements(self, client, product):
+        found = client.get("/api/inventory/movements", params={"product": product["id"]}).json["items"]
+        return [(each["document_type"], each["quantity"]) for each in found]
+
+    def test_set_counts_and_zero_is_a_count_too(self, client, upload, place, known):
+        content = csv(f"A,,,,,5,{place}", f"B,,,,,0,{place}", f"C,Corn,1,,,7,{place}")
+        done = upload(PATH, content, stock_mode="set")
+        assert done.status_code == 200, done.text
+        assert done.json["stock_lines"] == 3
+        found = listed(client)
+        assert {sku: each["inventory"] for sku, each in found.items()} == {"A": "5", "B": "0", "C": "7"}
+        assert len(self.movements(client, found["A"])) == 2 and len(self.movements(client, found["C"])) == 1
+        assert upload(PATH, content, stock_mode="set").json["unchanged"] == 3
+        assert len(self.movements(client, found["A"])) == 2
+
+    def test_add_receives(self, client, upload, place, known):
+        done = upload(f"{PATH}?stock_mode=add", csv(f"A,,,,,5,{place}", f"B,,,,,0,{place}"))
+        assert (done.status_code, done.json["stock_lines"]) == (200, 1)
+        found = listed(client)
+        assert (found["A"]["inventory"], found["B"]["inventory"]) == ("17", "3")
+        assert {kind for kind, _ in self.movements(client, found["A"])} == {"receipt"}
+
+    def test_lots_are_counted_one_by_one(self, client, upload, place):
+        header = "sku,name,price,tracking,stock,warehouse,batch\n"
+        upload(PATH, csv(f"M,Milk,1,lot,5,{place},L1", f"M,,,,6,{place},L2", header=header))
+        done = upload(PATH, csv(f"M,,,,2,{place},L1", f"M,,,,4,{place},L3", header=header), stock_mode="set")
+        assert done.status_code == 200, done.text
+        assert listed(client)["M"]["inventory"] == "12"
+
+    def test_a_dry_run_posts_nothing(self, client, upload, place, known):
+        dry = upload(PATH, csv(f"A,,,,,5,{place}"), stock_mode="set", dry_run="true").json
+        assert (dry["valid"], dry["stock_lines"]) == (True, 1)
+        assert listed(client)["A"]["inventory"] == "12"
+
+    def test_two_counts_of_the_same_are_refused(self, upload, place, known):
+        refused = upload(PATH, csv(f"A,,,,,5,{place}", f"A,,,,,6,{place}"), stock_mode="set")
+        assert [error["row"] for error in refused.json["errors"]] == [3]
+
+    def test_an_unknown_mode_is_refused(self, upload, known):
+        refused = upload(PATH, csv("A,,,,,,"), stock_mode="replace")
+        assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "stock_mode")
+
+    def test_who_may_not_count_or_receive_brings_no_stock(self, client, make, upload, place):
+        make.post("/api/roles", {"name": "importer", "permissions": ["catalogue:product:import"]})
+        importer = make.user("importer")
+        content = csv(f"A,Apples,1.50,,,12,{place}")
+        refused = upload(PATH, content, as_=importer)
+        assert (refused.status_code, refused.json["permission"]) == (403, "stock:receipt:post")
+        assert upload(PATH, csv("A,Apples,1.50,,,,"), as_=importer).json["created"] == 1
+
+
+class TestUnits:
+    header = "sku,name,price,unit\n"
+
+    def test_an_unknown_unit_is_an_error_naming_those_there_are(self, client, upload, make):
+        make.unit("box")
+        refused = upload(PATH, csv("A,Apples,1,pcs", "B,Beans,1,bxo", "C,Corn,1,sack", header=self.header))
+        assert [(error["row"], error["column"]) for error in refused.json["errors"]] == [(3, "unit"), (4, "unit")]
+        message = refused.json["errors"][0]["message"]
+        assert message == "There is no unit bxo. Known are box, kg, l, m, pcs."
+        assert {unit["code"] for unit in client.get("/api/units").json["items"]}.isdisjoint({"bxo", "sack"})
+
+    def test_units_are_made_when_asked_and_are_whole(self, client, upload):
+        done = upload(PATH, csv("A,Apples,1,sack", "B,Beans,1,sack", header=self.header), create_units="true")
+        assert (done.status_code, done.json["units_created"]) == (200, 1)
+        units = {unit["code"]: unit["precision"] for unit in client.get("/api/units").json["items"]}
+        assert units["sack"] == 0
+        dry = upload(PATH, csv("C,Corn,1,barrel", header=self.header), create_units="true", dry_run="true").json
+        assert (dry["valid"], dry["units_created"]) == (True, 1)
+        assert "barrel" not in {unit["code"] for unit in client.get("/api/units").json["items"]}
+
+    def test_only_those_who_manage_units_make_them(self, upload, make):
+        make.post("/api/roles", {"name": "importer", "permissions": ["catalogue:product:import"]})
+        content = csv("A,Apples,1,sack", header=self.header)
+        refused = upload(PATH, content, as_=make.user("importer"), create_units="true")
+        assert (refused.status_code, refused.json["permission"]) == (403, "catalogue:setup:manage")
+
+    def test_a_product_without_a_unit_is_counted_in_whole_pieces(self, client, upload, make):
+        header = "sku,name,price,unit,stock\n"
+        rows = ("A,Apples,1,,2.5", "B,Beans,1,KG,2.5", "C,Corn,1,,0.5")
+        refused = upload(PATH, csv(*rows, header=header), warehouse=str(make.main))
+        assert [(error["row"], error["column"]) for error in refused.json["errors"]] == [(2, "stock"), (4, "stock")]
+        upload(PATH, csv("A,Apples,1,,2", rows[1], header=header), warehouse=str(make.main))
+        found = listed(client)
+        assert (found["A"]["unit"], found["B"]["unit"], found["B"]["inventory"]) == ("pcs", "kg", "2.5")
+
+
+def test_errors_come_in_the_order_of_rows(upload, make):
+    make.product(sku="OLD", barcode="999")
+    header = "sku,name,price,unit,barcode,stock\n"
+    content = csv(
+        "A,Apples,1,sack,,",
+        "B,Beans,1,,999,",
+        "C,Corn,one,,,",
+        "D,,1,,,",
+        "E,Eggs,1,,,2.5",
+        header=header,
+    )
+    for path in (PATH, f"{PATH}?dry_run=true"):
+        answer = upload(path, content, warehouse=str(make.main)).json
+        assert [error["row"] for error in answer["errors"]] == [2, 3, 4, 5, 6]
 
 
 def test_every_bad_row_is_named_and_nothing_is_imported(client, upload, make, runtime):
@@ -155,7 +268,6 @@ def test_rules_of_stock(upload, make, row, column):
 
 
 def test_a_units_precision_is_named_by_row(upload, make):
-    make.unit("pcs", precision=0)
     header = "sku,name,price,unit,stock\n"
     content = csv("A,Apples,1,pcs,2", "B,Beans,1,pcs,2.5", header=header)
     answer = upload(PATH, content, warehouse=str(make.main))
@@ -190,7 +302,7 @@ def test_xlsx(client, upload, place):
     )
     answer = upload(PATH, content)
     assert answer.status_code == 200, answer.text
-    assert (answer.json["rows"], answer.json["encoding"]) == (2, None)
+    assert (answer.json["rows"], answer.json["encoding"]) == (2, "")
     found = listed(client)["A"]
     assert (found["price"], found["barcode"], found["inventory"]) == ("0.30", "4006381333931", "12")
     bad = upload(PATH, xlsx(["sku", "name", "price"], [], ["C", "Cress", "free"]))
@@ -280,7 +392,7 @@ def test_the_command(runtime, tmp_path, place):
     dry = CliRunner().invoke(command, ["import", str(file), "--dry-run"], obj=context)
     assert (dry.exit_code, "1 would be created" in dry.output) == (0, True), dry.output
     done = CliRunner().invoke(command, ["import", str(file)], obj=context)
-    assert "1 rows: 1 were created, 0 updated, 0 unchanged; 1 lines of opening stock." in done.output
+    assert "1 rows: 1 were created, 0 updated, 0 unchanged; 1 lines of stock." in done.output
     file.write_bytes(csv("A,,abc,,,,"))
     failed = CliRunner().invoke(command, ["import", str(file)], obj=context)
     assert (failed.exit_code, "row 2 price" in failed.output) == (1, True)

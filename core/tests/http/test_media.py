@@ -19,12 +19,6 @@ from tillhook.http import media
         b'{"a": NaN}',
         b'{"a": Infinity}',
         b'{"a": -Infinity}',
-        b'{"a": 1, "a": 2}',
-        b'{"a": {"b": 1, "b": 2}}',
-        b'{"a": "\\u0000"}',
-        b'{"\\u0000": 1}',
-        b'{"a": "\\ud800"}',
-        b'{"a": ["\\uDC00x"]}',
         b'{"a": "\x00"}',
         b'{"a": "\xff"}',
         b'{"a": "\xed\xa0\x80"}',  # a surrogate in UTF-8's clothes
@@ -32,16 +26,33 @@ from tillhook.http import media
         b'{"a": 1',
         b"{'a': 1}",
         b"",
-        b"[" * 100_000 + b"]" * 100_000,
-        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
-        b'{"a": ' + b"9" * 5000 + b"}",
-        b'{"a": 0.' + b"9" * 5000 + b"}",
     ],
 )
-def test_what_is_no_sane_json_is_400(raw: bytes) -> None:
+def test_what_is_no_json_is_400(raw: bytes) -> None:
     with pytest.raises(media.BadBody) as caught:
         media.parse_json(raw)
     assert caught.value.status == 400
+
+
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        (b'{"a": 1, "a": 2}', "body"),
+        (b'{"a": {"b": 1, "b": 2}}', "body"),
+        (b'{"a": "\\u0000"}', "a"),
+        (b'{"\\u0000": 1}', "body"),
+        (b'{"a": {"b": "\\ud800"}}', "a.b"),
+        (b'{"a": ["", "\\uDC00x"]}', "a.1"),
+        (b"[" * 100_000 + b"]" * 100_000, "body"),
+        (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "body"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "body"),
+        (b'{"a": 0.' + b"9" * 5000 + b"}", "body"),
+    ],
+)
+def test_json_that_nothing_can_be_made_of_is_422(raw: bytes, field: str) -> None:
+    with pytest.raises(media.UnusableBody) as caught:
+        media.parse_json(raw)
+    assert (caught.value.status, caught.value.errors[0]["field"]) == (422, field)
 
 
 def test_a_fraction_is_exact() -> None:

@@ -20,7 +20,7 @@ def sell(client, make, product, quantity, **fields):
 def test_a_currency_without_coins_below_one(client, make, runtime):
     use(client, "JPY", 0)
     tax = make.tax("0.1")
-    product = make.product(price="333", stock=20, tax=tax["id"])
+    product = make.product(price="333", stock=20, tax=tax["id"], unit="kg")
     answer = sell(client, make, product, "1.5", discount_amount="7", payments=[{"method": "cash", "amount": "1000"}])
     assert answer.status_code == 201, answer.text
     sale = answer.json

@@ -15,7 +15,7 @@ def recorded(runtime):
 
 
 def test_each_document_records_its_event(client, make, runtime):
-    product = make.product(name="Crate", price="2.50", stock=9)
+    product = make.product(name="Crate", price="2.50", stock=9, unit="kg")
     sold = make.sale([(product, 3)])
     line = {"line_id": sold["items"][0]["id"], "quantity": "0.5"}
     back = client.post(f"/api/sales/{sold.id}/returns", {"lines": [line]}).json

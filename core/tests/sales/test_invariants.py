@@ -18,7 +18,7 @@ def found(runtime):
 @pytest.fixture
 def products(make):
     taxes = [make.tax("0.1")["id"], make.tax("0.21", is_inclusive=True)["id"], None]
-    return [make.product(price="7.77", stock=1_000_000, price_mode="open", tax=tax) for tax in taxes]
+    return [make.product(price="7.77", stock=1_000_000, price_mode="open", tax=tax, unit="kg") for tax in taxes]
 
 
 @pytest.fixture

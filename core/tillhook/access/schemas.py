@@ -23,6 +23,8 @@ from tillhook.http import (
     validation_failed,
 )
 
+_A_ROLE = "a role's name: a small letter, then small letters, digits, _ and -"
+_A_PERMISSION = "a permission such as sales:sale:post"
 _ROLE = r"[a-z][a-z0-9_-]{0,39}"
 _PERMISSION = r"[a-z][a-z0-9_]*(:[a-z][a-z0-9_]*){2}"
 
@@ -95,7 +97,7 @@ class UserIn(Schema):
     email = Email(required=True)
     name = Text(min=1, required=True)
     password = _new_password(required=True)
-    roles = ListOf(Text(max=40, pattern=_ROLE), max=20, load_default=())
+    roles = ListOf(Text(max=40, pattern=_ROLE, form=_A_ROLE), max=20, load_default=())
     warehouses = ListOf(Key(), load_default=())
     all_warehouses = Flag(load_default=False)
 
@@ -119,7 +121,7 @@ class UserChanges(Schema):
     email = Email()
     name = Text(min=1)
     password = _new_password()
-    roles = ListOf(Text(max=40, pattern=_ROLE), max=20)
+    roles = ListOf(Text(max=40, pattern=_ROLE, form=_A_ROLE), max=20)
     warehouses = ListOf(Key())
     all_warehouses = Flag()
     is_active = Flag()
@@ -128,10 +130,10 @@ class UserChanges(Schema):
 class RoleIn(Schema):
     """A new role."""
 
-    name = Text(max=40, pattern=_ROLE, required=True)
+    name = Text(max=40, pattern=_ROLE, form=_A_ROLE, required=True)
     title = Text(load_default="")
     discount_limit = Quantity(max=1, allow_zero=True, allow_none=True, load_default=None)
-    permissions = ListOf(Text(max=120, pattern=_PERMISSION), load_default=())
+    permissions = ListOf(Text(max=120, pattern=_PERMISSION, form=_A_PERMISSION), load_default=())
 
     @post_load
     def _command(self, data: dict[str, Any], **_: Any) -> NewRole:
@@ -143,14 +145,14 @@ class RoleChanges(Schema):
 
     title = Text(min=1)
     discount_limit = Quantity(max=1, allow_zero=True, allow_none=True)
-    permissions = ListOf(Text(max=120, pattern=_PERMISSION))
+    permissions = ListOf(Text(max=120, pattern=_PERMISSION, form=_A_PERMISSION))
 
 
 class ApiKeyIn(Schema):
     """A new API key; without ``user`` for oneself, without ``warehouses`` for all that the owner sees."""
 
     name = Text(min=1, required=True)
-    scopes = ListOf(Text(max=120, pattern=_PERMISSION), min=1, required=True)
+    scopes = ListOf(Text(max=120, pattern=_PERMISSION, form=_A_PERMISSION), min=1, required=True)
     user = Key(load_default=None, allow_none=True)
     warehouses = ListOf(Key(), min=1, load_default=None, allow_none=True)
     device = Text(min=1, max=100, load_default=None, allow_none=True)

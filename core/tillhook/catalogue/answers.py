@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 from tillhook import ledger
 from tillhook.access import visible_warehouses
 from tillhook.catalogue.schemas import PRICE_MODES, STATUSES, TRACKING
+from tillhook.catalogue.terms import OWNER_PRICE_CHANGE, doubts
 from tillhook.db import among, grouped
 from tillhook.http import Answer, out
 from tillhook.products.barcodes import Kind, kind_of
 from tillhook.products.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
 from tillhook.quantities import ZERO, format_quantity, json_number, to_units
-from tillhook.runtime import actor_of
+from tillhook.runtime import actor_of, snapshot_of
 
 
 class CategoryOut(Answer):
@@ -71,42 +72,48 @@ class ImageOut(Answer):
 
 
 class VariantOut(Answer):
-    """A variant; ``price`` is its own, else the product's; ``cost_price`` needs ``catalogue:cost:read``."""
+    """A variant; ``price`` is its own, else the product's; ``cost_price`` needs ``catalogue:cost:read``.
+
+    ``product_status`` answers a change, which may have made the product pending.
+    """
 
     id = out.Key()
-    sku = out.Text(allow_none=True)
+    sku = out.Text(lambda variant: variant.sku or "")
     name = out.Text()
-    barcode = out.Text(allow_none=True)
+    barcode = out.Text()
     barcodes = out.Many(out.Text())
     attributes = out.Json(type="object")
     price = out.Money()
     is_active = out.Flag()
     cost_price = out.Money(allow_none=True, optional=True)
+    product_status = out.Text(choices=STATUSES, optional=True)
 
 
 class ProductOut(Answer):
     """A product; ``cost_price`` needs ``catalogue:cost:read``.
 
-    ``inventory`` is what is available over the reader's warehouses, null for an untracked product.
+    ``inventory`` is what is available over the reader's warehouses, null for an untracked product. ``needs_approval``
+    names what its owner has changed beyond what was approved, and why it is pending again.
     """
 
     id = out.Key()
     name = out.Text()
     sku = out.Text()
-    barcode = out.Text(allow_none=True)
+    barcode = out.Text()
     barcodes = out.Many(out.Text())
     price = out.Money()
     list_price = out.Money(allow_none=True)
     last_price = out.Money(allow_none=True)
     category = out.Text(allow_none=True)
     category_id = out.Key(allow_none=True)
-    unit = out.Text(allow_none=True)
+    unit = out.Text()
     tax = out.Text(allow_none=True)
     tax_id = out.Key(allow_none=True)
     description = out.Text()
     attributes = out.Json(type="object")
     status = out.Text(choices=STATUSES)
     reject_reason = out.Text()
+    needs_approval = out.Many(out.Text())
     owner_id = out.Key(allow_none=True)
     tracking = out.Text(choices=TRACKING)
     price_mode = out.Text(choices=PRICE_MODES)
@@ -124,7 +131,7 @@ class RowMessageOut(Answer):
     """What an import says of one row; the header is row 1."""
 
     row = out.Count()
-    column = out.Text(allow_none=True)
+    column = out.Text(lambda message: message.column or "")
     message = out.Text()
 
 
@@ -137,9 +144,10 @@ class ImportOut(Answer):
     updated = out.Count()
     unchanged = out.Count()
     categories_created = out.Count()
+    units_created = out.Count()
     stock_lines = out.Count()
     valid = out.Flag(lambda result: not result.error_count)
-    encoding = out.Text(allow_none=True)
+    encoding = out.Text(lambda result: result.encoding or "")
     error_count = out.Count()
     errors = out.Many(RowMessageOut)
     warnings = out.Many(RowMessageOut)
@@ -159,7 +167,7 @@ def product_answers(session: Session, products: Sequence[Product]) -> list[dict[
 
 def audit_answer(session: Session, product: Product) -> dict[str, Any]:
     """Return what the audit log keeps of a product: its own columns and its barcodes."""
-    skipped = {"search_text", "created_at", "updated_at", "last_price"}
+    skipped = {"search_text", "created_at", "updated_at", "last_price", "approved_terms"}
     columns = [column.key for column in Product.__table__.columns if column.key not in skipped]
     answer = {name: getattr(product, name) for name in columns}
     for name, value in answer.items():
@@ -193,6 +201,7 @@ class _Around:
     """What the answers of several products share, read at once: by the key of what it belongs to."""
 
     shows_cost: bool
+    owner_price_change: Decimal
     categories: Mapping[int | None, str]
     units: Mapping[int | None, str]
     taxes: Mapping[int | None, str]
@@ -208,15 +217,18 @@ def _around(session: Session, products: Sequence[Product]) -> _Around:
     ids = [product.id for product in products]
     variants = select(Variant).where(among(Variant.product_id, ids)).order_by(Variant.id)
     barcodes = select(Barcode.variant_id, Barcode.code).join(Variant).where(among(Variant.product_id, ids))
-    images = select(ProductImage).where(among(ProductImage.product_id, ids)).order_by(ProductImage.position)
+    images = select(ProductImage).where(among(ProductImage.product_id, ids))
     return _Around(
         shows_cost=actor.can("catalogue:cost:read"),
+        owner_price_change=snapshot_of(session).setting(OWNER_PRICE_CHANGE),
         categories=_names(session, Category.name, {product.category_id for product in products}),
         units=_names(session, Unit.code, {product.unit_id for product in products}),
         taxes=_names(session, Tax.name, {product.tax_id for product in products}),
         variants=grouped((each.product_id, each) for each in session.scalars(variants)),
         barcodes=grouped(session.execute(barcodes.order_by(Barcode.id))),
-        images=grouped((each.product_id, each) for each in session.scalars(images)),
+        images=grouped(
+            (each.product_id, each) for each in session.scalars(images.order_by(ProductImage.position, ProductImage.id))
+        ),
         available=ledger.available_by_product(session, _tracked(products), visible_warehouses(actor)),
     )
 
@@ -224,13 +236,15 @@ def _around(session: Session, products: Sequence[Product]) -> _Around:
 def _product(product: Product, around: _Around) -> dict[str, Any]:
     variants = around.variants.get(product.id, [])
     barcodes = [code for variant in variants for code in around.barcodes.get(variant.id, ())]
+    was_approved = product.status == "pending" and product.approved_terms is not None
     return ProductOut.of(
         product,
-        barcode=barcodes[0] if barcodes else None,
+        barcode=barcodes[0] if barcodes else "",
         barcodes=barcodes,
         category=around.categories.get(product.category_id),
         unit=around.units.get(product.unit_id),
         tax=around.taxes.get(product.tax_id),
+        needs_approval=doubts(product, variants, around.owner_price_change) if was_approved else [],
         inventory=None if product.tracking == "none" else around.available.get(product.id, ZERO),
         default_variant_id=next((variant.id for variant in variants if variant.is_default), None),
         variants=[_variant(product, each, around) for each in variants if product.has_variants and not each.is_default],
@@ -244,7 +258,7 @@ def _variant(product: Product, variant: Variant, around: _Around) -> dict[str, A
     cost = product.cost_price if variant.cost_price is None else variant.cost_price
     return VariantOut.of(
         variant,
-        barcode=barcodes[0] if barcodes else None,
+        barcode=barcodes[0] if barcodes else "",
         barcodes=barcodes,
         price=product.price if variant.price is None else variant.price,
         **({"cost_price": cost} if around.shows_cost else {}),

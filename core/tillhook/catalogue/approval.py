@@ -1,13 +1,15 @@
 """The states of a product, and who moves it from one to the next.
 
-pending → published or rejected; a rejected product that its owner changes is pending again; anything but an
-archived one may be archived, and an archived one restored.
+pending → published or rejected; a rejected product that its owner changes is pending again, and so is a published one
+that the owner changes beyond what was approved (``terms.py``); anything but an archived one may be archived, and an
+archived one restored.
 """
 
 from sqlalchemy.orm import Session
 
 from tillhook.catalogue.answers import audit_answer
 from tillhook.catalogue.products import editable
+from tillhook.catalogue.terms import approve_terms
 from tillhook.catalogue.writing import saved
 from tillhook.errors import Conflict
 from tillhook.products.models import Product
@@ -45,7 +47,7 @@ def restore(session: Session, product_id: int) -> Product:
     product = editable(session, product_id, archived=True)
     _require(product, "archived", "restored")
     before = audit_answer(session, product)
-    product.status = "published" if actor_of(session).can("catalogue:product:approve") else "pending"
+    _set_status(session, product, "published" if actor_of(session).can("catalogue:product:approve") else "pending")
     saved(session, product, before, action="restore")
     return product
 
@@ -54,9 +56,16 @@ def _move(session: Session, product_id: int, action: str, status: str, reason: s
     product = get_product(session, product_id, for_update=True)
     _require(product, "pending", status)
     before = audit_answer(session, product)
-    product.status, product.reject_reason = status, reason
+    product.reject_reason = reason
+    _set_status(session, product, status)
     saved(session, product, before, action=action)
     return product
+
+
+def _set_status(session: Session, product: Product, status: str) -> None:
+    product.status = status
+    if status == "published":
+        approve_terms(session, [product])
 
 
 def _require(product: Product, status: str, wanted: str) -> None:

@@ -8,6 +8,7 @@ import click
 
 from tillhook.catalogue.import_result import ImportFailed, ImportResult
 from tillhook.catalogue.importing import import_products
+from tillhook.catalogue.schemas import STOCK_MODES
 
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime
@@ -22,14 +23,29 @@ def products() -> None:
 @click.argument("file", type=click.File("rb"))
 @click.option("--dry-run", is_flag=True, help="Check everything and change nothing.")
 @click.option("--warehouse", type=int, help="Id of the warehouse of rows that name none.")
+@click.option(
+    "--stock-mode",
+    type=click.Choice(STOCK_MODES),
+    help="What the stock of known products means: a count, a receipt, or nothing to act on.",
+)
+@click.option("--create-units", is_flag=True, help="Make units that are not there, of whole pieces.")
 @click.pass_obj
-def import_file(context: Any, file: IO[bytes], dry_run: bool, warehouse: int | None) -> None:
-    """Import products and opening stock from FILE, CSV or XLSX: all rows or none."""
+def import_file(
+    context: Any, file: IO[bytes], dry_run: bool, warehouse: int | None, stock_mode: str | None, create_units: bool
+) -> None:
+    """Import products and their stock from FILE, CSV or XLSX: all rows or none."""
     runtime: Runtime = context.runtime
     try:
         with runtime.unit_of_work() as session, _Bar() as bar:
             result = import_products(
-                session, file, file.name, warehouse_id=warehouse, dry_run=dry_run, progress=bar.show
+                session,
+                file,
+                file.name,
+                warehouse_id=warehouse,
+                stock_mode=stock_mode,
+                create_units=create_units,
+                dry_run=dry_run,
+                progress=bar.show,
             )
     except ImportFailed as error:
         result = error.result
@@ -77,5 +93,5 @@ def _print(result: ImportResult) -> None:
     told = "would be" if result.dry_run else "were"
     click.echo(
         f"{result.rows} rows: {result.created} {told} created, {result.updated} updated, "
-        f"{result.unchanged} unchanged; {result.stock_lines} lines of opening stock."
+        f"{result.unchanged} unchanged; {result.stock_lines} lines of stock."
     )

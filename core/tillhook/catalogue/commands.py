@@ -23,7 +23,7 @@ class NewVariant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewProduct:
-    """A product to make. Amounts are money per unit of measure; ``unit`` ``None`` is the piece."""
+    """A product to make. Amounts are money per unit of measure; ``unit`` ``None`` is ``pcs``, whole pieces."""
 
     name: str
     sku: str

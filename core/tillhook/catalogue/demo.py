@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 from tillhook import ledger
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.catalogue.products import create_product
-from tillhook.catalogue.setup import create_setup, find_setup
+from tillhook.catalogue.setup import STANDARD_UNITS, create_setup, find_setup, resolve_unit
 from tillhook.db import utc_now
 from tillhook.hooks import DemoData
 from tillhook.ledger import StockCommand, StockLine
 from tillhook.products.barcodes import check_digit
-from tillhook.products.models import Product, Tax, Unit, Variant
+from tillhook.products.models import Product, Tax, Variant
 from tillhook.runtime import snapshot_of
 
 _STANDARD, _REDUCED = "VAT 20 %", "VAT 5 %"
@@ -93,15 +93,8 @@ DEMO_DATA = DemoData(name="catalogue.products", create=_create, requires=("stock
 
 
 def _create_setup(session: Session) -> None:
-    units: tuple[tuple[str, str, int], ...] = (
-        ("pcs", "Piece", 0),
-        ("kg", "Kilogram", 3),
-        ("l", "Litre", 3),
-        ("m", "Metre", 2),
-    )
-    for code, name, precision in units:
-        if find_setup(session, Unit, code) is None:
-            create_setup(session, Unit, {"code": code, "name": name, "precision": precision})
+    for code in STANDARD_UNITS:
+        resolve_unit(session, code)
     for name, rate in ((_STANDARD, "0.2"), (_REDUCED, "0.05")):
         # No default: a product that names no tax has none.
         fields: Mapping[str, Any] = {"name": name, "rate": Decimal(rate), "is_inclusive": True}

@@ -1,12 +1,14 @@
 """What the catalogue declares through the hooks."""
 
+from decimal import Decimal
 from types import ModuleType
 
 from tillhook import hookimpl
 from tillhook.catalogue import hookspecs, routes, setup_routes
 from tillhook.catalogue.demo import DEMO_DATA
+from tillhook.catalogue.terms import OWNER_PRICE_CHANGE
 from tillhook.config import Settings
-from tillhook.hooks import DemoData, EventType, Permission, Route
+from tillhook.hooks import DemoData, EventType, Permission, Route, SettingDeclaration, within
 from tillhook.ledger import own_inventory
 from tillhook.products import hides
 
@@ -57,6 +59,19 @@ def register_events() -> tuple[EventType, ...]:
             permission="catalogue:product:read",
             hides=hides,
             show=own_inventory,
+        ),
+    )
+
+
+@hookimpl
+def register_settings() -> tuple[SettingDeclaration, ...]:
+    return (
+        SettingDeclaration(
+            key=OWNER_PRICE_CHANGE,
+            type=Decimal,
+            default=Decimal("0.2"),
+            title="How far an owner may change an approved price before it needs approval again, as a fraction of it",
+            check=within(0, 1000),
         ),
     )
 

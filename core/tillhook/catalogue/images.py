@@ -8,6 +8,7 @@ import hashlib
 import io
 import os
 import secrets
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -80,6 +81,36 @@ def list_images(session: Session, product: Product) -> list[ProductImage]:
     return list(session.scalars(query.order_by(ProductImage.position, ProductImage.id)))
 
 
+def order_images(session: Session, product_id: int, ids: Sequence[int]) -> list[ProductImage]:
+    """Put the product's pictures in this order; the first is the main one.
+
+    Raises:
+        NotFound, PermissionDenied: As for changing the product.
+        ValidationFailed: 422 ``not-all-images`` naming ``ids``: not each of its pictures exactly once.
+    """
+    product = editable(session, product_id)
+    images = list_images(session, product)
+    known = {image.id: image for image in images}
+    if sorted(ids) != sorted(known):
+        message = f"Name each picture of the product exactly once: {', '.join(map(str, known)) or 'it has none'}."
+        raise ValidationFailed.at("ids", message, code="not-all-images")
+    return _reorder(session, product, images, [known[key] for key in ids])
+
+
+def move_image(session: Session, product_id: int, image_id: int, position: int) -> ProductImage:
+    """Put one picture at a position from 1; the others keep their order, and beyond the last is the last.
+
+    Raises:
+        NotFound, PermissionDenied: As for changing the product; also no such picture of it.
+    """
+    product = editable(session, product_id)
+    images = list_images(session, product)
+    image = _find(images, image_id)
+    others = [each for each in images if each is not image]
+    _reorder(session, product, images, [*others[: position - 1], image, *others[position - 1 :]])
+    return image
+
+
 def remove_image(session: Session, product_id: int, image_id: int) -> None:
     """Take a picture from a product. Its file stays: a rollback must find it, and others may show it.
 
@@ -88,14 +119,31 @@ def remove_image(session: Session, product_id: int, image_id: int) -> None:
     """
     product = editable(session, product_id)
     images = list_images(session, product)
-    image = next((each for each in images if each.id == image_id), None)
-    if image is None:
-        raise NotFound(f"Product {product_id} has no picture {image_id}.")
+    image = _find(images, image_id)
     audit(session, "delete", "product_image", image.id, before={"product_id": product.id, **ImageOut.of(image)})
     session.delete(image)
     for later in images[images.index(image) + 1 :]:
         later.position -= 1
     session.flush()
+
+
+def _find(images: Iterable[ProductImage], image_id: int) -> ProductImage:
+    image = next((each for each in images if each.id == image_id), None)
+    if image is None:
+        raise NotFound(f"This product has no picture {image_id}.")
+    return image
+
+
+def _reorder(
+    session: Session, product: Product, before: list[ProductImage], after: list[ProductImage]
+) -> list[ProductImage]:
+    for position, image in enumerate(after, start=1):
+        image.position = position
+    session.flush()
+    old, new = ([image.id for image in images] for images in (before, after))
+    if old != new:
+        audit(session, "update", "product", product.id, {"images": old}, {"images": new})
+    return after
 
 
 def find_image(session: Session, sha256: str) -> tuple[Path, str, bool]:

@@ -23,7 +23,7 @@ class RowMessage:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What an import did, or in a dry run would do; of messages the first thousand are kept."""
+    """What an import did, or in a dry run would do; of errors and warnings the first thousand, errors by row."""
 
     dry_run: bool = False
     rows: int = 0
@@ -31,17 +31,24 @@ class ImportResult:
     updated: int = 0
     unchanged: int = 0
     categories_created: int = 0
+    units_created: int = 0
     stock_lines: int = 0
     encoding: str | None = None
-    error_count: int = 0
-    errors: list[RowMessage] = field(default_factory=list)
+    bad_cells: list[RowMessage] = field(default_factory=list)
     warnings: list[RowMessage] = field(default_factory=list)
+
+    @property
+    def error_count(self) -> int:
+        return len(self.bad_cells)
+
+    @property
+    def errors(self) -> list[RowMessage]:
+        # They are found check by check, and read from top to bottom.
+        return sorted(self.bad_cells, key=lambda message: message.row)[:_MAX_MESSAGES]
 
     def bad(self, row: int, column: str | None, message: str) -> None:
         """Add an error."""
-        self.error_count += 1
-        if len(self.errors) < _MAX_MESSAGES:
-            self.errors.append(RowMessage(row, column, message))
+        self.bad_cells.append(RowMessage(row, column, message))
 
     def warn(self, row: int, column: str | None, message: str) -> None:
         """Add a warning, which does not keep the file from being imported."""
@@ -56,9 +63,9 @@ class ImportFailed(ValidationFailed):
 
     def __init__(self, result: ImportResult) -> None:
         self.result = result
-        first = result.errors[0]
+        errors = result.errors
         super().__init__(
-            f"{result.error_count} problems, nothing imported. Row {first.row}: {first.message}",
-            errors=[RowMessageOut.of(message) | {"field": message.field} for message in result.errors],
+            f"{result.error_count} problems, nothing imported. Row {errors[0].row}: {errors[0].message}",
+            errors=[RowMessageOut.of(message) | {"field": message.field} for message in errors],
             error_count=result.error_count,
         )

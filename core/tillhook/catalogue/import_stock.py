@@ -1,9 +1,14 @@
-"""The opening stock of an import: which rows may bring some, and receiving it."""
+"""The stock of an import: which rows may bring some, and posting it.
+
+What is new gets its opening stock. What is known is counted or received, as ``stock_mode`` says.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
@@ -11,129 +16,161 @@ from tillhook.access import active_warehouses
 from tillhook.catalogue.drafts import ProductDraft, VariantDraft
 from tillhook.catalogue.import_result import ImportResult
 from tillhook.catalogue.import_rows import Entry
+from tillhook.catalogue.setup import resolve_unit
 from tillhook.catalogue.writing import Progress, chunks
-from tillhook.db import among
 from tillhook.errors import ValidationFailed
-from tillhook.ledger.models import StockLevel, StockMovement
-from tillhook.runtime import snapshot_of
+from tillhook.products.models import Unit
+from tillhook.runtime import actor_of, snapshot_of
 
 #: The drafts of the file's variants, each with its product's, by the number of the row.
 Variants = Mapping[str | int, tuple[ProductDraft, VariantDraft]]
+_NEEDS = {"opening": "stock:receipt:post", "add": "stock:receipt:post", "set": "stock:inventory:set"}
+_REASONS = {"opening": "Opening stock", "add": "Import", "set": "Import"}
+_SAY_MODE = "Known already: say what its stock means by stock_mode, which is set (count), add (receive) or ignore."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the caller says of stock: the warehouse of rows that name none, and ``stock_mode``."""
+
+    warehouse_id: int | None
+    stock_mode: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StockRow:
+    """A row with stock that may be posted; ``kind`` is ``opening``, ``add`` or ``set``."""
+
+    number: int
+    kind: str
+    warehouse_id: int
+    values: Mapping[str, Any]
+    draft: ProductDraft
+    variant: VariantDraft
 
 
 def check_stock(
-    session: Session, entries: Iterable[Entry], variants: Variants, warehouse_id: int | None, result: ImportResult
-) -> None:
-    """Enter the warehouse of every row with stock; what is wrong with it is among the result's errors."""
+    session: Session, entries: Iterable[Entry], variants: Variants, wanted: Wanted, result: ImportResult
+) -> list[StockRow]:
+    """Return the rows whose stock is to be posted; what is wrong with others is among the result's errors.
+
+    Raises:
+        PermissionDenied: 403: there is stock, and the actor may not receive or count.
+    """
+    rows: list[StockRow] = []
+    places = {row.id: row.precision for row in session.execute(select(Unit.id, Unit.precision))}
     for entry in entries:
         if entry.number not in variants:
             continue
-        tracking = _tracking(variants[entry.number][0])
+        draft, variant = variants[entry.number]
+        kind = "opening" if variant.variant is None else wanted.stock_mode
         for number, values in entry.stock:
-            if not values["stock"]:
-                continue
-            if tracking == "none":
-                result.bad(number, "stock", "This product's stock is not tracked.")
-            elif tracking == "lot" and "batch_number" not in values:
-                result.bad(number, "batch_number", "Required: this product is tracked by lot.")
-            elif tracking == "quantity" and ("batch_number" in values or "expiry_date" in values):
-                result.bad(number, "batch_number", "This product is not tracked by lot.")
-            else:
-                _find_warehouse(session, number, values, warehouse_id, result)
+            if kind is None:
+                result.bad(number, "stock", _SAY_MODE)
+            elif kind != "ignore" and (values["stock"] or kind == "set"):
+                said = {"cost_price": entry.values.get("cost_price"), **values}
+                fault = _fault(draft, said) or _unit_fault(session, draft, said, places)
+                place = None if fault else _find_warehouse(session, said, wanted.warehouse_id)
+                if isinstance(place, int):
+                    rows.append(StockRow(number, kind, place, said, draft, variant))
+                else:
+                    result.bad(number, *(fault or ("warehouse", str(place))))
+    _refuse_twice(rows, result)
+    for kind in {row.kind for row in rows}:
+        actor_of(session).require(_NEEDS[kind])
+    return rows
 
 
-def receive_stock(
-    session: Session, entries: Iterable[Entry], variants: Variants, result: ImportResult, progress: Progress
-) -> None:
-    """Receive the opening stock of variants that never moved at the warehouse."""
-    wanted = [
-        (number, {"cost_price": entry.values.get("cost_price"), **values}, *variants[entry.number])
-        for entry in entries
-        for number, values in entry.stock
-        if values["stock"]
-    ]
-    moved = _moved(session, [_variant_id(variant) for _, _, _, variant in wanted])
-    lines: dict[int, list[tuple[int, ledger.StockLine]]] = {}
-    for number, values, draft, variant in wanted:
-        if (_variant_id(variant), values["warehouse_id"]) in moved:
-            result.warn(number, "stock", "Left out: its stock has moved here before.")
-            continue
-        lines.setdefault(values["warehouse_id"], []).append((number, _line(values, draft, variant)))
-    total = sum(map(len, lines.values()))
-    for place, received in sorted(lines.items()):
-        for chunk in chunks(received):
-            _receive(session, place, chunk, result)
+def post_stock(session: Session, rows: Sequence[StockRow], result: ImportResult, progress: Progress) -> None:
+    """Post the stock of the rows, whose products are written by now."""
+    documents: dict[tuple[int, str], list[StockRow]] = {}
+    for row in rows:
+        documents.setdefault((row.warehouse_id, row.kind), []).append(row)
+    for (warehouse_id, kind), of_document in sorted(documents.items()):
+        for chunk in chunks(of_document):
+            _post(session, warehouse_id, kind, chunk, result)
             result.stock_lines += len(chunk)
-            progress("stock", result.stock_lines, total)
+            progress("stock", result.stock_lines, len(rows))
 
 
-def _tracking(draft: ProductDraft) -> str:
-    return str(draft.values.get("tracking") or (draft.product.tracking if draft.product else "quantity"))
+def _fault(draft: ProductDraft, values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the column that is wrong and why, for how the product is tracked."""
+    tracking = str(draft.values.get("tracking") or (draft.product.tracking if draft.product else "quantity"))
+    if tracking == "none":
+        return ("stock", "This product's stock is not tracked.")
+    if tracking == "lot" and "batch_number" not in values:
+        return ("batch_number", "Required: this product is tracked by lot.")
+    if tracking == "quantity" and ("batch_number" in values or "expiry_date" in values):
+        return ("batch_number", "This product is not tracked by lot.")
+    return None
 
 
-def _find_warehouse(
-    session: Session, number: int, values: dict[str, Any], default: int | None, result: ImportResult
-) -> None:
-    wanted = values.get("warehouse")
+def _unit_fault(
+    session: Session, draft: ProductDraft, values: Mapping[str, Any], precisions: dict[int, int]
+) -> tuple[str, str] | None:
+    unit_id = draft.values.get("unit_id") or (draft.product.unit_id if draft.product else None)
+    if unit_id is None:
+        unit_id = resolve_unit(session, None)
+    places = precisions.get(unit_id, 0)
+    if values["stock"] != round(values["stock"], places):
+        return ("stock", f"At most {places} digits after the point in this unit.")
+    return None
+
+
+def _find_warehouse(session: Session, values: Mapping[str, Any], default: int | None) -> int | str:
+    """Return the warehouse's key, or why there is none."""
+    named = values.get("warehouse")
     warehouses = active_warehouses(session)
-    if wanted is None:
+    if named is None:
         default = default or snapshot_of(session).setting("default_warehouse")
         found = [default] if default in warehouses else list(warehouses) if default is None else []
     else:
-        folded = wanted.casefold()
+        folded = named.casefold()
         found = [
             key
             for key, warehouse in warehouses.items()
             if folded in (warehouse.name.casefold(), (warehouse.code or "").casefold(), str(key))
         ]
     if len(found) == 1:
-        values["warehouse_id"] = found[0]
-    elif wanted is None:
-        result.bad(number, "warehouse", "Required: there is not just one warehouse of yours.")
-    else:
-        result.bad(number, "warehouse", f"There is no warehouse {wanted} of yours.")
+        return int(found[0])
+    if named is None:
+        return "Required: there is not just one warehouse of yours."
+    return f"There is no warehouse {named} of yours."
 
 
-def _variant_id(draft: VariantDraft) -> int:
-    assert draft.variant is not None
-    return draft.variant.id
+def _refuse_twice(rows: Iterable[StockRow], result: ImportResult) -> None:
+    """Refuse two counts of the same, of which only one can be right."""
+    first: dict[tuple[int, int, str | None], int] = {}
+    for row in rows:
+        key = (id(row.variant), row.warehouse_id, row.values.get("batch_number"))
+        if row.kind == "set" and first.setdefault(key, row.number) != row.number:
+            result.bad(row.number, "stock", f"Counted in row {first[key]} already.")
 
 
-def _line(values: Mapping[str, Any], draft: ProductDraft, variant: VariantDraft) -> ledger.StockLine:
-    assert draft.product is not None
-    return ledger.StockLine(
-        product_id=draft.product.id,
-        variant_id=_variant_id(variant),
-        quantity=values["stock"],
-        unit_cost=values["cost_price"],
-        batch_number=values.get("batch_number"),
-        expiry_date=values.get("expiry_date"),
-    )
+def _line(row: StockRow) -> ledger.StockLine:
+    assert row.draft.product is not None and row.variant.variant is not None
+    quantity: Decimal = row.values["stock"]
+    of_line: dict[str, Any] = {
+        "product_id": row.draft.product.id,
+        "variant_id": row.variant.variant.id,
+        "quantity": quantity,
+        "unit_cost": row.values["cost_price"],
+        "batch_number": row.values.get("batch_number"),
+        "expiry_date": row.values.get("expiry_date"),
+    }
+    return ledger.CountLine(**of_line) if row.kind == "set" else ledger.StockLine(**of_line)
 
 
-def _receive(
-    session: Session, warehouse_id: int, lines: Sequence[tuple[int, ledger.StockLine]], result: ImportResult
-) -> None:
-    command = ledger.StockCommand(
-        warehouse=warehouse_id, lines=tuple(line for _, line in lines), reason="Opening stock"
-    )
+def _post(session: Session, warehouse_id: int, kind: str, rows: Sequence[StockRow], result: ImportResult) -> None:
+    lines = tuple(_line(row) for row in rows)
+    command = ledger.StockCommand(warehouse=warehouse_id, lines=lines, reason=_REASONS[kind])
     try:
-        ledger.post_receipt(session, command)
+        if kind == "set":
+            ledger.post_count(session, command)
+        else:
+            ledger.post_receipt(session, command)
     except ValidationFailed as error:
         for each in error.errors:
             place, _, column = each["field"].partition("lines.")[2].partition(".")
-            number = lines[int(place)][0] if place.isdigit() else 1
+            number = rows[int(place)].number if place.isdigit() else 1
             result.bad(number, "stock" if column == "quantity" else column or None, each["message"])
-
-
-def _moved(session: Session, variant_ids: Sequence[int]) -> set[tuple[int, int]]:
-    """Return the (variant, warehouse) that have any movement."""
-    place = StockLevel.location_id
-    moved = exists().where(
-        StockMovement.variant_id == StockLevel.variant_id,
-        or_(StockMovement.source_id == place, StockMovement.destination_id == place),
-    )
-    rows = session.execute(
-        select(StockLevel.variant_id, place).where(among(StockLevel.variant_id, list(set(variant_ids))), moved)
-    )
-    return {(row[0], row[1]) for row in rows}

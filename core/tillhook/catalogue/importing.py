@@ -1,9 +1,10 @@
-"""Importing products and opening stock from a file: every bad row named, all rows or none, safe to run again.
+"""Importing products and their stock from a file: every bad row named, all rows or none, safe to run again.
 
 A row is found again by its SKU: a new SKU makes a product, a known one is updated by the cells that are not
-empty. A row with ``parent_sku`` is a variant of that product. A further row of the same SKU adds opening stock
-in another warehouse or lot. Opening stock is received only where the variant never moved, so that a second run
-adds none. A dry run does all of it and then rolls back, so what it says is what will happen.
+empty. A row with ``parent_sku`` is a variant of that product. A further row of the same SKU has the stock in another
+warehouse or lot. What is new gets it as opening stock; what the stock of known ones means is said by ``stock_mode``,
+so that a second run adds nothing unasked. A dry run does all of it and then rolls back, so what it says is what will
+happen.
 """
 
 from dataclasses import dataclass
@@ -18,12 +19,12 @@ from tillhook.catalogue.columns import is_known
 from tillhook.catalogue.drafts import PLAIN, REFERENCES, Fault, ProductDraft, VariantDraft, all_variants
 from tillhook.catalogue.import_result import ImportFailed, ImportResult
 from tillhook.catalogue.import_rows import Entry, read_entries
-from tillhook.catalogue.import_stock import check_stock, receive_stock
+from tillhook.catalogue.import_stock import Wanted, check_stock, post_stock
 from tillhook.catalogue.rules import check, why_not_editable
 from tillhook.catalogue.tables import Table, read_table
 from tillhook.catalogue.writing import Progress, Written, tell, write
-from tillhook.db import AdvisoryLock, advisory_lock, among
-from tillhook.products import Category, Product, Variant, kind_of
+from tillhook.db import AdvisoryLock, Base, advisory_lock, among
+from tillhook.products import Category, Product, Unit, Variant, kind_of
 from tillhook.runtime import actor_of
 
 _GTIN_LENGTHS = (8, 12, 13)
@@ -57,6 +58,8 @@ def import_products(
     filename: str = "",
     *,
     warehouse_id: int | None = None,
+    stock_mode: str | None = None,
+    create_units: bool = False,
     dry_run: bool = False,
     progress: Progress = lambda step, done, total: None,
 ) -> ImportResult:
@@ -64,7 +67,10 @@ def import_products(
 
     Args:
         filename: For the audit log.
-        warehouse_id: Where opening stock goes whose row names no warehouse.
+        warehouse_id: Where the stock is of rows that name no warehouse.
+        stock_mode: What the stock of known products is: ``set`` a count, ``add`` a receipt, ``ignore`` nothing to act
+            on. With ``None`` it is an error.
+        create_units: Whether units that are not there are made, of whole pieces.
         progress: Called with what is being done, how many rows are, and of how many.
 
     Returns:
@@ -73,7 +79,10 @@ def import_products(
     Raises:
         ValidationFailed: 422 naming ``file``: it cannot be read, or lacks a column.
         ImportFailed: 422 ``import-failed``, unless ``dry_run``: names every bad row.
+        PermissionDenied: 403: units are to be made, or stock is to be posted, by somebody who may not.
     """
+    if create_units:
+        actor_of(session).require("catalogue:setup:manage")
     session.flush()
     # Two imports at a time would each find no opening stock.
     advisory_lock(session, AdvisoryLock.IMPORT)
@@ -83,7 +92,7 @@ def import_products(
     if table.encoding == "cp1252":
         result.warn(1, None, "The file is not UTF-8; it was read as Windows-1252.")
     savepoint = session.begin_nested()
-    _import(session, table, filename, warehouse_id, result, progress)
+    _import(session, table, filename, Wanted(warehouse_id, stock_mode), create_units, result, progress)
     if dry_run:
         savepoint.rollback()
         session.expire_all()
@@ -98,32 +107,43 @@ def _import(
     session: Session,
     table: Table,
     filename: str,
-    warehouse_id: int | None,
+    wanted: Wanted,
+    create_units: bool,
     result: ImportResult,
     progress: Progress,
 ) -> None:
     entries = read_entries(table, result, progress)
     drafts = _drafts(session, entries, result)
     variants = {each.where: (draft, each) for draft, each in all_variants(drafts)}
-    last = session.scalar(select(func.max(Category.id))) or 0
-    for fault in check(session, drafts):
+    categories, units = _count(session, Category), _count(session, Unit)
+    for fault in check(session, drafts, create_units=create_units):
         result.bad(int(fault.where), fault.field, fault.message)
-    result.categories_created = session.scalar(select(func.count()).where(Category.id > last)) or 0
-    check_stock(session, entries.values(), variants, warehouse_id, result)
+    result.categories_created = _count(session, Category) - categories
+    result.units_created = _count(session, Unit) - units
+    stock = check_stock(session, entries.values(), variants, wanted, result)
     if result.error_count:
         return
     written = write(session, drafts, progress)
     result.created = len(written.created) + written.new_variants
     result.updated = len(written.changed)
     result.unchanged = len(entries) - result.created - result.updated
-    receive_stock(session, entries.values(), variants, result, progress)
+    rows = {id(draft.product): int(draft.where) for draft in drafts}
+    for product in written.pending:
+        result.warn(rows[id(product)], None, "Changed beyond what was approved: it is pending again.")
+    post_stock(session, stock, result, progress)
     _tell(session, written, filename, result)
+
+
+def _count(session: Session, model: type[Base]) -> int:
+    return session.scalar(select(func.count()).select_from(model)) or 0
 
 
 def _tell(session: Session, written: Written, filename: str, result: ImportResult) -> None:
     """Tell audit log, hooks and outbox; one entry of the audit log stands for all that is new."""
     for product, before, after in written.changed:
         audit(session, "update", "product", product.id, before, after)
+    for product in written.pending:
+        audit(session, "update", "product", product.id, {"status": "published"}, {"status": "pending"})
     counts = {name: getattr(result, name) for name in ("rows", "created", "updated", "stock_lines")}
     audit(session, "import", "product", "", after={"file": filename[:200], **counts})
     tell(session, written)
@@ -149,7 +169,11 @@ def _drafts(session: Session, entries: dict[str, Entry], result: ImportResult) -
 
 def _find(session: Session, entries: dict[str, Entry]) -> _Known:
     skus = list({*entries, *(entry.parent_sku for entry in entries.values() if entry.parent_sku is not None)})
-    products = {each.sku: each for each in session.scalars(select(Product).where(among(Product.sku, skus)))}
+    query = select(Product).where(among(Product.sku, skus)).order_by(Product.id)
+    if not actor_of(session).can("catalogue:product:approve"):
+        # So that none is approved meanwhile on terms that it no longer has.
+        query = query.with_for_update()
+    products = {each.sku: each for each in session.scalars(query)}
     ids = [product.id for product in products.values()]
     defaults = select(Variant).where(among(Variant.product_id, ids), Variant.is_default)
     return _Known(

@@ -58,8 +58,9 @@ def inline_item(session: Session, product_data: Mapping[str, Any], actor: Actor,
     fields = _fields(product_data, actor, field)
     for name, resolve in (("category", setup.resolve_category), ("unit", setup.resolve_unit)):
         reference = fields[name]
-        # What a name would make is made with the product.
-        if isinstance(reference, int) or (reference and not actor.can("catalogue:setup:manage")):
+        # A category that a name would make is made with the product.
+        makes_it = name == "category" and isinstance(reference, str) and actor.can("catalogue:setup:manage")
+        if reference and not makes_it:
             resolve(session, reference, f"{field}.{name}")
     return Item(
         warehouse_id=0,

@@ -11,7 +11,7 @@ from tillhook import ledger
 from tillhook.access import default_warehouse, warehouse_condition
 from tillhook.actor import Actor
 from tillhook.catalogue.answers import audit_answer
-from tillhook.catalogue.rules import stocked
+from tillhook.catalogue.rules import stocked, why_not_editable
 from tillhook.catalogue.writing import saved
 from tillhook.errors import Conflict, PermissionDenied
 from tillhook.http import page
@@ -85,7 +85,8 @@ def set_product_inventory(
     """Set what is on hand at a warehouse, or stop tracking with ``None``.
 
     A number for an untracked product starts tracking it. ``None`` writes off what is on hand, at every
-    warehouse, by adjustments; so it needs all of them to be the actor's.
+    warehouse, by adjustments; so it needs all of them to be the actor's. Starting and stopping are for who may change
+    the product.
 
     Args:
         warehouse_id: By default the actor's only one, else the setting ``default_warehouse``.
@@ -93,7 +94,7 @@ def set_product_inventory(
 
     Raises:
         NotFound: 404.
-        PermissionDenied: 403: a till cannot set stock; or not a warehouse of the actor.
+        PermissionDenied: 403: a till cannot set stock; not a warehouse of the actor; somebody else's product.
         Conflict: 409: on hand is not ``expected``; or some is reserved, or in lots, and tracking would stop.
         ValidationFailed: 422: no warehouse to be guessed, or a product with variants and none named.
     """
@@ -104,6 +105,10 @@ def set_product_inventory(
     product = get_product(session, product_id, for_update=True)
     if product.status == "archived":
         raise Conflict(f"Product {product_id} is archived.", code="product-archived")
+    if inventory is None or product.tracking == "none":
+        refusal = why_not_editable(actor, product)
+        if refusal is not None:
+            raise refusal
     before = audit_answer(session, product)
     if inventory is None:
         _stop_tracking(session, product)

@@ -3,11 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import func, select
+
 from tillhook.catalogue import answers, schemas
 from tillhook.catalogue.answers import ProductOut, product_answer, product_answers
 from tillhook.catalogue.approval import approve, reject, restore
 from tillhook.catalogue.commands import NewProduct
-from tillhook.catalogue.images import MAX_BYTES, add_image, find_image, product_images, remove_image
+from tillhook.catalogue.images import (
+    MAX_BYTES,
+    add_image,
+    find_image,
+    move_image,
+    order_images,
+    product_images,
+    remove_image,
+)
 from tillhook.catalogue.importing import import_products
 from tillhook.catalogue.inventory import low_stock, set_product_inventory
 from tillhook.catalogue.products import create_product, remove_product, update_product
@@ -34,13 +44,19 @@ _READ, _UPDATE = "catalogue:product:read", "catalogue:product:update"
 routes = Routes()
 
 
-@routes.get("/products", permission=_READ, query=schemas.ProductQuery, answer=page_of(ProductOut))
+@routes.get("/products", permission=_READ, query=schemas.ProductQuery, answer=page_of(ProductOut, count=True))
 def list_products(call: Call) -> dict[str, Any]:
     """List the products that match; a category takes in those below it."""
     query = call.query
     filters = {name: query[name] for name in ("search", "category", "status", "barcode", "sku", "tracked")}
-    products, cursor = page(call.session, product_query(call.actor, **filters), ordering=_ORDERING, query=query)
-    return _listed(call, products, cursor)
+    statement = product_query(call.actor, **filters)
+    products, cursor = page(call.session, statement, ordering=_ORDERING, query=query)
+    answer = _listed(call, products, cursor)
+    if query["count"]:
+        answer["count"] = call.session.scalar(
+            select(func.count()).select_from(statement.with_only_columns(Product.id).subquery())
+        )
+    return answer
 
 
 @routes.post(
@@ -192,12 +208,11 @@ def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
     upload=True,
 )
 def post_import(call: Call) -> dict[str, Any]:
-    """Import products and opening stock from CSV or XLSX, all rows or none."""
+    """Import products and stock from CSV or XLSX, all rows or none."""
     file = call.upload("file")
-    dry_run = call.body["dry_run"] or call.query["dry_run"]
-    warehouse_id = call.body["warehouse"] or call.query["warehouse"]
-    result = import_products(call.session, file.stream, file.filename, warehouse_id=warehouse_id, dry_run=dry_run)
-    return answers.ImportOut.of(result)
+    said = {name: call.body[name] or call.query[name] for name in call.body}
+    said["warehouse_id"] = said.pop("warehouse")
+    return answers.ImportOut.of(import_products(call.session, file.stream, file.filename, **said))
 
 
 @routes.post(
@@ -220,6 +235,30 @@ def post_image(call: Call, product_id: int) -> dict[str, Any]:
 def read_images(call: Call, product_id: int) -> dict[str, Any]:
     """List a product's pictures in their order."""
     return answers.ImageOut.page(product_images(call.session, product_id))
+
+
+@routes.put(
+    _ONE + "/images/order",
+    permission=_UPDATE,
+    body=schemas.ImageOrderIn,
+    answer=page_of(answers.ImageOut),
+    problems=(409,),
+)
+def put_image_order(call: Call, product_id: int) -> dict[str, Any]:
+    """Put a product's pictures in this order; the first is the main one."""
+    return answers.ImageOut.page(order_images(call.session, product_id, call.body["ids"]))
+
+
+@routes.patch(
+    _ONE + "/images/{image_id:int}",
+    permission=_UPDATE,
+    body=schemas.ImagePatch,
+    answer=answers.ImageOut,
+    problems=(409,),
+)
+def patch_image(call: Call, product_id: int, image_id: int) -> dict[str, Any]:
+    """Put one picture at another position; the others keep their order."""
+    return answers.ImageOut.of(move_image(call.session, product_id, image_id, call.body["position"]))
 
 
 @routes.delete(_ONE + "/images/{image_id:int}", permission=_UPDATE, status=204, problems=(409,))
@@ -250,4 +289,5 @@ def _listed(call: Call, products: Sequence[Product], cursor: str | None) -> dict
 
 def _variant(call: Call, product_id: int, variant_id: int) -> dict[str, Any]:
     answer = product_answer(call.session, get_product(call.session, product_id))
-    return next(variant for variant in answer["variants"] if variant["id"] == variant_id)
+    variant = next(variant for variant in answer["variants"] if variant["id"] == variant_id)
+    return {**variant, "product_status": answer["status"]}

@@ -4,6 +4,7 @@ A rule looks at all drafts together and yields a fault for each that breaks it; 
 """
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from sqlalchemy import or_, select
@@ -18,20 +19,18 @@ from tillhook.ledger.models import StockLevel
 from tillhook.products import Barcode, Product, Variant, canonical, sees_all
 from tillhook.runtime import actor_of
 
-_RESOLVERS = {"category": setup.resolve_category, "unit": setup.resolve_unit, "tax": setup.resolve_tax}
 
-
-def check(session: Session, drafts: list[ProductDraft]) -> list[Fault]:
+def check(session: Session, drafts: list[ProductDraft], *, create_units: bool = False) -> list[Fault]:
     """Return what is wrong with the drafts, and enter the keys of what they refer to.
 
-    A category or a unit that is named and missing is made, if the actor may.
+    A category that is named and missing is made, if the actor may; a unit only with ``create_units``.
     """
     session.flush()
     return [
         *_taken_skus(session, drafts),
         *_taken_codes(session, drafts),
         *_bound_by_stock(session, drafts),
-        *_unknown_references(session, drafts),
+        *_unknown_references(session, drafts, create_units),
     ]
 
 
@@ -148,7 +147,12 @@ def _bound_by_stock(session: Session, drafts: list[ProductDraft]) -> Iterator[Fa
             )
 
 
-def _unknown_references(session: Session, drafts: list[ProductDraft]) -> Iterator[Fault]:
+def _unknown_references(session: Session, drafts: list[ProductDraft], create_units: bool) -> Iterator[Fault]:
+    resolvers: dict[str, Any] = {
+        "category": setup.resolve_category,
+        "unit": partial(setup.resolve_unit, create_units=create_units),
+        "tax": setup.resolve_tax,
+    }
     found: dict[tuple[str, Any], int | None] = {}
     for draft in drafts:
         for name, said in draft.references.items():
@@ -156,7 +160,7 @@ def _unknown_references(session: Session, drafts: list[ProductDraft]) -> Iterato
                 continue
             try:
                 if (name, said) not in found:
-                    found[name, said] = _RESOLVERS[name](session, said, name)
+                    found[name, said] = resolvers[name](session, said, name)
                 draft.values[f"{name}_id"] = found[name, said]
             except ValidationFailed as error:
                 yield Fault(draft.where, name, error.errors[0]["message"], code=error.code)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-from marshmallow import post_load
+from marshmallow import ValidationError, post_load
 
 from tillhook.catalogue.commands import NewProduct, NewVariant
 from tillhook.http import (
@@ -27,6 +27,7 @@ from tillhook.products.barcodes import MAX_LENGTH
 
 TRACKING = ("none", "quantity", "lot")
 PRICE_MODES = ("list", "bounded", "open")
+STOCK_MODES = ("set", "add", "ignore")
 STATUSES = ("pending", "published", "rejected", "archived")
 MAX_NAME = 200
 MAX_SKU = 64
@@ -38,11 +39,23 @@ class KeyOrName(StrictField):
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> int | str:
         if isinstance(value, int | Decimal):
             return int(Key().deserialize(value))
+        if not isinstance(value, str):
+            raise ValidationError("Neither an id, such as 12, nor a name.")
         return str(Text(min=1, max=MAX_NAME).deserialize(value))
 
     def json_schema(self) -> dict[str, Any]:
         key = {"type": "integer", "minimum": 1, "maximum": MAX_KEY}
         return {"anyOf": [key, Text(min=1, max=MAX_NAME).json_schema()]}
+
+
+class AbsentText(Text):
+    """A text that may be absent, which an empty one is too: loaded as ``None``."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_none=True, **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(value, attr, data, **kwargs) or None
 
 
 def _barcode(**options: Any) -> Text:
@@ -52,9 +65,9 @@ def _barcode(**options: Any) -> Text:
 class VariantIn(Schema):
     """A variant to make."""
 
-    sku = Text(min=1, max=MAX_SKU, allow_none=True, load_default=None)
+    sku = AbsentText(max=MAX_SKU, load_default=None)
     name = Text(max=MAX_NAME, load_default="")
-    barcode = _barcode(allow_none=True, load_default=None)
+    barcode = AbsentText(max=MAX_LENGTH, load_default=None)
     attributes = Attributes(load_default=dict)
     price = Amount(allow_none=True, load_default=None)
     cost_price = Amount(allow_none=True, load_default=None)
@@ -67,7 +80,7 @@ class VariantIn(Schema):
 class VariantPatch(Schema):
     """What to change of a variant."""
 
-    sku = Text(min=1, max=MAX_SKU, allow_none=True)
+    sku = AbsentText(max=MAX_SKU)
     name = Text(max=MAX_NAME)
     attributes = Attributes()
     price = Amount(allow_none=True)
@@ -81,7 +94,7 @@ class _ProductFields(Schema):
     name = Text(min=1, max=MAX_NAME)
     sku = Text(min=1, max=MAX_SKU)
     price = Amount()
-    barcode = _barcode(allow_none=True)
+    barcode = AbsentText(max=MAX_LENGTH)
     barcodes = ListOf(_barcode(), max=50)
     category = KeyOrName(allow_none=True)
     unit = KeyOrName(allow_none=True)
@@ -156,6 +169,7 @@ class ProductQuery(ListQuery):
     barcode = _barcode(load_default=None)
     sku = Text(min=1, max=MAX_SKU, load_default=None)
     tracked = Flag(load_default=None)
+    count = Flag(load_default=False)
     ordering = Ordering("name", "price", "created_at", "sku")
 
 
@@ -191,16 +205,34 @@ class BarcodeIn(Schema):
 
 
 class ImportForm(QuerySchema):
-    """The fields beside the uploaded ``file``; in the address too, for clients that find that easier."""
+    """The fields beside the uploaded ``file``; in the address too, for clients that find that easier.
+
+    ``stock_mode`` says what the stock of known products means: ``set`` counts, ``add`` receives, ``ignore`` leaves it.
+    Without ``create_units`` an unknown unit is an error.
+    """
 
     dry_run = Flag(load_default=False)
     warehouse = Key(load_default=None)
+    stock_mode = Choice(STOCK_MODES, load_default=None)
+    create_units = Flag(load_default=False)
 
 
 class ImageForm(QuerySchema):
     """The fields beside the uploaded ``file``; the first picture is at position 1."""
 
     position = Whole(min=1, max=1000, load_default=None)
+
+
+class ImagePatch(Schema):
+    """Where a picture is to be among the others; the first is at position 1, and is the main one."""
+
+    position = Whole(min=1, max=1000, required=True)
+
+
+class ImageOrderIn(Schema):
+    """All pictures of a product, in their order."""
+
+    ids = ListOf(Key(), max=1000, required=True)
 
 
 class CategoryIn(Schema):

@@ -21,9 +21,12 @@ from tillhook.runtime import actor_of
 
 Described = TypeVar("Described", Category, Unit, Tax)
 
-#: The unit of a product that names none. Nothing is known of it, so it may be divided.
-DEFAULT_UNIT = "unit"
-_FINEST = 4
+#: The unit of a product that names none: whole pieces.
+DEFAULT_UNIT = "pcs"
+#: Units that everybody knows, with their names and digits after the point: made when they are named first.
+STANDARD_UNITS = {"pcs": ("Piece", 0), "kg": ("Kilogram", 3), "l": ("Litre", 3), "m": ("Metre", 2)}
+#: How many units a refusal names.
+_MOST_NAMED = 20
 _NAMES = {Category: "category", Unit: "unit", Tax: "tax"}
 _ANSWERS: dict[type[Base], type[Answer]] = {Category: CategoryOut, Unit: UnitOut, Tax: TaxOut}
 
@@ -86,20 +89,29 @@ def resolve_category(session: Session, reference: Reference | None, field: str =
     raise ValidationFailed.at(field, f"There is no category {reference}.", code="unknown-category")
 
 
-def resolve_unit(session: Session, reference: Reference | None, field: str = "unit") -> int:
-    """Return the unit's key, the default one's for ``None``; an unknown code makes a unit if the actor may.
+def resolve_unit(
+    session: Session, reference: Reference | None, field: str = "unit", *, create_units: bool = False
+) -> int:
+    """Return the unit's key, the default one's for ``None``.
+
+    Args:
+        create_units: Whether an unknown code makes a unit, one of whole pieces until somebody says otherwise.
 
     Raises:
-        ValidationFailed: 422: no such unit, and none may be made.
+        ValidationFailed: 422 ``unknown-unit``, naming those that there are.
     """
     reference = DEFAULT_UNIT if reference is None else reference
     found = find_setup(session, Unit, reference)
     if found is not None:
         return found
-    may_make = reference == DEFAULT_UNIT or actor_of(session).can("catalogue:setup:manage")
-    if isinstance(reference, str) and may_make:
-        return create_setup(session, Unit, {"code": reference, "name": reference, "precision": _FINEST}).id
-    raise ValidationFailed.at(field, f"There is no unit {reference}.", code="unknown-unit")
+    code = str(reference).strip()
+    standard = code.lower() if code.lower() in STANDARD_UNITS else None
+    if isinstance(reference, str) and (standard or create_units):
+        name, precision = STANDARD_UNITS[standard] if standard else (code, 0)
+        return create_setup(session, Unit, {"code": standard or code, "name": name, "precision": precision}).id
+    known = sorted({*STANDARD_UNITS, *session.scalars(select(Unit.code).order_by(Unit.id).limit(_MOST_NAMED))})
+    message = f"There is no unit {reference}. Known are {', '.join(known[:_MOST_NAMED])}."
+    raise ValidationFailed.at(field, message, code="unknown-unit")
 
 
 def resolve_tax(session: Session, reference: Reference | None, field: str = "tax") -> int | None:
@@ -126,11 +138,11 @@ def find_setup(session: Session, model: type[Described], reference: Reference) -
     if isinstance(reference, int):
         return session.scalar(query.where(model.id == reference))
     name = reference.strip()
-    if model is Unit:
-        return session.scalar(query.where((Unit.code == name) | (func.lower(Unit.name) == name.lower())))
     named: Any = model
-    exact = session.scalar(query.where(named.name == name))
-    return exact or session.scalar(query.where(func.lower(named.name) == name.lower()).limit(1))
+    code: Any = Unit.code if model is Unit else named.name
+    exact = session.scalar(query.where(code == name))
+    alike = (func.lower(code) == name.lower()) | (func.lower(named.name) == name.lower())
+    return exact or session.scalar(query.where(alike).order_by(model.id).limit(1))
 
 
 def _check(session: Session, row: Base) -> None:

@@ -14,6 +14,7 @@ from tillhook.catalogue import setup
 from tillhook.catalogue.answers import audit_answer, event_payloads
 from tillhook.catalogue.commands import SavedProduct
 from tillhook.catalogue.drafts import ProductDraft, VariantDraft, all_variants
+from tillhook.catalogue.terms import review, terms_of
 from tillhook.db import RetryTransaction, among
 from tillhook.hooks import frozen
 from tillhook.products import Barcode, Product, Variant, canonical
@@ -37,6 +38,8 @@ class Written:
     changed: list[tuple[Product, Members, Members]] = field(default_factory=list)
     #: Known products that got variants or barcodes.
     extended: list[Product] = field(default_factory=list)
+    #: Those that were published and need approval again.
+    pending: list[Product] = field(default_factory=list)
     new_variants: int = 0
 
     @property
@@ -50,6 +53,8 @@ class Written:
 def write(session: Session, drafts: list[ProductDraft], progress: Progress = lambda step, done, total: None) -> Written:
     """Write checked drafts with their variants and barcodes, and bring the search up to date.
 
+    A published product that its owner changes beyond what was approved is pending again.
+
     Raises:
         RetryTransaction: Somebody took an SKU or a barcode since it was checked.
     """
@@ -59,6 +64,8 @@ def write(session: Session, drafts: list[ProductDraft], progress: Progress = lam
         _change(session, drafts, written)
         _insert_variants(session, drafts, written)
         _insert_barcodes(session, drafts, written)
+        for chunk in chunks(written.updated):
+            written.pending += review(session, chunk)
         refresh_search(session, [draft.product for draft in drafts if draft.product is not None])
     except IntegrityError as error:
         raise RetryTransaction from error
@@ -130,7 +137,10 @@ def _insert_products(session: Session, new: list[ProductDraft], written: Written
     defaults = {"unit_id": setup.resolve_unit(session, None), "tax_id": setup.default_tax(session)}
     by_sku = {draft.sku: draft for draft in new}
     for chunk in chunks(new):
-        for product in session.scalars(insert(Product).returning(Product), [defaults | each.values for each in chunk]):
+        rows = [defaults | each.values for each in chunk]
+        for row in rows:
+            row["approved_terms"] = terms_of({"list_price": None} | row) if row["status"] == "published" else None
+        for product in session.scalars(insert(Product).returning(Product), rows):
             by_sku[product.sku].product = product
             written.created.append(product)
         progress("products", len(written.created), len(new))
@@ -178,9 +188,14 @@ def _insert_variants(session: Session, drafts: list[ProductDraft], written: Writ
 
 
 def _variant_row(draft: ProductDraft, variant: VariantDraft) -> Members:
-    assert draft.product is not None
+    product = draft.product
+    assert product is not None
     empty: Members = {"sku": None, "name": "", "attributes": {}, "price": None, "cost_price": None}
-    return {"product_id": draft.product.id, "is_default": variant.is_default, **empty, **variant.values}
+    row = {"product_id": product.id, "is_default": variant.is_default, **empty, **variant.values}
+    price = product.price if row["price"] is None else row["price"]
+    # To a product that is known, it is one more change.
+    is_approved = draft.values.get("status") == "published"
+    return row | {"approved_price": price if is_approved else None}
 
 
 def _insert_barcodes(session: Session, drafts: list[ProductDraft], written: Written) -> None:

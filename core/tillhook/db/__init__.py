@@ -10,7 +10,18 @@ from tillhook.db.locks import AdvisoryLock, advisory_lock, lock_table
 from tillhook.db.records import json_records, records
 from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
 from tillhook.db.triggers import allow_changes, append_only
-from tillhook.db.types import Exact, Id, Instant, Json, as_instant, exact_checks, format_instant, partial_index, utc_now
+from tillhook.db.types import (
+    Exact,
+    Id,
+    Instant,
+    Json,
+    NullableJson,
+    as_instant,
+    exact_checks,
+    format_instant,
+    partial_index,
+    utc_now,
+)
 from tillhook.db.writer import RetryTransaction, begin_writing
 
 __all__ = [
@@ -22,6 +33,7 @@ __all__ = [
     "IdMixin",
     "Instant",
     "Json",
+    "NullableJson",
     "RetryTransaction",
     "Statement",
     "TimestampMixin",

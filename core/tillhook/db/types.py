@@ -16,6 +16,8 @@ Id = BigInteger().with_variant(Integer(), "sqlite")
 
 #: A JSON document; ``jsonb`` on PostgreSQL.
 Json = JSON().with_variant(JSONB(), "postgresql")
+#: A JSON document whose ``None`` is SQL's NULL.
+NullableJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 class Exact(TypeDecorator[Decimal]):

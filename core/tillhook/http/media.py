@@ -14,7 +14,7 @@ import falcon
 
 from tillhook.db import format_instant
 from tillhook.encoding import to_json
-from tillhook.errors import DomainError
+from tillhook.errors import DomainError, ValidationFailed
 from tillhook.http.call import Upload
 
 JSON = "application/json"
@@ -30,6 +30,12 @@ class BadBody(DomainError):
 
     code = "malformed-body"
     title = "Malformed body"
+
+
+class UnusableBody(ValidationFailed):
+    """The body is JSON, and says what nothing can be made of (422)."""
+
+    code = "unusable-body"
 
 
 class BodyTooLarge(DomainError):
@@ -99,15 +105,16 @@ def parse_json(raw: bytes) -> Any:
     """Return the value of a JSON text: fractions as ``Decimal``, nothing that a database would choke on.
 
     Raises:
-        BadBody: Not UTF-8, not JSON, NaN or Infinity, a key twice, nested too deep, a NUL or half a
-            surrogate pair in a text, a number of absurd length.
+        BadBody: 400: not UTF-8, not JSON, NaN or Infinity.
+        UnusableBody: 422: a key twice, nested too deep, a NUL or half a surrogate pair in a text, a number of absurd
+            length.
     """
     try:
         value = _decode(raw.decode())
     except UnicodeDecodeError:
         raise BadBody("The body is not UTF-8.") from None
     except RecursionError:
-        raise BadBody("The body is nested too deep.") from None
+        raise _unusable("It is nested too deep.") from None
     except ValueError as error:
         raise BadBody(f"The body is not valid JSON: {error}") from None
     if b"\\u0000" in raw or b"\\ud" in raw or b"\\uD" in raw:
@@ -115,24 +122,28 @@ def parse_json(raw: bytes) -> Any:
     return value
 
 
+def _unusable(message: str, field: str = "body") -> UnusableBody:
+    return UnusableBody(f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
         keys = [key for key, _ in pairs]
         double = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {double[:40]!r} is there twice")
+        raise _unusable(f"The key {double[:40]!r} is there twice.")
     return result
 
 
 def _fraction(text: str) -> Decimal:
     if len(text) > _MAX_NUMBER:
-        raise ValueError("a number is too long")
+        raise _unusable("A number is too long.")
     return Decimal(text)
 
 
 def _whole(text: str) -> int:
     if len(text) > _MAX_NUMBER:
-        raise ValueError("a number is too long")
+        raise _unusable("A number is too long.")
     return int(text)
 
 
@@ -146,17 +157,17 @@ _decode = json.JSONDecoder(
 
 
 def _check_texts(value: Any) -> None:
-    waiting = [value]
+    waiting = [("", value)]
     while waiting:
-        each = waiting.pop()
+        path, each = waiting.pop()
         if isinstance(each, str):
             if "\x00" in each or any("\ud800" <= character <= "\udfff" for character in each):
-                raise BadBody("A text holds a NUL or half a surrogate pair.")
+                raise _unusable("Holds a NUL or half a surrogate pair.", path or "body")
         elif isinstance(each, dict):
-            waiting.extend(each)
-            waiting.extend(each.values())
+            waiting += ((path, name) for name in each)
+            waiting += ((f"{path}.{name}".lstrip("."), member) for name, member in each.items())
         elif isinstance(each, list):
-            waiting.extend(each)
+            waiting += ((f"{path}.{number}".lstrip("."), member) for number, member in enumerate(each))
 
 
 def _other(value: Any) -> Any:

@@ -29,6 +29,8 @@ _LEAP = "(((19|20|21)(0[48]|[2468][048]|[13579][26])|2000)-02-29)"
 _DAY = f"((19|20|21)[0-9]{{2}}-{_MONTHS}|{_LEAP})"
 #: A time of day with its offset, as a pattern.
 TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
+#: What is said of what is no :class:`Instant`.
+NOT_AN_INSTANT = "Not an instant of RFC 3339, with its offset, such as 2026-01-31T14:30:00Z."
 _DAY_PATTERN = re.compile(_DAY, re.ASCII)
 _INSTANT_PATTERN = re.compile(f"{_DAY}T{TIME}", re.ASCII)
 _EMAIL = (
@@ -45,6 +47,7 @@ class Schema(MarshmallowSchema):
     from_text = False
     #: JSON Schemas that say how members go together, for OpenAPI; ``validates_schema`` checks it.
     together: ClassVar[tuple[dict[str, Any], ...]] = ()
+    error_messages = {"type": "Not an object, {…}."}
 
     class Meta:
         unknown = RAISE
@@ -232,6 +235,7 @@ class Text(StrictField):
         lines: Whether line breaks and tabs are taken.
         strip: Whether blanks at both ends are taken off.
         pattern: A regular expression that must match the whole text.
+        form: What the pattern asks for, in words: ``a UUID such as …``.
     """
 
     def __init__(
@@ -242,17 +246,19 @@ class Text(StrictField):
         lines: bool = False,
         strip: bool = True,
         pattern: str | None = None,
+        form: str = "",
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.min, self.max, self.lines, self.strip = min, max, lines, strip
+        self.form = form or (f"a text of the form {pattern}" if pattern else "")
         self._refused = _CONTROL_BUT_LINES if lines else _ANY_CONTROL
         self.pattern = pattern
         self._pattern = re.compile(pattern) if pattern else None
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> str:
         if not isinstance(value, str):
-            raise ValidationError("Not a text.")
+            raise ValidationError(f"Not {self.form}." if self.form else "Not a text.")
         if len(value) > self.max:
             raise ValidationError(f"Longer than {self.max} characters.")
         if self._refused.search(value):
@@ -262,7 +268,7 @@ class Text(StrictField):
             short = f"Shorter than {self.min} characters."
             raise ValidationError("Must not be empty." if self.min == 1 else short)
         if self._pattern is not None and not self._pattern.fullmatch(text):
-            raise ValidationError("Not of the expected form.")
+            raise ValidationError(f"Not {self.form}.")
         return text
 
     def json_schema(self) -> dict[str, Any]:
@@ -288,7 +294,7 @@ class Email(StrictField):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> str:
         if not isinstance(value, str) or len(value) > 254 or not _EMAIL_PATTERN.fullmatch(value.strip()):
-            raise ValidationError("Not an e-mail address.")
+            raise ValidationError("Not an e-mail address such as anna@example.com.")
         return value.strip()
 
     def json_schema(self) -> dict[str, Any]:
@@ -301,7 +307,7 @@ class Instant(StrictField):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> datetime:
         if not isinstance(value, str) or not _INSTANT_PATTERN.fullmatch(value):
-            raise ValidationError("Not a time with its offset, such as 2026-01-31T14:30:00Z.")
+            raise ValidationError(NOT_AN_INSTANT)
         return datetime.fromisoformat(value).astimezone(UTC)
 
     def json_schema(self) -> dict[str, Any]:
@@ -314,7 +320,7 @@ class Day(StrictField):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> date:
         if not isinstance(value, str) or not _DAY_PATTERN.fullmatch(value):
-            raise ValidationError("Not a date such as 2026-01-31.")
+            raise ValidationError("Not a date, YYYY-MM-DD, such as 2026-01-31.")
         return date.fromisoformat(value)
 
     def json_schema(self) -> dict[str, Any]:
@@ -334,7 +340,7 @@ class Whole(StrictField):
         elif isinstance(value, Decimal) and value.adjusted() < 19 and value == int(value):
             value = int(value)  # JSON Schema calls 1.0 an integer too
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValidationError("Not a whole number.")
+            raise ValidationError("Not a whole number such as 12.")
         if not self.min <= value <= self.max:
             raise ValidationError(f"Must be from {self.min} to {self.max}.")
         return value
@@ -398,7 +404,7 @@ class Attributes(StrictField):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
-            raise ValidationError("Not an object.")
+            raise ValidationError("Not an object, {…}.")
         if len(value) > self.max:
             raise ValidationError(f"More than {self.max} entries.")
         return {self._name(name): self._value(name, each) for name, each in value.items()}
@@ -444,7 +450,7 @@ class ListOf(fields.List):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
-            raise ValidationError("Not a list.")
+            raise ValidationError("Not a list, […].")
         if not self.min <= len(value) <= self.max:
             raise ValidationError(f"Must have {self.min} to {self.max} entries.")
         return super()._deserialize(value, attr, data, **kwargs)

@@ -8,7 +8,14 @@ levels, alerts, events and hooks. A document is named by its owner and key, whoe
 ``Document("invoicing.invoice", 17)``.
 """
 
-from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer, set_inventory
+from tillhook.ledger.documents import (
+    StockCommand,
+    post_adjustment,
+    post_count,
+    post_receipt,
+    post_transfer,
+    set_inventory,
+)
 from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.models import (
     ADJUSTMENT,
@@ -37,6 +44,7 @@ from tillhook.ledger.posting.stock import adjust, receive, transfer
 from tillhook.ledger.posting.values import (
     Alongside,
     AlreadyReversed,
+    CountLine,
     Document,
     Events,
     InsufficientStock,
@@ -64,6 +72,7 @@ __all__ = [
     "VENDOR",
     "Alongside",
     "AlreadyReversed",
+    "CountLine",
     "Document",
     "Events",
     "InsufficientStock",
@@ -107,6 +116,7 @@ __all__ = [
     "own_inventory",
     "policy_for",
     "post_adjustment",
+    "post_count",
     "post_receipt",
     "post_transfer",
     "receive",

@@ -4,7 +4,7 @@ Each is written in the actor's name, at the actor's warehouses, and moves stock 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,15 +12,15 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse
 from tillhook.db import utc_now
-from tillhook.errors import Conflict, ValidationFailed
+from tillhook.errors import Conflict, PermissionDenied, ValidationFailed
 from tillhook.ledger.models import NO_LOT, StockDocument
 from tillhook.ledger.posting.items import Item, Items, load_items
 from tillhook.ledger.posting.locks import lock_levels
+from tillhook.ledger.posting.lots import lot_of_inbound
 from tillhook.ledger.posting.stock import adjust, receive, transfer
 from tillhook.ledger.posting.values import Document, LevelKey, StockLine
 from tillhook.numbering import format_number, next_number
-from tillhook.products.models import Product
-from tillhook.products.search import is_hidden
+from tillhook.products import is_hidden, why_not_there
 from tillhook.quantities import ZERO, from_units
 from tillhook.runtime import actor_of, request_id_of, snapshot_of
 
@@ -72,6 +72,25 @@ def post_transfer(session: Session, command: StockCommand) -> StockDocument:
         raise ValidationFailed.at("to_warehouse", "The same as from_warehouse.")
     _check_warehouse(session, to, "to_warehouse")
     return _post(session, "transfer", command, transfer, to_warehouse_id=to)
+
+
+def post_count(session: Session, command: StockCommand) -> StockDocument | None:
+    """Make on hand what was counted, by variant and lot; ``None`` when nothing differs.
+
+    Raises:
+        ValidationFailed, PermissionDenied: As for :func:`post_receipt`.
+    """
+    items, place, counted = _found(session, command.warehouse, command.lines), command.warehouse, []
+    for number, line in enumerate(command.lines):
+        field = f"lines.{number}"
+        item = _checked(session, items, place, line, f"{field}.product_id", f"{field}.variant_id")
+        _check_precision(session, item, line.quantity, f"{field}.quantity")
+        lot_id = lot_of_inbound(session, item.variant_id, item.tracking, line.batch_number, line.expiry_date, field)
+        counted.append((line, LevelKey(item.variant_id, place, lot_id)))
+    levels = lock_levels(session, [key for _, key in counted])
+    lines = [replace(line, quantity=line.quantity - from_units(levels[key].on_hand)) for line, key in counted]
+    changed = replace(command, lines=tuple(line for line in lines if line.quantity))
+    return _post(session, "inventory", changed, adjust, effect="inventory", policy="allow") if changed.lines else None
 
 
 def set_inventory(
@@ -137,6 +156,8 @@ def _open(session: Session, kind: str, command: StockCommand) -> tuple[StockDocu
             if line.quantity == ZERO:
                 raise ValidationFailed.at(f"{field}.quantity", "Must not be zero.")
             _check_precision(session, item, line.quantity, f"{field}.quantity")
+        if kind != "transfer":
+            _require_own(session, item, f"{field}.product_id")
     number_of_kind = next_number(session, f"stock_document.{kind}")
     document = StockDocument(
         kind=kind,
@@ -162,16 +183,25 @@ def _checked(
     session: Session, items: Items, warehouse_id: int, line: StockLine, field: str, variant_field: str
 ) -> Item:
     item = items.find(warehouse_id, line.product_id, line.variant_id)
-    if item is None or is_hidden(actor_of(session), item.status, item.owner_id):
-        if item is None and line.variant_id is not None and session.get(Product, line.product_id) is not None:
-            message = "There is no such variant of this product."
-            raise ValidationFailed.at(variant_field, message, code="unknown-variant")
-        raise ValidationFailed.at(field, "There is no such product.", code="unknown-product")
-    if line.variant_id is None and item.has_variants:
-        raise ValidationFailed.at(variant_field, "This product has variants; name one.", code="variant-needed")
+    if item is None or is_hidden(actor_of(session), item.status, item.owner_id, was_approved=item.was_approved):
+        why = why_not_there(session, line.product_id, line.variant_id)
+        raise ValidationFailed.at(variant_field if why.field == "variant_id" else field, why.message, code=why.code)
     if item.tracking == "none":
         raise ValidationFailed.at(field, "This product's stock is not tracked.", code="not-tracked")
     return item
+
+
+def _require_own(session: Session, item: Item, field: str) -> None:
+    """Refuse to make up stock of what somebody else brought into the catalogue; moving it is another matter."""
+    actor = actor_of(session)
+    is_own = item.owner_id is not None and item.owner_id == actor.user_id
+    if not is_own and not actor.can("stock:level:change_all"):
+        raise PermissionDenied(
+            f"Product {item.product_id} belongs to somebody else.",
+            code="not-your-product",
+            permission="stock:level:change_all",
+            errors=[{"field": field, "message": "Somebody else's product."}],
+        )
 
 
 def _check_precision(session: Session, item: Item, quantity: Decimal, field: str) -> None:

@@ -42,6 +42,11 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(name="stock:adjustment:post", title="Adjust stock", roles=_BOSSES),
         Permission(name="stock:transfer:post", title="Move goods between warehouses", roles=_BOSSES),
         Permission(name="stock:inventory:set", title="Set a counted inventory", roles=_BOSSES),
+        Permission(
+            name="stock:level:change_all",
+            title="Receive, adjust and count products that others own",
+            roles=("manager",),
+        ),
         Permission(name="stock:policy:manage", title="Say what happens when stock is short"),
         Permission(name="stock:alert:read", title="See low-stock alerts", roles=(*_SELLERS, "accountant")),
         Permission(name="stock:lot:sell_expired", title="Sell goods past their expiry date", roles=("manager",)),

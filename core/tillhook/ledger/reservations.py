@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TypeGuard
 
 from sqlalchemy import ColumnElement, insert, select
 from sqlalchemy.orm import Session
@@ -23,6 +22,7 @@ from tillhook.ledger.posting.locks import Level
 from tillhook.ledger.posting.lots import LotLevel, lots_at
 from tillhook.ledger.posting.promises import change_reserved, expired_promises, lock_available, release_rows
 from tillhook.ledger.posting.values import Document, InsufficientStock, LevelKey, ShortLine
+from tillhook.products import why_not_there
 from tillhook.quantities import from_units, to_units
 
 
@@ -49,11 +49,18 @@ def reserve(
 
     Raises:
         InsufficientStock: 409, naming every short line.
-        Conflict: 409 ``unknown-product``.
+        Conflict: 409 ``unknown-product``, ``unknown-variant`` or ``variant-needed``, the line named.
     """
     found = load_items(session, ((warehouse_id, line.product_id, line.variant_id) for line in lines))
     items = [found.find(warehouse_id, line.product_id, line.variant_id) for line in lines]
-    tracked = [(n, line, item) for n, (line, item) in enumerate(zip(lines, items, strict=True)) if _is_tracked(item)]
+    tracked = []
+    for number, (line, item) in enumerate(zip(lines, items, strict=True)):
+        if item is None:
+            why = why_not_there(session, line.product_id, line.variant_id)
+            errors = [{"field": f"lines.{number}.{why.field}", "message": why.message}]
+            raise Conflict(why.message, code=why.code, errors=errors)
+        if item.tracking != "none":
+            tracked.append((number, line, item))
     lots = lots_at(session, [item.variant_id for _, _, item in tracked if item.tracking == "lot"], warehouse_id)
     keys = {item.variant_id: _levels_of(item, lots.get(item.variant_id, ())) for _, _, item in tracked}
     levels = lock_available(session, (key for each in keys.values() for key in each))
@@ -111,12 +118,6 @@ def _release(session: Session, ids: Sequence[int], outcome: str, *, expired_only
 
 def _of(document: Document) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return Reservation.document_type == document.type, Reservation.document_id == document.id
-
-
-def _is_tracked(item: Item | None) -> TypeGuard[Item]:
-    if item is None:
-        raise Conflict("A product on this document no longer exists.", code="unknown-product")
-    return item.tracking != "none"
 
 
 def _levels_of(item: Item, lots: Sequence[LotLevel]) -> list[LevelKey]:

@@ -714,6 +714,7 @@ def upgrade() -> None:
         sa.Column("low_stock_threshold", sa.BigInteger(), nullable=True),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("reject_reason", sa.Text(), nullable=False),
+        sa.Column("approved_terms", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("owner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("last_price", sa.BigInteger(), nullable=True),
         sa.Column("has_variants", sa.Boolean(), nullable=False),
@@ -952,8 +953,13 @@ def upgrade() -> None:
         sa.Column("attributes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("price", sa.BigInteger(), nullable=True),
         sa.Column("cost_price", sa.BigInteger(), nullable=True),
+        sa.Column("approved_price", sa.BigInteger(), nullable=True),
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.CheckConstraint(
+            "approved_price = CAST(approved_price AS BIGINT) AND approved_price BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_variant_approved_price_exact"),
+        ),
         sa.CheckConstraint(
             "cost_price = CAST(cost_price AS BIGINT) AND cost_price BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_variant_cost_price_exact"),

@@ -2,6 +2,7 @@
 
 from tillhook.products.barcodes import ScannedCode, canonical, check_digit, find_code, find_codes, kind_of
 from tillhook.products.events import hides
+from tillhook.products.missing import Refusal, not_approved, why_not_for_sale, why_not_there
 from tillhook.products.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
 from tillhook.products.search import get_product, is_hidden, matches, product_query, sees_all, visible_to
 
@@ -10,6 +11,7 @@ __all__ = [
     "Category",
     "Product",
     "ProductImage",
+    "Refusal",
     "ScannedCode",
     "Tax",
     "Unit",
@@ -23,7 +25,10 @@ __all__ = [
     "is_hidden",
     "kind_of",
     "matches",
+    "not_approved",
     "product_query",
     "sees_all",
     "visible_to",
+    "why_not_for_sale",
+    "why_not_there",
 ]

@@ -17,8 +17,12 @@ def hides(session: Session, events: Sequence[Event]) -> set[int]:
     named = {product_id for event in events for product_id in _products_of(event)}
     if not named or sees_all(actor):
         return set()
-    rows = session.execute(select(Product.id, Product.status, Product.owner_id).where(Product.id.in_(named)))
-    hidden = {row.id for row in rows if is_hidden(actor, row.status, row.owner_id)}
+    columns = (Product.id, Product.status, Product.owner_id, Product.approved_terms)
+    hidden = {
+        row.id
+        for row in session.execute(select(*columns).where(Product.id.in_(named)))
+        if is_hidden(actor, row.status, row.owner_id, was_approved=row.approved_terms is not None)
+    }
     return {event.seq for event in events if hidden.intersection(_products_of(event))}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tillhook.db import Base, IdMixin, TimestampMixin, exact_checks, partial_index
+from tillhook.db import Base, IdMixin, NullableJson, TimestampMixin, exact_checks, partial_index
 
 
 class Category(IdMixin, Base):
@@ -74,6 +74,8 @@ class Product(IdMixin, TimestampMixin, Base):
     low_stock_threshold: Mapped[Decimal | None]
     status: Mapped[str] = mapped_column(default="pending")
     reject_reason: Mapped[str] = mapped_column(default="")
+    #: On what terms it was approved last (``catalogue/terms.py``); ``None`` for one that never was.
+    approved_terms: Mapped[dict[str, Any] | None] = mapped_column(NullableJson)
     owner_id: Mapped[int | None] = mapped_column(ForeignKey("user_account.id"), index=True)
     #: What an open-price product was last sold for: a suggestion, not a price.
     last_price: Mapped[Decimal | None]
@@ -110,10 +112,12 @@ class Variant(IdMixin, Base):
     attributes: Mapped[dict[str, Any]] = mapped_column(default=dict)
     price: Mapped[Decimal | None]
     cost_price: Mapped[Decimal | None]
+    #: What it cost when its product was approved last, by itself or with it.
+    approved_price: Mapped[Decimal | None]
     is_active: Mapped[bool] = mapped_column(default=True)
 
     __table_args__ = (
-        *exact_checks("price", "cost_price"),
+        *exact_checks("price", "cost_price", "approved_price"),
         CheckConstraint("price >= 0", name="price_positive"),
         CheckConstraint("cost_price >= 0", name="cost_price_positive"),
         partial_index("ux_variant_default", "product_id", where="is_default", unique=True),

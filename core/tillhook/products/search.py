@@ -50,12 +50,12 @@ def sees_all(actor: Actor) -> bool:
     return actor.can("catalogue:product:approve") or actor.can("catalogue:product:read_all")
 
 
-def is_hidden(actor: Actor, status: str, owner_id: int | None) -> bool:
+def is_hidden(actor: Actor, status: str, owner_id: int | None, *, was_approved: bool) -> bool:
     """Say whether a product was never for sale and is somebody else's: to this actor it is not there.
 
-    An archived one is no secret: its stock and its sales remain.
+    An archived one is no secret, nor is one that is pending again: its stock and its sales remain.
     """
-    if status not in ("pending", "rejected") or actor.is_system or sees_all(actor):
+    if was_approved or status not in ("pending", "rejected") or actor.is_system or sees_all(actor):
         return False
     return owner_id is None or owner_id != actor.user_id
 

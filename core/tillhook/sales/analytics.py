@@ -30,7 +30,9 @@ def product_analytics(
         NotFound: 404: no such product. ValidationFailed: 422: the end is before the start.
     """
     product = session.get(Product, product_id)
-    if product is None or is_hidden(actor_of(session), product.status, product.owner_id):
+    if product is None or is_hidden(
+        actor_of(session), product.status, product.owner_id, was_approved=product.approved_terms is not None
+    ):
         raise NotFound("There is no such product.", code="unknown-product")
     today = Calendar.of(snapshot_of(session)).today()
     last = end or today

@@ -32,7 +32,7 @@ from tillhook.http import (
     exactly_one,
     given,
 )
-from tillhook.http.schemas import TIME
+from tillhook.http.schemas import NOT_AN_INSTANT, TIME
 from tillhook.quantities import MAX, PLACES, ZERO, parse, round_half_up
 from tillhook.sales.answers import KINDS, PERIODS
 from tillhook.sales.commands import (
@@ -67,7 +67,7 @@ class ExternalId(Text):
     """A UUID, in lower case."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max=36, pattern=_UUID, **options)
+        super().__init__(max=36, pattern=_UUID, form="a UUID such as 550e8400-e29b-41d4-a716-446655440000", **options)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **kwargs: Any) -> str:
         return str(uuid.UUID(super()._deserialize(value, attr, data, **kwargs)))
@@ -78,7 +78,7 @@ class ClientInstant(Instant):
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> datetime:
         if not isinstance(value, str) or not _CLIENT_TIME.fullmatch(value):
-            raise ValidationError("Not a time with its offset, such as 2026-01-31T14:30:00Z.")
+            raise ValidationError(NOT_AN_INSTANT)
         moment = datetime.fromisoformat(value)
         try:
             return moment.astimezone(UTC)

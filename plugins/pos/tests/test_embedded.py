@@ -370,3 +370,12 @@ def test_any_text_is_a_pattern_or_is_refused(text):
         parse_patterns(text)
     except ValueError as error:
         assert "24IIIIIPPPPPC" in str(error)
+
+
+def test_a_label_that_no_pattern_reads_names_the_setting(client, shop):
+    shop("24IIIIIPPPPPC")
+    for unknown in (code("21", "00412", "02550"), code("24", "00999", "02550"), code("2", "0041202550")):
+        answer = scan(client, unknown)
+        assert refused(answer, 404, "pos-unknown-code")
+        assert "pos.embedded_codes" in answer.json["hint"], answer.text
+    assert "pos.embedded_codes" not in scan(client, "4006381333931").json["hint"]

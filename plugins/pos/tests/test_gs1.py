@@ -209,6 +209,8 @@ MEASURES = [
 
 
 def test_net_weight_and_number_are_the_quantity(client, make):
+    for unit in ("Kilo", "g", "ml", "lb"):
+        make.unit(unit, precision=4)
     for number, (unit, elements, quantity) in enumerate(MEASURES):
         barcode = f"40063813340{number}"
         barcode += check_digit(barcode)
@@ -283,6 +285,23 @@ def test_a_field_without_an_end_is_refused(client, make, cheese):
     answer = sell(client, f"01{GTIN}10ABCDEFGHIJKLMNOPQRST17{day(LATER)}")
     assert refused(answer, 422, "pos-ambiguous-code") and hint(answer)
     assert [each["ai"] for each in answer.json["understood"]["elements"]] == ["01", "10"]
+    assert "separator is missing (FNC1, ASCII 29)" in answer.json["detail"]
+    assert f"ABCDEFGHIJKLMNOPQRST17{day(LATER)}" in answer.json["detail"]
+
+
+def test_a_message_without_separators_is_one_whatever_it_begins_with(client, cheese):
+    assert scan(client, f"17{day(LATER)}01{GTIN}10L2").json["lot"]["batch_number"] == "L2"
+    for code, part in (
+        (f"10BATCH00101{GTIN}17{day(LATER)}", f"BATCH00101{GTIN}"),
+        (f"10L201{GTIN}", f"(10) L201{GTIN}, or (10) L2 (01) {GTIN}"),
+        (f"21SN7{GTIN}01{GTIN}", f"SN7{GTIN}01{GTIN}"),
+    ):
+        answer = scan(client, code)
+        assert refused(answer, 422, "pos-ambiguous-code"), answer.text
+        assert "separator is missing (FNC1, ASCII 29)" in answer.json["detail"] and hint(answer)
+        assert part in answer.json["detail"]
+    # Without a GTIN in it, it is any code.
+    assert refused(scan(client, "10BATCH00117271231"), 404, "pos-unknown-code")
 
 
 def test_a_lost_separator_is_noticed(client, make, cheese):
@@ -293,6 +312,10 @@ def test_a_lost_separator_is_noticed(client, make, cheese):
         lots = [each["batch_number"] for each in answer.json["readings"]]
         assert lots[0] == f"L217{day(LATER)}" and "L2" in lots
         assert [lot["batch_number"] for lot in answer.json["lots"]] == ["FIRST", "L2"]
+    # It says what is missing, and between which readings that leaves the choice.
+    assert "separator is missing (FNC1, ASCII 29)" in scan(client, run_together).json["detail"]
+    said = scan(client, run_together).json["detail"]
+    assert f"is it (10) L217{day(LATER)}, or " in said and f", or (10) L2 (17) {day(LATER)}" in said
     assert refused(sell(client, f"01{GTIN}21SER10L2"), 422, "pos-ambiguous-code")
     assert make.stock(cheese) == 10
     line = {"product_id": cheese.id, "quantity": 1, "batch_number": f"L217{day(LATER)}"}

@@ -37,6 +37,17 @@ def test_parking_moves_neither_stock_nor_money(client, make, runtime):
     assert counts(runtime) == before and make.stock(product) == 5
 
 
+def test_what_can_never_be_sold_says_why(client, make):
+    shirt = make.product(name="Shirt", variants=[{"name": "S"}])
+    for product_id, field, slug in (
+        (999_999, "product_id", "unknown-product"),
+        (shirt.id, "variant_id", "variant-needed"),
+    ):
+        body = {"items": [{"product_id": product_id, "quantity": "1"}]}
+        answer = client.post("/api/pos/parked", {"label": "Anna", "body": body}, as_="cashier")
+        assert refused(answer, 422, slug) and answer.json["errors"][0]["field"] == f"body.items.0.{field}"
+
+
 def test_a_parked_sale_is_gone_on_with_at_another_till(client, make):
     product = make.product(stock=5, price="2.50")
     external_id = str(uuid.uuid4())

@@ -175,7 +175,7 @@ def test_a_cancelled_sale_says_so(client, runtime, sold):
 
 def test_lots_and_variants_are_shown(client, make):
     variants = [{"name": "Mild", "price": "9.00"}, {"name": "Sharp", "price": "9.50"}]
-    cheese = make.product(name="Cheese", tracking="lot", variants=variants)
+    cheese = make.product(name="Cheese", tracking="lot", variants=variants, unit="kg")
     variant = cheese["variants"][0]["id"]
     lot = {"batch_number": "L-77", "expiry_date": "2199-05-01"}
     make.receipt(make.main, [{"product_id": cheese.id, "variant_id": variant, "quantity": 5, **lot}])

@@ -136,13 +136,24 @@ def test_an_unknown_code(client, make):
             assert answer.json["code"] in ("pos-unknown-code", "not-found")
 
 
-def test_what_is_not_for_sale_has_no_code(client, make):
-    archived = make.product(sku="GONE", stock=3)
+def test_what_is_not_sold_says_why(client, make):
+    archived = make.product(sku="GONE", name="Mug", stock=3)
     client.delete(f"/api/products/{archived.id}")
-    make.product(sku="NEW", as_="supplier", tracking="none")
-    for code in ("GONE", "NEW"):
-        assert refused(scan(client, code), 404, "pos-unknown-code")
-        assert refused(sell(client, code), 404, "pos-unknown-code")
+    make.product(sku="NEW", name="Cup", as_="supplier", tracking="none")
+    shirt = make.product(sku="SHIRT", name="Shirt", variants=[{"name": "S", "sku": "SHIRT-S"}])
+    for code, status, slug, words in (
+        ("GONE", 409, "pos-not-for-sale", "Mug is archived."),
+        ("NEW", 409, "pos-not-approved", "Cup is not approved yet."),
+        ("SHIRT", 422, "pos-variant-needed", "Shirt is sold by variant; name one."),
+        ("NOTHING", 404, "pos-unknown-code", "Nothing for sale has the code 'NOTHING'."),
+    ):
+        for answer in (scan(client, code), sell(client, code)):
+            assert refused(answer, status, slug) and answer.json["detail"] == words
+    named = scan(client, "SHIRT").json["variants"]
+    assert named == [{"id": shirt.variants[0]["id"], "name": "S", "sku": "SHIRT-S"}]
+    # To who works elsewhere it is not there.
+    stranger = make.user("supplier", warehouses=[make.other])
+    assert refused(scan(client, "NEW", as_=stranger), 404, "pos-unknown-code")
     assert scan(client, "NEW", as_="supplier").status_code == 200
     assert sell(client, "NEW", as_="supplier").status_code == 201
 

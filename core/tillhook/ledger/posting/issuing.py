@@ -26,6 +26,7 @@ from tillhook.ledger.posting.values import (
     ShortLine,
 )
 from tillhook.ledger.posting.writing import post
+from tillhook.products import why_not_there
 
 
 def issue(
@@ -156,8 +157,8 @@ def wanted_of(session: Session, issue: Issue, items: Items) -> list[Wanted] | Do
     for line in issue.lines:
         item = items.find(issue.warehouse_id, line.product_id, line.variant_id)
         if item is None:
-            where = f"{issue.field}.{line.line}.product_id"
-            return ValidationFailed.at(where, "There is no such product.", code="unknown-product")
+            why = why_not_there(session, line.product_id, line.variant_id)
+            return ValidationFailed.at(f"{issue.field}.{line.line}.{why.field}", why.message, code=why.code)
         if item.tracking != "none":
             wanted.append(Wanted(line, item, _policy(session, issue, line)))
     return wanted

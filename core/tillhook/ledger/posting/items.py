@@ -21,6 +21,7 @@ class Item(NamedTuple):
     """A variant, its product, and its level without lot at one warehouse; integers of 1/10,000.
 
     ``is_elsewhere``: the product has other levels besides this one: at other warehouses, of lots or other variants.
+    ``was_approved``: the product was for sale once, whatever it is now.
     """
 
     warehouse_id: int
@@ -47,6 +48,7 @@ class Item(NamedTuple):
     on_hand: int
     reserved: int
     is_elsewhere: bool
+    was_approved: bool = False
 
     @property
     def is_single_level(self) -> bool:
@@ -74,7 +76,7 @@ p.owner_id, p.tracking, p.price_mode, COALESCE(v.price, p.price), p.last_price,
 COALESCE(v.cost_price, p.cost_price), p.tax_id, p.unit_id, p.category_id, p.low_stock_threshold, t.threshold,
 COALESCE(l.on_hand, 0), COALESCE(l.reserved, 0),
 EXISTS (SELECT 1 FROM stock_level x JOIN variant y ON y.id = x.variant_id WHERE y.product_id = p.id
-  AND (x.variant_id <> v.id OR x.lot_id <> 0 OR x.location_id <> {place}))
+  AND (x.variant_id <> v.id OR x.lot_id <> 0 OR x.location_id <> {place})), p.approved_terms IS NOT NULL
 FROM variant v
 JOIN product p ON p.id = v.product_id
 LEFT JOIN stock_level l ON l.variant_id = v.id AND l.location_id = {place} AND l.lot_id = 0

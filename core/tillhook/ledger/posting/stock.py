@@ -14,6 +14,7 @@ from tillhook.ledger.posting.lots import lot_of_inbound
 from tillhook.ledger.posting.planning import plan_lines
 from tillhook.ledger.posting.values import Alongside, Document, Issue, Issued, IssueLine, Movement, StockLine
 from tillhook.ledger.posting.writing import post
+from tillhook.products import why_not_there
 from tillhook.quantities import from_units
 
 
@@ -111,7 +112,8 @@ def _found(session: Session, warehouse_id: int, lines: Sequence[StockLine], item
         item = items.find(warehouse_id, line.product_id, line.variant_id)
         where = f"lines.{number}.product_id"
         if item is None:
-            raise ValidationFailed.at(where, "There is no such product.", code="unknown-product")
+            why = why_not_there(session, line.product_id, line.variant_id)
+            raise ValidationFailed.at(f"lines.{number}.{why.field}", why.message, code=why.code)
         if item.tracking == "none":
             raise ValidationFailed.at(where, "This product's stock is not tracked.", code="not-tracked")
         found.append(item)

@@ -75,6 +75,13 @@ class StockLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CountLine(StockLine):
+    """A line of a count: ``quantity`` is what was counted, ``expected`` what the counter believes to be on hand."""
+
+    expected: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssueLine:
     """A line that takes goods out of a warehouse; ``quantity`` is positive.
 

@@ -8,7 +8,7 @@ from tillhook.catalogue import create_inline_product, inline_item
 from tillhook.errors import ValidationFailed
 from tillhook.hooks import frozen
 from tillhook.ledger import Item, Items, load_items
-from tillhook.products.search import is_hidden
+from tillhook.products import Refusal, is_hidden, why_not_for_sale, why_not_there
 from tillhook.sales.commands import SaleCommand, SaleItem
 from tillhook.sales.posting.entries import Entry, Run
 from tillhook.sales.posting.reading import item_keys
@@ -59,16 +59,8 @@ def _made(run: Run, command: SaleCommand) -> dict[int, tuple[SaleItem, Item]]:
 def _item(run: Run, command: SaleCommand, goods: Items, number: int) -> Item:
     asked = command.items[number]
     item = goods.find(command.warehouse or 0, asked.product_id or 0, asked.variant_id)
-    if item is None or is_hidden(run.actor, item.status, item.owner_id):
-        if asked.variant_id is not None:
-            raise ValidationFailed.at(
-                f"items.{number}.variant_id", "There is no such variant of this product.", code="unknown-variant"
-            )
-        raise ValidationFailed.at(
-            f"items.{number}.product_id", "There is no such product, or it is sold by variant.", code="unknown-product"
-        )
-    if asked.variant_id is None and item.has_variants:
-        raise ValidationFailed.at(f"items.{number}.variant_id", "This product is sold by variant; name one.")
+    if item is None or is_hidden(run.actor, item.status, item.owner_id, was_approved=item.was_approved):
+        raise _refused(number, why_not_there(run.session, asked.product_id or 0, asked.variant_id))
     if not run.is_offline:
         _check_sellable(run, item, number)
         _check_precision(run, item, asked.quantity, number)
@@ -78,9 +70,11 @@ def _item(run: Run, command: SaleCommand, goods: Items, number: int) -> Item:
 def _check_sellable(run: Run, item: Item, number: int) -> None:
     own = item.owner_id is not None and item.owner_id == run.actor.user_id
     if not item.is_active or not (item.status == "published" or (item.status == "pending" and own)):
-        raise ValidationFailed.at(
-            f"items.{number}.product_id", f"{item.product_name} is not for sale.", code="not-for-sale"
-        )
+        raise _refused(number, why_not_for_sale(item.product_name, item.status, item.is_active))
+
+
+def _refused(number: int, why: Refusal) -> ValidationFailed:
+    return ValidationFailed.at(f"items.{number}.{why.field}", why.message, code=why.code)
 
 
 def _check_precision(run: Run, item: Item, quantity: Decimal, number: int) -> None:

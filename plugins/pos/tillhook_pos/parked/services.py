@@ -18,6 +18,7 @@ from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.http import narrowed, page
 from tillhook.ledger import load_items
 from tillhook.parties import Party
+from tillhook.products import why_not_there
 from tillhook.runtime import actor_of, snapshot_of
 from tillhook.sales import SaleCommand, device_of
 from tillhook_pos.documents import till_name
@@ -136,10 +137,8 @@ def _require_known(session: Session, command: SaleCommand, place: int) -> None:
     items = load_items(session, asked)
     for number, item in enumerate(command.items):
         if item.product_id is not None and items.find(place, item.product_id, item.variant_id) is None:
-            field = "variant_id" if item.variant_id is not None else "product_id"
-            raise ValidationFailed.at(
-                f"body.items.{number}.{field}", "There is no such product.", code="unknown-product"
-            )
+            why = why_not_there(session, item.product_id, item.variant_id)
+            raise ValidationFailed.at(f"body.items.{number}.{why.field}", why.message, code=why.code)
     if command.customer_id is not None and session.get(Party, command.customer_id) is None:
         raise ValidationFailed.at("body.customer_id", "There is no such customer.", code="unknown-customer")
 

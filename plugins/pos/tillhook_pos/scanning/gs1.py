@@ -16,6 +16,7 @@ from biip.gs1_application_identifiers import GS1ApplicationIdentifier
 from biip.gs1_element_strings import GS1ElementString
 
 from tillhook.errors import ValidationFailed
+from tillhook.products import check_digit
 from tillhook_pos.scanning.readings import Element, Reading
 
 _GS = "\x1d"
@@ -26,11 +27,19 @@ _GS1_SYMBOLOGIES = ("]C1", "]e0", "]e1", "]e2", "]d2", "]Q3", "]J1")
 _SYMBOLOGY = re.compile(r"\][A-Za-z][0-9A-Za-z]")
 _BRACKETED = re.compile(r"(?:\([0-9]{2,4}\)[^()]*)+")
 _BRACKET = re.compile(r"\(([0-9]{2,4})\)([^()]*)")
-_BEGINS_WITH_KEY = re.compile(r"0[12][0-9]{14}|00[0-9]{18}")
+#: A key, at once or after dates.
+_BEGINS_WITH_KEY = re.compile(r"(?:1[1-7][0-9]{6})*(?:0[12][0-9]{14}|00[0-9]{18})")
 #: What is looked for in a value that may have swallowed the field behind it.
 _SWALLOWED = re.compile(r"0[12]|1[01235-7]|21|30|37|31[0-6][0-5]|320[0-5]|39[23][0-9]")
+_MISSING = "A separator is missing (FNC1, ASCII 29)"
+#: How many readings a refusal names.
+_MOST_NAMED = 20
+#: How many of them are in its message.
+_MOST_SHOWN = 4
 _DATES = {"11": "production date", "15": "best before date", "17": "expiry date"}
-_HINT = "Set the scanner to send FNC1 as GS (character 29), or type the code with brackets: (01)…(17)…(10)…"
+#: What to do about a message that cannot be read.
+HINT = "Set the scanner to send FNC1 as GS (character 29), or type the code with brackets: (01)…(17)…(10)…"
+_ANY_GTIN = re.compile(r"(?=0[12]([0-9]{14}))")
 
 
 def split_symbology(text: str) -> tuple[str, str]:
@@ -66,6 +75,41 @@ def read_gs1(data: str) -> Reading:
     return replace(main, others=tuple(_other_readings(elements)))
 
 
+def lost_separators(data: str) -> ValidationFailed | None:
+    """Return why a text cannot be read that is a GS1 message by all appearances; ``None`` for any other text.
+
+    It begins with an application identifier, and a GTIN with a right check digit is somewhere in it.
+    """
+    gtins = [match[1] for match in _ANY_GTIN.finditer(data)]
+    if not any(check_digit(gtin[:-1]) == gtin[-1] for gtin in gtins):
+        return None
+    try:
+        GS1ApplicationIdentifier.extract(data)
+        reading = read_gs1(data)
+    except ParseError:
+        return None
+    except ValidationFailed as error:
+        return error if error.code == "pos-ambiguous-code" else None
+    if reading.gtin is None and any(each.gtin for each in reading.others):
+        return ambiguous([reading, *reading.others])
+    return None
+
+
+def ambiguous(readings: Sequence[Reading]) -> ValidationFailed:
+    """Return the refusal of a message that lost a separator, and so can be read in several ways."""
+    same = len(readings[0].elements) - 1
+    shown = [" ".join(f"({each.ai}) {each.value}" for each in reading.elements[same:]) for reading in readings]
+    message = f"{_MISSING}: is it {', or '.join(shown[:_MOST_SHOWN])}{', or …' if len(shown) > _MOST_SHOWN else ''}?"
+    return ValidationFailed(
+        message,
+        code="pos-ambiguous-code",
+        errors=[{"field": "code", "message": message}],
+        readings=[each.understood() for each in readings][:_MOST_NAMED],
+        understood=readings[0].understood(),
+        hint=HINT,
+    )
+
+
 def _normal(data: str) -> str:
     for written in _WRITTEN_GS:
         data = data.replace(written, _GS)
@@ -81,7 +125,7 @@ def _parse(body: str) -> list[GS1ElementString]:
         elements.append(element)
         if rest and element.ai.separator_required and not rest.startswith(_GS):
             raise _refused(
-                f"({element.ai.ai}) {element.ai.data_title} does not end before {rest[:20]!r}.",
+                f"{_MISSING}: ({element.ai.ai}) {element.ai.data_title} ends somewhere in {element.value + rest!r}.",
                 elements,
                 code="pos-ambiguous-code",
             )
@@ -199,5 +243,5 @@ def _refused(
 ) -> ValidationFailed:
     understood: dict[str, Any] = Reading(kind="gs1", codes=(), elements=_shown(elements)).understood()
     return ValidationFailed(
-        message, code=code, errors=[{"field": "code", "message": message}], understood=understood, hint=_HINT
+        message, code=code, errors=[{"field": "code", "message": message}], understood=understood, hint=HINT
     )

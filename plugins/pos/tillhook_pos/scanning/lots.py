@@ -13,6 +13,7 @@ from tillhook.quantities import format_quantity, from_units, to_units
 from tillhook.reference import Calendar
 from tillhook.runtime import runtime_of, snapshot_of
 from tillhook_pos.documents import CHANNEL
+from tillhook_pos.scanning.gs1 import ambiguous
 from tillhook_pos.scanning.readings import Reading
 from tillhook_pos.scanning.resolving import Found, Shelf
 
@@ -113,13 +114,7 @@ def _refuse_lost_separator(found: Found, lots: Sequence[Lot]) -> None:
         # Lots and serials change nothing here; a number of pieces in a lot's name is most likely its name.
         doubtful = [other for other in reading.others if _goods(other) != _goods(reading)]
     if doubtful:
-        message = "A field may have lost its end, so that it can be read in several ways."
-        error = ValidationFailed(message, code="pos-ambiguous-code", errors=[_at(message)])
-        error.extra["readings"] = [each.understood() for each in (reading, *doubtful)][:_MOST_NAMED]
-        error.extra["hint"] = (
-            "Set the scanner to send FNC1 as GS (character 29), or type the code with brackets: (01)…(17)…(10)…"
-        )
-        raise _refused(error, found, lots)
+        raise _refused(ambiguous([reading, *doubtful]), found, lots)
 
 
 def _goods(reading: Reading) -> tuple[Any, ...]:

@@ -7,14 +7,27 @@ from dataclasses import dataclass
 
 from biip import ParseError
 from biip.upc import Upc
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import default_warehouse, require_warehouse
-from tillhook.errors import NotFound, ValidationFailed
+from tillhook.errors import Conflict, DomainError, NotFound, ValidationFailed
 from tillhook.ledger import Item, load_items
-from tillhook.products import ScannedCode, check_digit, find_codes, kind_of
+from tillhook.products import (
+    Product,
+    Refusal,
+    ScannedCode,
+    Variant,
+    check_digit,
+    find_codes,
+    is_hidden,
+    kind_of,
+    visible_to,
+    why_not_for_sale,
+    why_not_there,
+)
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook_pos.scanning.gs1 import is_gs1, may_be_gs1, read_gs1, split_symbology
+from tillhook_pos.scanning.gs1 import is_gs1, lost_separators, may_be_gs1, read_gs1, split_symbology
 from tillhook_pos.scanning.patterns import parse_patterns, read_embedded
 from tillhook_pos.scanning.readings import Reading
 
@@ -23,6 +36,8 @@ _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _GTIN_LENGTHS = (8, 12, 13, 14)
 #: The digit of a GTIN-14 that stands for goods of variable measure; 1 to 8 are packages.
 _VARIABLE = "9"
+#: EAN-13 and UPC-A that GS1 leaves to the shop.
+_OF_THE_SHOP = re.compile(r"0?2[0-9]{11,12}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +70,42 @@ class Shelf:
         self._session = session
         self._seller_id = actor.user_id
         self._known: dict[str, tuple[ScannedCode, Item] | None] = {}
+        self._refused: dict[str, Item] = {}
 
     def look_up(self, codes: Iterable[str]) -> None:
         """Ask for codes that have not been asked for yet: three statements at most, however many they are."""
         new = {code for code in codes if code not in self._known}
         scanned = find_codes(self._session.connection(), new)
         asked = {(self.warehouse_id, each.product_id, each.variant_id) for each in scanned.values()}
-        items = {item.variant_id: item for item in load_items(self._session, asked) if _may_sell(item, self._seller_id)}
+        items = {item.variant_id: item for item in load_items(self._session, asked)}
         self._known |= dict.fromkeys(new)
-        self._known |= {
-            code: (each, items[each.variant_id]) for code, each in scanned.items() if each.variant_id in items
-        }
+        for code, each in scanned.items():
+            item = items.get(each.variant_id)
+            if item is not None and _may_sell(item, self._seller_id):
+                self._known[code] = (each, item)
+            elif item is not None:
+                self._refused[code] = item
 
     def get(self, code: str) -> tuple[ScannedCode, Item] | None:
         """Return what has exactly this code, in one of the ways to write it; ``None`` for nothing for sale."""
         if code not in self._known:
             self.look_up([code])
         return self._known[code]
+
+    def why_not(self, codes: Sequence[str]) -> DomainError | None:
+        """Return why the product of one of these codes is not sold; ``None`` when nothing that one may know has any."""
+        item = next((self._refused[code] for code in codes if code in self._refused), None)
+        if item is not None:
+            actor = actor_of(self._session)
+            if not is_hidden(actor, item.status, item.owner_id, was_approved=item.was_approved):
+                return _not_sold(why_not_for_sale(item.product_name, item.status, item.is_active))
+            why = why_not_there(self._session, item.product_id)
+            return _not_sold(why) if why.code == "not-approved" else None
+        by_variant = select(Product).where(
+            Product.sku.in_(codes), Product.has_variants, visible_to(actor_of(self._session))
+        )
+        product = self._session.scalar(by_variant.limit(1))
+        return None if product is None else _by_variant(self._session, product)
 
     def prepare(self, codes: Iterable[str]) -> None:
         """Look up all that codes may mean together, so that resolving each of them asks for nothing more."""
@@ -100,7 +134,9 @@ def resolve_on(session: Session, shelf: Shelf, code: str) -> Found:
     Raises:
         NotFound: 404 ``pos-unknown-code``: nothing that this seller may sell has the code; ``understood`` says what the
             code itself told.
-        ValidationFailed: 422 ``pos-ambiguous-code`` or ``pos-bad-element-string``, with a ``hint``.
+        Conflict: 409 ``pos-not-approved`` or ``pos-not-for-sale``.
+        ValidationFailed: 422 ``pos-variant-needed``, with the ``variants``; ``pos-ambiguous-code`` or
+            ``pos-bad-element-string``, with a ``hint``.
     """
     for plain in _plain(code):
         sellable = shelf.get(plain)
@@ -112,7 +148,8 @@ def resolve_on(session: Session, shelf: Shelf, code: str) -> Found:
     if len(named) > 1:
         raise _ambiguous(data, named)
     if not named:
-        raise _unknown(data, readings)
+        asked = [*_plain(code), *(each for reading in readings for group in reading.codes for each in group)]
+        raise shelf.why_not(asked) or lost_separators(data) or _unknown(data, readings)
     return named[0]
 
 
@@ -173,6 +210,25 @@ def _may_sell(item: Item, user_id: int | None) -> bool:
     return item.is_active and (item.status == "published" or (item.status == "pending" and own))
 
 
+def _not_sold(why: Refusal) -> Conflict:
+    return Conflict(why.message, code=f"pos-{why.code}", errors=[{"field": "code", "message": why.message}])
+
+
+def _by_variant(session: Session, product: Product) -> ValidationFailed:
+    variants = session.scalars(
+        select(Variant).where(Variant.product_id == product.id, Variant.is_active).order_by(Variant.id)
+    )
+    why = why_not_there(session, product.id)
+    return ValidationFailed(
+        why.message,
+        code=f"pos-{why.code}",
+        errors=[{"field": "code", "message": why.message}],
+        product_id=product.id,
+        variants=[{"id": each.id, "name": each.name, "sku": each.sku} for each in variants],
+        hint="Scan the code of a variant, or name one.",
+    )
+
+
 def _ambiguous(data: str, named: Sequence[Found]) -> ValidationFailed:
     message = f"{data!r} can be read in {len(named)} ways."
     return ValidationFailed(
@@ -207,7 +263,15 @@ def _unknown(data: str, readings: Sequence[Reading]) -> NotFound:
 
 def _hint(data: str, reading: Reading) -> str:
     if reading.kind == "embedded":
-        return f"No product for sale has the barcode or SKU {reading.item}, with or without zeros in front."
+        return (
+            f"By the pattern {reading.pattern} of the setting pos.embedded_codes it is item {reading.item}: no product"
+            " for sale has that as barcode or SKU, with or without zeros in front."
+        )
+    if reading.kind != "gs1" and _OF_THE_SHOP.fullmatch(data):
+        return (
+            "Codes that begin with 2 are a shop's own, mostly labels with a price or weight: say their pattern in the"
+            " setting pos.embedded_codes, or give this very code to its product as a barcode."
+        )
     gtin = reading.gtin
     if reading.kind == "gs1" and gtin is None:
         return "It names no product: there is no GTIN in it."
