@@ -15,7 +15,7 @@ from tillhook.db import among, grouped
 from tillhook.http import Answer, out
 from tillhook.products.barcodes import Kind, kind_of
 from tillhook.products.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
-from tillhook.quantities import ZERO, format_money, format_quantity
+from tillhook.quantities import format_money, format_quantity
 from tillhook.runtime import actor_of
 
 
@@ -87,7 +87,8 @@ class VariantOut(Answer):
 class ProductOut(Answer):
     """A product; ``cost_price`` needs ``catalogue:cost:read``.
 
-    ``inventory`` is what is available over the reader's warehouses, null for an untracked product.
+    ``inventory`` is what is available over the reader's warehouses, ``expired`` what is there beside it and has
+    expired; both are null for an untracked product.
     """
 
     id = out.Key()
@@ -112,6 +113,7 @@ class ProductOut(Answer):
     price_mode = out.Text(choices=PRICE_MODES)
     low_stock_threshold = out.Qty(allow_none=True)
     inventory = out.Qty(allow_none=True)
+    expired = out.Qty(allow_none=True)
     default_variant_id = out.Key(allow_none=True)
     variants = out.Many(VariantOut)
     images = out.Many(ImageOut)
@@ -200,7 +202,7 @@ class _Around:
     #: By variant.
     barcodes: Mapping[int, list[str]]
     images: Mapping[int, list[ProductImage]]
-    available: Mapping[int, Decimal]
+    stock: Mapping[int, ledger.Stock]
 
 
 def _around(session: Session, products: Sequence[Product]) -> _Around:
@@ -217,12 +219,12 @@ def _around(session: Session, products: Sequence[Product]) -> _Around:
         variants=grouped((each.product_id, each) for each in session.scalars(variants)),
         barcodes=grouped(session.execute(barcodes.order_by(Barcode.id))),
         images=grouped((each.product_id, each) for each in session.scalars(images)),
-        available=ledger.available_by_product(session, _tracked(products), visible_warehouses(actor)),
+        stock=ledger.stock_by_product(session, _tracked(products), visible_warehouses(actor)),
     )
 
 
 def _product(product: Product, around: _Around) -> dict[str, Any]:
-    variants = around.variants.get(product.id, [])
+    variants, stock = around.variants.get(product.id, []), around.stock.get(product.id)
     barcodes = [code for variant in variants for code in around.barcodes.get(variant.id, ())]
     return ProductOut.of(
         product,
@@ -231,7 +233,8 @@ def _product(product: Product, around: _Around) -> dict[str, Any]:
         category=around.categories.get(product.category_id),
         unit=around.units.get(product.unit_id),
         tax=around.taxes.get(product.tax_id),
-        inventory=None if product.tracking == "none" else around.available.get(product.id, ZERO),
+        inventory=None if stock is None else stock.available,
+        expired=None if stock is None else stock.expired,
         default_variant_id=next((variant.id for variant in variants if variant.is_default), None),
         variants=[_variant(product, each, around) for each in variants if product.has_variants and not each.is_default],
         images=[ImageOut.of(image) for image in around.images.get(product.id, ())],

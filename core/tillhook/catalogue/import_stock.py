@@ -7,7 +7,7 @@ from sqlalchemy import exists, or_, select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
-from tillhook.access import active_warehouses
+from tillhook.access import active_warehouses, which_warehouse
 from tillhook.catalogue.drafts import ProductDraft, VariantDraft
 from tillhook.catalogue.import_result import ImportResult
 from tillhook.catalogue.import_rows import Entry
@@ -89,7 +89,7 @@ def _find_warehouse(
     if len(found) == 1:
         values["warehouse_id"] = found[0]
     elif wanted is None:
-        result.bad(number, "warehouse", "Required: there is not just one warehouse of yours.")
+        result.bad(number, "warehouse", which_warehouse(len(warehouses)))
     else:
         result.bad(number, "warehouse", f"There is no warehouse {wanted} of yours.")
 

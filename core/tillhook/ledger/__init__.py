@@ -8,7 +8,10 @@ levels, alerts, events and hooks. A document is named by its owner and key, whoe
 ``Document("invoicing.invoice", 17)``.
 """
 
-from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer, set_inventory
+from tillhook.ledger.counting import post_count, set_inventory
+from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer
+from tillhook.ledger.expiry import today_of
+from tillhook.ledger.inventory import promised
 from tillhook.ledger.models import (
     ADJUSTMENT,
     CUSTOMER,
@@ -36,6 +39,7 @@ from tillhook.ledger.posting.stock import adjust, receive, transfer
 from tillhook.ledger.posting.values import (
     Alongside,
     AlreadyReversed,
+    CountLine,
     Document,
     Events,
     InsufficientStock,
@@ -49,7 +53,7 @@ from tillhook.ledger.posting.values import (
     StockLine,
     TakenLot,
 )
-from tillhook.ledger.queries import available_by_product, has_moved, stock_check
+from tillhook.ledger.queries import Stock, available_by_product, has_moved, stock_by_product, stock_check
 from tillhook.ledger.reservations import ReserveLine, extend, release, reserve
 from tillhook.ledger.warehouses import create_warehouse
 
@@ -63,6 +67,7 @@ __all__ = [
     "VENDOR",
     "Alongside",
     "AlreadyReversed",
+    "CountLine",
     "Document",
     "Events",
     "InsufficientStock",
@@ -83,6 +88,7 @@ __all__ = [
     "Restock",
     "RestockLine",
     "ShortLine",
+    "Stock",
     "StockAlert",
     "StockCommand",
     "StockDocument",
@@ -105,8 +111,10 @@ __all__ = [
     "moved_by",
     "policy_for",
     "post_adjustment",
+    "post_count",
     "post_receipt",
     "post_transfer",
+    "promised",
     "receive",
     "refresh_alerts",
     "release",
@@ -117,6 +125,8 @@ __all__ = [
     "reverse",
     "set_inventory",
     "shortages",
+    "stock_by_product",
     "stock_check",
+    "today_of",
     "transfer",
 ]

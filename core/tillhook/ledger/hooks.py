@@ -1,14 +1,17 @@
 """What the ledger declares through the hooks."""
 
+from functools import partial
 from types import ModuleType
 
 from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import DemoData, EventType, Invariant, Job, Permission, Route
+from tillhook.hooks import DemoData, DocumentType, EventType, Invariant, Job, Permission, Route
 from tillhook.ledger import hookspecs
 from tillhook.ledger.invariants import INVARIANTS
+from tillhook.ledger.listing import facts_of_kind, find_of_kind
+from tillhook.ledger.models import KINDS
 from tillhook.ledger.reservations import sweep_expired
 from tillhook.ledger.routes import routes
 from tillhook.ledger.warehouses import create_warehouse, list_warehouses
@@ -41,6 +44,14 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(name="stock:policy:manage", title="Say what happens when stock is short"),
         Permission(name="stock:alert:read", title="See low-stock alerts", roles=(*_SELLERS, "accountant")),
         Permission(name="stock:lot:sell_expired", title="Sell goods past their expiry date"),
+    )
+
+
+@hookimpl
+def register_document_types() -> tuple[DocumentType, ...]:
+    return tuple(
+        DocumentType(name=kind, describe=partial(facts_of_kind, kind), find=partial(find_of_kind, kind))
+        for kind in KINDS
     )
 
 

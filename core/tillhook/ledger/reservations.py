@@ -7,7 +7,7 @@ release records ``product:inventory-updated``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeGuard
 
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import utc_now
 from tillhook.errors import Conflict
+from tillhook.ledger.expiry import today_of
 from tillhook.ledger.models import NO_LOT, Reservation
 from tillhook.ledger.posting.effects import availability_changed
 from tillhook.ledger.posting.items import Item, load_items
@@ -55,7 +56,8 @@ def reserve(
     items = [found.find(warehouse_id, line.product_id, line.variant_id) for line in lines]
     tracked = [(n, line, item) for n, (line, item) in enumerate(zip(lines, items, strict=True)) if _is_tracked(item)]
     lots = lots_at(session, [item.variant_id for _, _, item in tracked if item.tracking == "lot"], warehouse_id)
-    keys = {item.variant_id: _levels_of(item, lots.get(item.variant_id, ())) for _, _, item in tracked}
+    today = today_of(session)
+    keys = {item.variant_id: _levels_of(item, lots.get(item.variant_id, ()), today) for _, _, item in tracked}
     levels = lock_available(session, (key for each in keys.values() for key in each))
     rows: list[tuple[int, LevelKey, int]] = []
     short: list[ShortLine] = []
@@ -64,8 +66,8 @@ def reserve(
         rows += [(number, key, units) for key, units in parts]
         if missing:
             left = line.quantity - from_units(missing)
-            name = item.product_name
-            short.append(ShortLine(number, item.product_id, item.variant_id, name, line.quantity, left))
+            variant_id = None if item.is_default else item.variant_id
+            short.append(ShortLine(number, item.product_id, variant_id, item.product_name, line.quantity, left))
     if short:
         raise InsufficientStock(short)
     _write(session, document, expires_at, rows)
@@ -119,11 +121,10 @@ def _is_tracked(item: Item | None) -> TypeGuard[Item]:
     return item.tracking != "none"
 
 
-def _levels_of(item: Item, lots: Sequence[LotLevel]) -> list[LevelKey]:
+def _levels_of(item: Item, lots: Sequence[LotLevel], today: date) -> list[LevelKey]:
     """Return the levels to reserve on, in order."""
     if item.tracking != "lot":
         return [LevelKey(item.variant_id, item.warehouse_id, NO_LOT)]
-    today = utc_now().date()
     return [LevelKey(item.variant_id, item.warehouse_id, lot.lot_id) for lot in lots if not lot.is_expired(today)]
 
 

@@ -283,6 +283,8 @@ def test_what_the_inventory_shows(client, make):
         "variant_id": None,
         "variant_details": "",
         "quantity": "7",
+        "available": "7",
+        "expired": "0",
         "low_stock_threshold": "8",
         "is_low_stock": True,
         "batch_number": None,
@@ -291,7 +293,7 @@ def test_what_the_inventory_shows(client, make):
         "warehouse_name": "Main shop",
     }
     assert inventory(client, "cashier") == [row]
-    there = {**row, "quantity": "20", "is_low_stock": False, "warehouse_id": make.other, "warehouse_name": "Other shop"}
+    there = {**row, "quantity": "20", "available": "20", "is_low_stock": False, "warehouse_id": make.other, "warehouse_name": "Other shop"}
     assert inventory(client) == [row, there]
     assert inventory(client, warehouse=make.other) == [there]
     assert inventory(client, low_stock=True) == [row]
