@@ -160,6 +160,12 @@ def money_of_units(units: int) -> str:
     return f"{sign}{whole}.{rest:04d}".rstrip("0")
 
 
+def json_number(units: int) -> int | float:
+    """Return integers of 1/10,000 as a JSON number, as events have them; exact to 15 digits."""
+    whole, rest = divmod(units, SCALE)
+    return units / SCALE if rest else whole
+
+
 def quantity_of_units(units: int) -> str:
     """Return what :func:`format_quantity` does, from integers of 1/10,000."""
     sign = "-" if units < 0 else ""
@@ -178,6 +184,7 @@ __all__ = [
     "format_money",
     "format_quantity",
     "from_units",
+    "json_number",
     "money_of_units",
     "multiply",
     "parse",

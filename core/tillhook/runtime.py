@@ -1,7 +1,8 @@
 """One process's database, hooks, declarations and cached reference data, and the transaction around work."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from sqlalchemy import Connection
@@ -97,6 +98,12 @@ def snapshot_of(session: Session) -> Snapshot:
     return cast(Snapshot, session.info["snapshot"])
 
 
+def assume_settings(session: Session, settings: Mapping[str, Any]) -> None:
+    """Let the session go by settings that it has just written; others see them after the commit."""
+    snapshot = snapshot_of(session)
+    session.info["snapshot"] = replace(snapshot, settings={**snapshot.settings, **settings})
+
+
 def assume_epoch(session: Session) -> None:
     """Note that nobody has looked yet whether the session's reference data is true."""
     session.info[_ASSUMED] = True
@@ -128,6 +135,7 @@ __all__ = [
     "Runtime",
     "actor_of",
     "assume_epoch",
+    "assume_settings",
     "confirm_epoch",
     "request_id_of",
     "runtime_of",

@@ -121,7 +121,10 @@ def test_verify_is_silent_about_sound_books_and_names_a_damaged_level(run, make,
     assert done.exit_code == 1
     assert "stock levels" in done.output
     assert "11" in done.output and "10" in done.output
-    assert product
+    assert run("verify", "--repair", input="n\n").exit_code == 1 and run("verify").exit_code == 1
+    done = run("verify", "--repair", input="y\n")
+    assert done.exit_code == 0 and "Set what levels have on hand" in done.output, done.output
+    assert run("verify").exit_code == 0 and make.stock(product) == 10
 
 
 def test_a_user_can_be_added_and_log_in(run, client):

@@ -185,6 +185,7 @@ def test_what_a_route_does_not_say_follows_from_its_method():
     get, post = route(), route(method="POST", permission=AUTHENTICATED)
     assert (get.writes, get.idempotent, post.writes, post.idempotent) == (False, False, True, True)
     assert not route(method="POST").idempotent, "a public route has no actor to keep keys for"
+    assert not route(method="POST", permission=AUTHENTICATED, writes=False).idempotent, "nothing to keep it with"
     assert get.summary == "Say hello."
 
 

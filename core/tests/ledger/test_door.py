@@ -251,7 +251,7 @@ def test_events_of_the_document_go_with_those_of_the_stock(client, make, door, r
     with runtime.unit_of_work() as session:
         ledger.issue(session, door.document([(product, 2)]), events=lambda: [event])
     told = [each["payload"] for each in client.get("/api/events").json["items"] if each["name"] == event[0]]
-    assert [payload["product"]["inventory"] for payload in told][-2:] == ["mine", "3"]
+    assert [payload["product"]["inventory"] for payload in told][-2:] == ["mine", 3]
 
 
 @pytest.mark.parametrize("verb", ["issue", "restate"])

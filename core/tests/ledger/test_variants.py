@@ -41,7 +41,7 @@ def test_an_alert_and_an_event_are_of_the_product_over_variants_and_warehouses(c
     assert (alert["product"], alert["variant"], alert["current_stock"]) == (product["id"], medium, "4")
     events = client.get("/api/events").json["items"]
     updated = [event for event in events if event["name"] == "product:inventory-updated"]
-    assert [event["payload"]["product"]["inventory"] for event in updated] == ["7", "17", "15", "14"]
+    assert [event["payload"]["product"]["inventory"] for event in updated] == [7, 17, 15, 14]
 
 
 def test_the_product_alone_is_not_sold_by_variant(client, make):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tillhook.server.verify import verify
+from tillhook.sales.rollups.counting import count_sales
+from tillhook.server.verify import repair, verify
 
 
 def found(runtime):
@@ -69,3 +70,62 @@ def test_a_rewritten_journal_is_named(runtime, sold, statement, invariant):
             connection.exec_driver_sql(f"DROP TRIGGER {name}")
         connection.exec_driver_sql(statement)
     assert invariant in {difference.invariant for difference in found(runtime)}
+
+
+@pytest.mark.parametrize(
+    ("damaged", "invariants"),
+    [
+        ("UPDATE stock_level SET on_hand = on_hand + 10000", {"stock levels"}),
+        ("DELETE FROM stock_level", {"stock levels", "alerts"}),
+        ("UPDATE stock_level SET on_hand = 990000", {"stock levels", "alerts"}),
+        ("UPDATE stock_level SET reserved = 5000", {"reserved stock"}),
+        ("DELETE FROM stock_alert", {"alerts"}),
+        ("UPDATE stock_alert SET warehouse_id = warehouse_id + 1", {"alerts"}),
+        ("UPDATE rollup_day SET sales_count = sales_count + 1", {"rollups"}),
+    ],
+)
+def test_what_is_derived_is_made_anew(client, runtime, sold, damaged, invariants):
+    with runtime.unit_of_work() as session:
+        count_sales(session)
+    damage(runtime, damaged)
+    assert {difference.invariant for difference in found(runtime)} == invariants
+    # An alert may be right again when the levels are.
+    repaired = repair(runtime).keys()
+    assert repaired and repaired <= invariants
+    assert found(runtime) == []
+    entries = client.get("/api/audit", params={"action": "repair"}).json["items"]
+    assert {entry["entity_id"] for entry in entries} == repaired and all(entry["before"] for entry in entries)
+    product, _ = sold
+    assert client.get(f"/api/products/{product['id']}").json["inventory"] == "6"
+
+
+def test_a_repair_is_told_as_any_change_of_stock(client, runtime, sold):
+    damage(runtime, "UPDATE stock_level SET on_hand = on_hand + 10000")
+    seen = client.get("/api/events", params={"limit": "1000"}).json["last_event_id"]
+    repair(runtime)
+    (event,) = client.get("/api/events", params={"after": str(seen)}).json["items"]
+    assert (event["name"], event["payload"]["product"]["inventory"]) == ("product:inventory-updated", 6)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_what_is_not_derived_is_not_touched(runtime, sold):
+    damage(runtime, "UPDATE number_series SET last = last + 1")
+    damage(runtime, "UPDATE stock_level SET on_hand = 1")
+    repair(runtime)
+    assert {difference.invariant for difference in found(runtime)} == {"number series"}
+
+
+def test_alerts_follow_the_setting_and_tracking(client, make, runtime):
+    product = make.product(stock=12)
+    path = f"/api/products/{product['id']}"
+
+    def after(change):
+        assert change.status_code == 200
+        assert found(runtime) == []
+        return [alert["status"] for alert in client.get("/api/inventory/alerts").json["items"]]
+
+    assert after(client.patch("/api/settings", {"low_stock_threshold": "20"})) == ["open"]
+    assert after(client.patch("/api/settings", {"low_stock_threshold": None})) == ["resolved"]
+    client.put(f"{path}/inventory", {"inventory": 0, "warehouse": make.main})
+    assert after(client.patch(path, {"tracking": "none"})) == ["resolved", "resolved"]
+    assert after(client.patch(path, {"tracking": "quantity"})) == ["open", "resolved", "resolved"]

@@ -67,6 +67,38 @@ def test_a_bad_key_is_422(shop: Any, key: str) -> None:
     assert shop.names() == []
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/api/products", None),
+        ("POST", "/api/auth/login", {"email": "admin@example.test", "password": "x"}),
+        ("POST", "/api/sales/quote", {}),
+        ("POST", "/api/sales/sync", {"sales": []}),
+        ("POST", "/api/api-keys", {}),
+    ],
+)
+def test_where_none_is_taken_it_is_refused_by_name(client: Any, method: str, path: str, body: Any) -> None:
+    answer = client.request(method, path, body, headers=KEY)
+    assert (answer.status_code, answer.json["code"]) == (422, "idempotency-key-not-taken")
+    assert answer.json["errors"][0]["field"] == "Idempotency-Key"
+
+
+def test_a_sale_is_posted_once(client: Any, make: Any) -> None:
+    product = make.product(stock=5)
+    sale = {
+        "channel": "counter",
+        "warehouse": make.main,
+        "payment_method": "cash",
+        "items": [{"product_id": product["id"], "quantity": 2}],
+    }
+    first, again = (client.post("/api/sales", sale, headers=KEY) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.json["sale_number"] == again.json["sale_number"] and make.stock(product) == 3
+    other = client.post("/api/sales", {**sale, "notes": "other"}, headers=KEY)
+    assert (other.status_code, other.json["code"]) == (422, "idempotency-key-reused")
+
+
 def test_a_refusal_is_not_kept(shop: Any) -> None:
     for _ in range(2):
         result = shop.post("/api/things", media={"name": "refused"}, headers=KEY)

@@ -15,7 +15,7 @@ from tillhook.db import among, grouped
 from tillhook.http import Answer, out
 from tillhook.products.barcodes import Kind, kind_of
 from tillhook.products.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
-from tillhook.quantities import format_money, format_quantity
+from tillhook.quantities import format_quantity, json_number, to_units
 from tillhook.runtime import actor_of
 
 
@@ -181,9 +181,9 @@ def event_payloads(session: Session, products: Sequence[Product]) -> list[dict[s
             "product": {
                 "_id": product.id,
                 "name": product.name,
-                "inventory": None if product.id not in available else format_quantity(available[product.id]),
+                "inventory": None if product.id not in available else json_number(to_units(available[product.id])),
                 "category": categories.get(product.category_id),
-                "price": format_money(product.price),
+                "price": json_number(to_units(product.price)),
             }
         }
         for product in products

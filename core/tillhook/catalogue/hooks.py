@@ -7,6 +7,7 @@ from tillhook.catalogue import hookspecs, routes, setup_routes
 from tillhook.catalogue.demo import DEMO_DATA
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, EventType, Permission, Route
+from tillhook.ledger import own_inventory
 from tillhook.products import hides
 
 _STAFF = ("supplier", "cashier", "accountant")
@@ -43,10 +44,18 @@ def register_permissions() -> tuple[Permission, ...]:
 def register_events() -> tuple[EventType, ...]:
     return (
         EventType(
-            name="product:created", title="A product was created", permission="catalogue:product:read", hides=hides
+            name="product:created",
+            title="A product was created",
+            permission="catalogue:product:read",
+            hides=hides,
+            show=own_inventory,
         ),
         EventType(
-            name="product:updated", title="A product was changed", permission="catalogue:product:read", hides=hides
+            name="product:updated",
+            title="A product was changed",
+            permission="catalogue:product:read",
+            hides=hides,
+            show=own_inventory,
         ),
     )
 

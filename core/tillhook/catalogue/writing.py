@@ -79,7 +79,12 @@ def tell(session: Session, written: Written) -> None:
         session, [product.id for product, _, after in written.changed if after.get("tracking") == "none"]
     )
     ledger.refresh_alerts(
-        session, [product.id for product, _, after in written.changed if "low_stock_threshold" in after]
+        session,
+        [
+            product.id
+            for product, _, after in written.changed
+            if product.tracking != "none" and after.keys() & {"low_stock_threshold", "tracking"}
+        ],
     )
 
 

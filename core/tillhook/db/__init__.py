@@ -6,7 +6,7 @@ from tillhook.db.bulk import Statement, WriteBatch, array_text, fetch, fetch_wit
 from tillhook.db.dialects import day_number, insert_or, wait_in_line, without_limits
 from tillhook.db.folding import containing, fold, folded
 from tillhook.db.keys import keys_sql, next_keys
-from tillhook.db.locks import AdvisoryLock, advisory_lock
+from tillhook.db.locks import AdvisoryLock, advisory_lock, lock_table
 from tillhook.db.records import json_records, records
 from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
 from tillhook.db.triggers import allow_changes, append_only
@@ -48,6 +48,7 @@ __all__ = [
     "is_unavailable",
     "json_records",
     "keys_sql",
+    "lock_table",
     "next_keys",
     "partial_index",
     "records",

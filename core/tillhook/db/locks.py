@@ -1,4 +1,4 @@
-"""Advisory locks of PostgreSQL: what is locked that is no row. On SQLite the writer's lock is all there is.
+"""Locks of what is no row: tables, and PostgreSQL's advisory locks. On SQLite the writer's lock is all there is.
 
 Their place in the lock order is in docs/architecture.md.
 """
@@ -6,10 +6,11 @@ Their place in the lock order is in docs/architecture.md.
 from collections.abc import Iterable
 from enum import IntEnum
 
-from sqlalchemy import Integer, cast, column, func, select
+from sqlalchemy import Connection, Integer, cast, column, func, select, text
 from sqlalchemy.orm import Session
 
 from tillhook.db.records import records
+from tillhook.db.writer import begin_writing
 
 
 class AdvisoryLock(IntEnum):
@@ -20,6 +21,14 @@ class AdvisoryLock(IntEnum):
     #: A document whose movements are being undone.
     DOCUMENT = 7_411_006
     MIGRATION = 0x7411_1007
+
+
+def lock_table(connection: Connection, table: str) -> None:
+    """Wait until nobody else writes to a table, and let nobody begin to before the transaction ends."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
+    else:
+        begin_writing(connection)
 
 
 def advisory_lock(session: Session, lock: AdvisoryLock, parts: Iterable[int] | None = None) -> None:

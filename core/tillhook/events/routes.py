@@ -1,11 +1,9 @@
 """Reading the outbox over HTTP."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from tillhook.access import sees_warehouse
 from tillhook.events.outbox import read_events, sequence_events
-from tillhook.hooks import Event
+from tillhook.events.reading import readable
 from tillhook.http import Answer, Call, QuerySchema, Routes, Text, Whole, out
 
 routes = Routes()
@@ -45,25 +43,7 @@ def list_events(call: Call) -> Any:
     query = call.query
     sequence_events(call.session)
     events = read_events(call.session, query["after"], query["limit"])
-    hidden = _hidden(call, events)
-    types = call.runtime.registry.events
     items = [
-        EventOut.of(event)
-        for event in events
-        if (event.warehouse_id is None or sees_warehouse(call.actor, event.warehouse_id))
-        and (event.name not in types or call.actor.can(types[event.name].permission))
-        and query.get("name", event.name) == event.name
-        and event.seq not in hidden
+        EventOut.of(event) for event in readable(call.session, events) if query.get("name", event.name) == event.name
     ]
     return {"items": items, "next_cursor": None, "last_event_id": events[-1].seq if events else query["after"]}
-
-
-def _hidden(call: Call, events: Sequence[Event]) -> set[int]:
-    """Return the events that the actor must not see although permission and warehouse would allow it."""
-    types = call.runtime.registry.events
-    hidden: set[int] = set()
-    for name in {event.name for event in events}:
-        hides = types[name].hides if name in types else None
-        if hides is not None:
-            hidden |= hides(call.session, [event for event in events if event.name == name])
-    return hidden

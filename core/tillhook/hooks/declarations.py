@@ -118,7 +118,8 @@ class Route:
         writes: Whether the transaction writes; by default every method but GET does.
         lazy: Of one that writes: take SQLite's writer lock with the first statement that writes or locks a row. As on
             PostgreSQL, what was read without a lock may be old by then; a ``RetryTransaction`` takes it at once.
-        idempotent: Whether ``Idempotency-Key`` is heeded; by default for POST, unless public.
+        idempotent: Whether it takes an ``Idempotency-Key``; by default what writes does, unless public or GET. The
+            others refuse the header.
         upload: The body is ``multipart/form-data``.
         summary: By default the first line of the handler's docstring.
         max_body: Bytes; by default the setting.
@@ -147,7 +148,8 @@ class Route:
         if self.writes is None:
             object.__setattr__(self, "writes", self.method not in ("GET", "HEAD"))
         if self.idempotent is None:
-            object.__setattr__(self, "idempotent", self.method == "POST" and self.permission is not PUBLIC)
+            changes = self.writes and self.method not in ("GET", "HEAD")
+            object.__setattr__(self, "idempotent", changes and self.permission is not PUBLIC)
         if not self.summary:
             text = (self.handler.__doc__ or "").strip()
             object.__setattr__(self, "summary", text.partition("\n")[0])
@@ -271,12 +273,14 @@ class EventType:
         permission: What a reader needs.
         hides: Given events of this kind, returns the ``seq`` of those that the session's actor must not see although
             permission and warehouse would allow it.
+        show: Given events of this kind, returns them with the figures that the session's actor may see.
     """
 
     name: str
     title: str
     permission: str
     hides: "Callable[[Session, Sequence[Event]], Set[int]] | None" = None
+    show: "Callable[[Session, Sequence[Event]], Sequence[Event]] | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,11 +376,16 @@ class Invariant:
     """What ``tillhook verify`` recomputes; ``check`` only reads, in one snapshot of the database.
 
     ``tillhook.runtime.runtime_of`` gives the runtime of the connection.
+
+    Args:
+        repair: Of what is derived: makes it anew from append-only rows, under locks that let no one change either
+            before the transaction ends. The first line of its docstring says what it does.
     """
 
     name: str
     check: "Callable[[Connection], Iterable[Difference]]"
     title: str = ""
+    repair: "Callable[[Session], object] | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)

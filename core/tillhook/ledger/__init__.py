@@ -11,6 +11,7 @@ levels, alerts, events and hooks. A document is named by its owner and key, whoe
 from tillhook.ledger.counting import post_count, set_inventory
 from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer
 from tillhook.ledger.expiry import today_of
+from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.inventory import promised
 from tillhook.ledger.models import (
     ADJUSTMENT,
@@ -109,6 +110,7 @@ __all__ = [
     "lock_goods",
     "lots_at",
     "moved_by",
+    "own_inventory",
     "policy_for",
     "post_adjustment",
     "post_count",

@@ -1,5 +1,6 @@
 """What the ledger declares through the hooks."""
 
+from collections.abc import Set
 from functools import partial
 from types import ModuleType
 
@@ -9,9 +10,11 @@ from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, DocumentType, EventType, Invariant, Job, Permission, Route
 from tillhook.ledger import hookspecs
+from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.invariants import INVARIANTS
 from tillhook.ledger.listing import facts_of_kind, find_of_kind
 from tillhook.ledger.models import KINDS
+from tillhook.ledger.repairs import review_alerts
 from tillhook.ledger.reservations import sweep_expired
 from tillhook.ledger.routes import routes
 from tillhook.ledger.warehouses import create_warehouse, list_warehouses
@@ -63,6 +66,7 @@ def register_events() -> tuple[EventType, ...]:
             title="A product's stock changed",
             permission="stock:level:read",
             hides=hides,
+            show=own_inventory,
         ),
         EventType(
             name="inventory:low-stock-alert",
@@ -86,6 +90,12 @@ def register_jobs() -> tuple[Job, ...]:
 @hookimpl
 def register_demo_data() -> tuple[DemoData, ...]:
     return (DemoData(name="stock.warehouse", create=_demo),)
+
+
+@hookimpl
+def settings_changed(session: Session, keys: Set[str]) -> None:
+    if "low_stock_threshold" in keys:
+        review_alerts(session)
 
 
 def _sweep(session: Session) -> None:

@@ -1,46 +1,23 @@
 """What must always be true of the ledger; recomputed from the append-only rows by ``tillhook verify``."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, text
 
 from tillhook.hooks import Difference, Invariant
+from tillhook.ledger.repairs import (
+    WRONG_ON_HAND,
+    WRONG_RESERVED,
+    repair_alerts,
+    repair_on_hand,
+    repair_reserved,
+    wrong_alerts,
+)
 from tillhook.quantities import from_units
+from tillhook.runtime import runtime_of
 
-
-def _unequal(due: str, column: str) -> TextClause:
-    """Return the query of the levels whose ``column`` is not the quantity that the rows of ``due`` come to."""
-    return text(
-        f"""
-        WITH due AS (
-            SELECT variant_id, location_id, lot_id, SUM(quantity) AS quantity FROM ({due}) AS d
-             GROUP BY variant_id, location_id, lot_id
-        ),
-        keys AS (
-            SELECT variant_id, location_id, lot_id FROM due
-            UNION SELECT variant_id, location_id, lot_id FROM stock_level
-        )
-        SELECT k.variant_id, k.location_id, k.lot_id,
-               COALESCE(d.quantity, 0) AS expected, COALESCE(l.{column}, 0) AS actual
-          FROM keys k
-          LEFT JOIN due d ON d.variant_id = k.variant_id AND d.location_id = k.location_id AND d.lot_id = k.lot_id
-          LEFT JOIN stock_level l
-                 ON l.variant_id = k.variant_id AND l.location_id = k.location_id AND l.lot_id = k.lot_id
-         WHERE COALESCE(d.quantity, 0) <> COALESCE(l.{column}, 0)
-         ORDER BY 1, 2, 3
-        """
-    )
-
-
-_LEVELS = _unequal(
-    "SELECT variant_id, destination_id AS location_id, lot_id, quantity FROM stock_movement WHERE destination_id > 0"
-    " UNION ALL SELECT variant_id, source_id, lot_id, -quantity FROM stock_movement WHERE source_id > 0",
-    "on_hand",
-)
-_RESERVED = _unequal(
-    "SELECT variant_id, location_id, lot_id, quantity FROM reservation WHERE released_at IS NULL", "reserved"
-)
 # What undoes a movement takes the same goods from where it brought them.
 _REVERSALS = text(
     """
@@ -104,13 +81,24 @@ _SERIES = text(
 
 
 def _levels(connection: Connection) -> Iterator[Difference]:
-    for row in connection.execute(_LEVELS):
+    for row in connection.execute(WRONG_ON_HAND):
         yield _difference("stock levels", row, "on hand")
 
 
 def _reserved(connection: Connection) -> Iterator[Difference]:
-    for row in connection.execute(_RESERVED):
+    for row in connection.execute(WRONG_RESERVED):
         yield _difference("reserved stock", row, "reserved")
+
+
+def _alerts(connection: Connection) -> Iterator[Difference]:
+    settings = runtime_of(connection).snapshots.current(connection)
+    for row in wrong_alerts(connection, Decimal(settings.setting("low_stock_threshold"))):
+        yield Difference(
+            invariant="alerts",
+            subject=f"product {row.product_id} at warehouse {row.warehouse_id}: low-stock alert",
+            expected=row.expected,
+            actual="none" if row.expected == "open" else "open",
+        )
 
 
 def _reversals(connection: Connection) -> Iterator[Difference]:
@@ -168,8 +156,9 @@ def _units(value: int | None) -> str:
 
 
 INVARIANTS = (
-    Invariant(name="stock levels", check=_levels),
-    Invariant(name="reserved stock", check=_reserved),
+    Invariant(name="stock levels", check=_levels, repair=repair_on_hand),
+    Invariant(name="reserved stock", check=_reserved, repair=repair_reserved),
+    Invariant(name="alerts", check=_alerts, repair=repair_alerts),
     Invariant(name="reversals", check=_reversals),
     Invariant(name="movements", check=_movements),
     Invariant(name="stock documents", check=_documents),

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import sees_all_sales
 from tillhook.hooks import Event, EventType
-from tillhook.quantities import SCALE
+from tillhook.quantities import json_number
 from tillhook.runtime import actor_of
 from tillhook.sales.rows import DocumentRows
 
@@ -30,13 +30,13 @@ def sale_event(document: DocumentRows) -> tuple[str, dict[str, Any], int]:
         "channel": sale["channel"],
         "warehouse_id": sale["warehouse_id"],
         "seller_id": sale["seller_id"],
-        "total_amount": _number(sale["total_amount"]),
+        "total_amount": json_number(sale["total_amount"]),
         "currency": sale["currency"],
         "items": [
             {
                 "product_id": line["product_id"],
                 "product_name": line["product_name"],
-                "quantity": _number(line["quantity"]),
+                "quantity": json_number(line["quantity"]),
             }
             for line in document.lines
         ],
@@ -50,12 +50,6 @@ def hides(session: Session, events: Sequence[Event]) -> set[int]:
     if sees_all_sales(actor):
         return set()
     return {event.seq for event in events if event.payload["seller_id"] != actor.user_id}
-
-
-def _number(units: int) -> int | float:
-    """Return units of 1/10,000 as a JSON number, which is exact to 15 digits."""
-    whole, rest = divmod(units, SCALE)
-    return units / SCALE if rest else whole
 
 
 EVENTS = tuple(

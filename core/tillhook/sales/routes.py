@@ -25,7 +25,6 @@ routes = Routes()
     status=201,
     also=(200,),
     lazy=True,
-    idempotent=False,
     problems=(409,),
 )
 def create_sale(call: Call) -> Any:
@@ -47,7 +46,6 @@ def sale_reply(outcome: Outcome) -> Reply:
     body=SaleIn,
     answer=QuoteOut,
     writes=False,
-    idempotent=False,
     problems=(409,),
 )
 def quote_sale(call: Call) -> Any:

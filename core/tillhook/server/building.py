@@ -15,6 +15,7 @@ import tillhook.sales.hooks
 import tillhook.sales.hookspecs
 import tillhook.server.hooks
 import tillhook.settings.hooks
+import tillhook.settings.hookspecs
 from tillhook.config import Settings
 from tillhook.db import Database
 from tillhook.errors import StartupError
@@ -39,6 +40,7 @@ AREAS = (
 #: Every module of hook specifications, in the order of the page that is made of them.
 SPECS = (
     tillhook.hooks.specs,
+    tillhook.settings.hookspecs,
     tillhook.catalogue.hookspecs,
     tillhook.ledger.hookspecs,
     tillhook.sales.hookspecs,

@@ -89,6 +89,8 @@ class Endpoint:
     def __call__(self, request: falcon.Request, response: falcon.Response, **parameters: Any) -> None:
         _check_path(parameters)
         sent = Sent(request, self._claims(request))
+        if not self.route.idempotent:
+            idempotency.refuse_key(request)
         try:
             if self._takes_body:
                 self._read_if_allowed(sent)

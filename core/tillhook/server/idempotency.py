@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: the answer of a POST is given again instead of doing it again.
+"""``Idempotency-Key``: the answer of what writes is given again instead of doing it again.
 
 Kept are answers of success (2xx), for a day, in the transaction of their effect. A 4xx changed nothing: one
 that depends on the body alone comes out the same again by itself, and one that depends on the state (goods
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 LIFETIME = timedelta(hours=24)
+_ENVIRON = "HTTP_IDEMPOTENCY_KEY"
 _MAX_LENGTH = 255
 _TABLE = cast(Table, IdempotencyKey.__table__)
 
@@ -66,13 +67,24 @@ def read_key(request: falcon.Request, route: Route, parameters: Mapping[str, Any
     Raises:
         ValidationFailed: It is empty, longer than 255 characters or not printable ASCII (422).
     """
-    value = request.env.get("HTTP_IDEMPOTENCY_KEY")
+    value = request.env.get(_ENVIRON)
     if value is None:
         return None
     if not 0 < len(value) <= _MAX_LENGTH or not value.isascii() or not value.isprintable():
         raise ValidationFailed.at(HEADER, "1 to 255 printable ASCII characters are needed.")
     what = f"{route.method} {route.path} {sorted(parameters.items())} {request.query_string}\n"
     return Key(value, hashlib.sha256(what.encode() + raw).hexdigest())
+
+
+def refuse_key(request: falcon.Request) -> None:
+    """Refuse the header where it would do nothing: who sends it relies on it.
+
+    Raises:
+        ValidationFailed: It is there (422 ``idempotency-key-not-taken``).
+    """
+    if _ENVIRON in request.env:
+        message = "This route takes none: it writes nothing, tells known documents by themselves, or answers a secret."
+        raise ValidationFailed.at(HEADER, message, code="idempotency-key-not-taken")
 
 
 def find(session: Session, actor: "Actor", key: Key) -> Reply | None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from types import ModuleType
 from zoneinfo import available_timezones
 
 from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import Permission, Route, SettingDeclaration, within
+from tillhook.settings import hookspecs
 from tillhook.settings.routes import routes
 
 
@@ -66,6 +68,11 @@ PERMISSIONS = (
     Permission(name="platform:setting:update", title="Change the settings"),
     Permission(name="platform:metrics:read", title="Read the server's metrics"),
 )
+
+
+@hookimpl
+def register_hookspecs() -> tuple[ModuleType, ...]:
+    return (hookspecs,)
 
 
 @hookimpl

@@ -12,7 +12,7 @@ from tillhook.hooks import SettingDeclaration
 from tillhook.reference import bump_epoch
 from tillhook.reference.models import Setting
 from tillhook.reference.values import checked, from_json, to_json
-from tillhook.runtime import runtime_of
+from tillhook.runtime import assume_settings, runtime_of
 from tillhook.settings.answers import SettingOut
 
 
@@ -47,6 +47,12 @@ def update_settings(session: Session, changes: Mapping[str, Any]) -> None:
     session.flush()
     _audit(session, before, values)
     bump_epoch(session)
+    present = {
+        key: declarations[key].default if value is None else from_json(declarations[key], value)
+        for key, value in values.items()
+    }
+    assume_settings(session, present)
+    runtime_of(session).hooks.hook.settings_changed(session=session, keys=frozenset(values))
 
 
 def _store(session: Session, key: str, value: Any, *, is_new: bool) -> None:

@@ -13,7 +13,7 @@ from tillhook.sales import SaleIn, SaleOut, post_sale, sale_reply
 routes = Routes("/telesales")
 
 
-@routes.post("/orders", permission="sales:sale:post", body=SaleIn, answer=SaleOut, status=201, idempotent=False)
+@routes.post("/orders", permission="sales:sale:post", body=SaleIn, answer=SaleOut, status=201)
 def take_order(call):
     """Sell what a customer asks for on the telephone."""
     return sale_reply(post_sale(call.session, replace(call.body, channel="telesales")))

@@ -293,7 +293,14 @@ def test_what_the_inventory_shows(client, make):
         "warehouse_name": "Main shop",
     }
     assert inventory(client, "cashier") == [row]
-    there = {**row, "quantity": "20", "available": "20", "is_low_stock": False, "warehouse_id": make.other, "warehouse_name": "Other shop"}
+    there = {
+        **row,
+        "quantity": "20",
+        "available": "20",
+        "is_low_stock": False,
+        "warehouse_id": make.other,
+        "warehouse_name": "Other shop",
+    }
     assert inventory(client) == [row, there]
     assert inventory(client, warehouse=make.other) == [there]
     assert inventory(client, low_stock=True) == [row]

@@ -9,17 +9,18 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, select, text, update
+from sqlalchemy import ColumnElement, bindparam, func, select, text, true, update
 from sqlalchemy.orm import Session
 
 from tillhook.db import Exact, among, format_instant, records, utc_now
 from tillhook.events import NewEvent, record_many
-from tillhook.ledger.models import StockAlert, StockLevel, StockThreshold
+from tillhook.ledger.expiry import is_expired
+from tillhook.ledger.models import Lot, StockAlert, StockLevel, StockThreshold
 from tillhook.ledger.posting.items import Item
 from tillhook.ledger.posting.locks import lock_products
 from tillhook.ledger.posting.values import Document, LevelAfter, LevelKey, Movement
 from tillhook.products.models import Product, Variant
-from tillhook.quantities import ZERO, format_money, format_quantity, from_units, money_of_units
+from tillhook.quantities import ZERO, from_units, json_number, to_units
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
 
 _INVENTORY = "product:inventory-updated"
@@ -80,8 +81,8 @@ def follow(
 
 def inventory_event(session: Session, item: Item) -> NewEvent:
     """Return the event of an item whose stock changes; what is available then is to be filled in."""
-    product = _summary(session, item.product_id, item.product_name, item.category_id, "")
-    return _INVENTORY, {"product": product | {"price": money_of_units(item.price)}}, item.warehouse_id
+    product = _summary(session, item.product_id, item.product_name, item.category_id, ZERO)
+    return _INVENTORY, {"product": product | {"price": json_number(item.price)}}, item.warehouse_id
 
 
 def availability_changed(session: Session, keys: Iterable[LevelKey]) -> None:
@@ -123,15 +124,25 @@ def resolve_alerts(session: Session, product_ids: Iterable[int]) -> None:
     _resolve(session, among(StockAlert.product_id, list(product_ids)))
 
 
+def resolve_places(session: Session, places: Iterable[Place]) -> None:
+    """Close the open alerts of products at warehouses."""
+    wanted = sorted(set(places))
+    if wanted:
+        k = records(session, wanted, "p", "w")
+        here = k.c.p == StockAlert.product_id, k.c.w == StockAlert.warehouse_id
+        _resolve(session, select(k.c.p).where(*here).exists())
+
+
 def _inventory_event(session: Session, stock: ProductStock) -> NewEvent:
-    inventory = format_quantity(stock.available)
-    product = _summary(session, stock.product_id, stock.name, stock.category_id, inventory)
-    return _INVENTORY, {"product": product | {"price": format_money(stock.price)}}, stock.warehouse_id
+    product = _summary(session, stock.product_id, stock.name, stock.category_id, stock.available)
+    return _INVENTORY, {"product": product | {"price": json_number(to_units(stock.price))}}, stock.warehouse_id
 
 
-def _summary(session: Session, product_id: int, name: str, category_id: int | None, inventory: str) -> dict[str, Any]:
+def _summary(
+    session: Session, product_id: int, name: str, category_id: int | None, inventory: Decimal
+) -> dict[str, Any]:
     category = snapshot_of(session).categories.get(category_id) if category_id else None
-    return {"_id": product_id, "name": name, "inventory": inventory, "category": category}
+    return {"_id": product_id, "name": name, "inventory": json_number(to_units(inventory)), "category": category}
 
 
 def _from_item(session: Session, item: Item, after: LevelAfter) -> ProductStock:
@@ -185,6 +196,8 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
         .correlate(Product, k)
     )
     here = of_product.where(StockLevel.location_id == k.c.w)
+    # What has expired is on hand, and not available.
+    fresh = of_product.outerjoin(Lot, Lot.id == StockLevel.lot_id).where(is_expired(session).is_not(true()))
     rows = session.execute(
         select(
             Product.id,
@@ -195,8 +208,8 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
             Product.low_stock_threshold,
             StockThreshold.threshold,
             here.scalar_subquery(),
-            of_product.scalar_subquery(),
-            of_product.with_only_columns(func.sum(StockLevel.reserved)).scalar_subquery(),
+            fresh.scalar_subquery(),
+            fresh.with_only_columns(func.sum(StockLevel.reserved)).scalar_subquery(),
         )
         .join(k, k.c.p == Product.id)
         .outerjoin(StockThreshold, (StockThreshold.product_id == Product.id) & (StockThreshold.warehouse_id == k.c.w))
@@ -211,9 +224,9 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
             price,
             _threshold(session, own, threshold),
             on_hand or ZERO,
-            (everywhere or ZERO) - (reserved or ZERO),
+            (unexpired or ZERO) - (reserved or ZERO),
         )
-        for product_id, place, name, category_id, price, threshold, own, on_hand, everywhere, reserved in rows
+        for product_id, place, name, category_id, price, threshold, own, on_hand, unexpired, reserved in rows
     ]
 
 
@@ -260,8 +273,7 @@ def _open(session: Session, stock: ProductStock, document: Document | None) -> l
     ).first()
     if opened is None:
         return []
-    on_hand = format_quantity(stock.on_hand)
-    product = _summary(session, stock.product_id, stock.name, stock.category_id, on_hand)
+    product = _summary(session, stock.product_id, stock.name, stock.category_id, stock.on_hand)
     return [("inventory:low-stock-alert", {"products": [product]}, stock.warehouse_id)]
 
 

@@ -15,7 +15,7 @@ from tillhook.db import WriteBatch, fetch, format_instant, insert_rows, utc_now
 from tillhook.errors import ValidationFailed
 from tillhook.events import NewEvent, event_rows
 from tillhook.ledger.posting.values import LevelAfter, LevelKey
-from tillhook.quantities import quantity_of_units
+from tillhook.quantities import json_number
 
 Changes = Mapping[LevelKey, int]
 
@@ -33,7 +33,7 @@ levels AS (
 told AS (
   INSERT INTO outbox (name, payload, warehouse_id, occurred_at)
   SELECT e.name, CASE WHEN e.v IS NULL THEN e.payload ELSE jsonb_set(e.payload, '{{product,inventory}}',
-    to_jsonb(trim_scale(({available})::numeric / 10000)::text)) END, e.warehouse_id, e.occurred_at
+    to_jsonb(trim_scale(({available})::numeric / 10000))) END, e.warehouse_id, e.occurred_at
   FROM json_to_recordset(%s::json)
     AS e(n int, name text, payload jsonb, warehouse_id bigint, occurred_at timestamptz, v bigint)
   LEFT JOIN levels l ON l.variant_id = e.v AND l.location_id = e.warehouse_id
@@ -129,7 +129,7 @@ def _on_sqlite(
             units = after[each.level].on_hand - after[each.level].reserved
             if each.is_elsewhere:
                 units = fetch(connection, _AVAILABLE_SQLITE, (each.level.variant_id,))[0][0]
-            row["payload"]["product"]["inventory"] = quantity_of_units(units)
+            row["payload"]["product"]["inventory"] = json_number(units)
     insert_rows(connection, "outbox", rows)
     return after
 

@@ -7,7 +7,7 @@ from sqlalchemy import CTE, Connection, Select, func, literal_column, or_, selec
 
 from tillhook.hooks import Difference, Invariant
 from tillhook.reference import Calendar
-from tillhook.sales.rollups.counting import counted_documents, in_periods, kept_calendar
+from tillhook.sales.rollups.counting import counted_documents, in_periods, kept_calendar, rebuild
 from tillhook.sales.rollups.figures import PRODUCTS, ROLLUPS, Rollup, summed
 from tillhook.sales.rollups.models import RollupProduct
 from tillhook.sales.rollups.periods import FRESH, LENGTHS
@@ -66,4 +66,6 @@ def _shown(figure: str, value: Any) -> str:
     return str(int(value)) if figure in _COUNTS else f"{value:f}"
 
 
-INVARIANTS = (Invariant(name="rollups", check=_rollups, title="Rollups are what the journal adds up to"),)
+INVARIANTS = (
+    Invariant(name="rollups", check=_rollups, title="Rollups are what the journal adds up to", repair=rebuild),
+)

@@ -42,7 +42,6 @@ def dashboard(call: Call) -> Any:
     body=SalesReportIn,
     answer=SalesReportOut,
     writes=False,
-    idempotent=False,
 )
 def sales_report(call: Call) -> Any:
     """Show the counter's sales over a range of days."""
