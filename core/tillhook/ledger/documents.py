@@ -154,13 +154,14 @@ def checked_item(
         ValidationFailed: 422: no such product or variant that the actor may know of, none named, or not tracked.
     """
     item = items.find(warehouse_id, line.product_id, line.variant_id)
-    if item is None or is_hidden(actor_of(session), item.status, item.owner_id):
-        if item is None and line.variant_id is not None and session.get(Product, line.product_id) is not None:
-            message = "There is no such variant of this product."
-            raise ValidationFailed.at(variant_field, message, code="unknown-variant")
+    product = session.get(Product, line.product_id) if item is None else item
+    if product is None or is_hidden(actor_of(session), product.status, product.owner_id):
         raise ValidationFailed.at(field, "There is no such product.", code="unknown-product")
-    if line.variant_id is None and item.has_variants:
+    if line.variant_id is None and product.has_variants:
         raise ValidationFailed.at(variant_field, "This product has variants; name one.", code="variant-needed")
+    if item is None:
+        message = "There is no such variant of this product."
+        raise ValidationFailed.at(variant_field, message, code="unknown-variant")
     if item.tracking == "none":
         raise ValidationFailed.at(field, "This product's stock is not tracked.", code="not-tracked")
     return item
