@@ -51,7 +51,7 @@ def books(client, make):
 
 
 def test_a_movement_says_who_why_and_by_which_document(client, make, me, books):
-    documents, milk, pen = books
+    documents, milk, _ = books
     sale = make.sale([(milk, 1)], as_="cashier")
     cancelled = client.post(f"/api/sales/{sale.id}/cancel", {"reason": "Wrong article"}).json
     cashier = client.get("/api/auth/me", as_="cashier").json["user"]
@@ -137,7 +137,7 @@ def test_a_plugin_names_its_documents_or_not(client, make, runtime, door, hooked
 
 
 def test_documents_are_read_again(client, make, me, books):
-    documents, milk, pen = books
+    documents, _, _ = books
     everything = listed(client, "/api/inventory/documents")
     for kind, posted in documents.items():
         again = client.get(f"/api/inventory/documents/{posted['id']}")
@@ -199,7 +199,7 @@ def test_documents_are_found(client, make, me, books, monkeypatch, few):
 
 
 def test_documents_of_other_warehouses_are_not_seen(client, make, books):
-    documents, milk, pen = books
+    pen = books[2]
     elsewhere = post(client, "receipt", warehouse=make.other, lines=[{"product_id": pen.id, "quantity": 5}])
     away = {"from_warehouse": make.other, "to_warehouse": make.main, "lines": [{"product_id": pen.id, "quantity": 1}]}
     coming = post(client, "transfer", **away)
@@ -214,7 +214,7 @@ def test_documents_of_other_warehouses_are_not_seen(client, make, books):
 
 
 def test_the_audit_log_has_stock_documents(client, make, me, books):
-    documents, milk, pen = books
+    documents, _, pen = books
     client.put(f"/api/products/{pen.id}/inventory", {"inventory": 5, "warehouse": make.main})
     client.put(f"/api/inventory/{pen.id}/threshold", {"warehouse": make.main, "threshold": 3})
     client.put("/api/stock-policies", {"policy": "allow", "product_id": pen.id})

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_, select, true, union
+from sqlalchemy import ColumnElement, Select, Text, and_, false, or_, select, true, type_coerce, union_all
 from sqlalchemy.orm import Session
 
 from tillhook.access import require_warehouse, sees_warehouse, visible_warehouses
@@ -138,16 +138,17 @@ def _asked(session: Session, query: Mapping[str, Any]) -> Iterator[tuple[ColumnE
 
 def _with_goods(is_of: Any) -> tuple[ColumnElement[bool], Select[int]]:
     """Return the condition on documents with certain goods, and the query for their keys."""
-    # As the index says it.
+    # The index of what no channel moved; not that of the kinds.
+    kind = type_coerce(StockMovement.document_type + "", Text)
     moved = select(StockMovement.document_id).where(
-        is_of(StockMovement), StockMovement.channel.is_(None), StockMovement.document_type.in_(KINDS)
+        is_of(StockMovement), StockMovement.channel.is_(None), kind.in_(KINDS)
     )
     counted = select(StockCountLine.document_id).where(is_of(StockCountLine))
     mine = (
         moved.where(StockMovement.document_id == StockDocument.id, StockMovement.document_type == StockDocument.kind),
         counted.where(StockCountLine.document_id == StockDocument.id),
     )
-    keys = union(moved, counted).subquery()
+    keys = union_all(moved, counted).subquery()
     return or_(*(each.exists() for each in mine)), select(keys.c.document_id)
 
 

@@ -165,7 +165,7 @@ def _show_alerts(session: Session, rows: Sequence[tuple[StockAlert, str]]) -> li
             product_name=name,
             variant=alert.variant_id if alert.variant_id in named else None,
             warehouse_name=places[alert.warehouse_id].name,
-            current_stock=on_hand.get((alert.product_id, alert.warehouse_id), ZERO),
+            current_stock=on_hand[alert.product_id, alert.warehouse_id],
             opened_by_document=shown[opened] if opened else None,
             resolved_by_name=persons.get(alert.resolved_by, ""),
             resolved_by_document=shown[resolved] if resolved else None,
@@ -181,13 +181,16 @@ def _document(type_: str | None, key: int | None) -> Document | None:
 def _on_hand(session: Session, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Decimal]:
     """Return what is on hand now of products at warehouses, over variants and lots."""
     wanted = records(session, sorted(places), "p", "w")
-    rows = session.execute(
-        select(wanted.c.p, wanted.c.w, func.sum(StockLevel.on_hand))
-        .join(Variant, Variant.product_id == wanted.c.p)
-        .join(StockLevel, (StockLevel.variant_id == Variant.id) & (StockLevel.location_id == wanted.c.w))
-        .group_by(wanted.c.p, wanted.c.w)
+    # Each by itself, and not by the warehouse's column: SQLite would begin with it, and read all that is there.
+    here = (
+        select(func.sum(StockLevel.on_hand))
+        .join(Variant, Variant.id == StockLevel.variant_id)
+        .where(Variant.product_id == wanted.c.p, StockLevel.location_id + 0 == wanted.c.w)
+        .correlate(wanted)
+        .scalar_subquery()
     )
-    return {(product_id, place): on_hand for product_id, place, on_hand in rows}
+    rows = session.execute(select(wanted.c.p, wanted.c.w, here))
+    return {(product_id, place): on_hand or ZERO for product_id, place, on_hand in rows}
 
 
 def _counts() -> tuple[Any, ...]:
