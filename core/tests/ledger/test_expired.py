@@ -4,10 +4,13 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import select, update
 
 from tillhook import ledger
 from tillhook.db import utc_now
-from tillhook.ledger import Document, ReserveLine
+from tillhook.ledger import Document, Lot, ReserveLine, StockLevel
+from tillhook.ledger.expiring import tell_expired
+from tillhook.testing import clean
 
 TODAY = utc_now().date()
 PAST, FUTURE = str(TODAY - timedelta(days=30)), str(TODAY + timedelta(days=30))
@@ -62,10 +65,10 @@ def test_what_is_reserved_of_a_lot_that_has_expired_since_is_taken_off_nothing_e
     with runtime.unit_of_work() as session:
         line = ReserveLine(milk.id, None, Decimal(2))
         ledger.reserve(session, Document("t.order", 1), make.main, (line,), expires_at=utc_now() + timedelta(days=1))
-        lot = session.scalars(ledger.Lot.__table__.select().where(ledger.Lot.batch_number == "FRESH")).one()
+        lot = session.scalars(select(Lot.id).where(Lot.batch_number == "FRESH")).one()
     assert client.get(f"/api/products/{milk.id}").json["inventory"] == "3"
     with runtime.unit_of_work() as session:
-        session.get(ledger.Lot, lot).expiry_date = TODAY - timedelta(days=9)
+        session.get(Lot, lot).expiry_date = TODAY - timedelta(days=9)
     product = client.get(f"/api/products/{milk.id}").json
     assert (product["inventory"], product["expired"]) == ("0", "8")
 
@@ -93,3 +96,31 @@ def test_the_day_is_the_business_day(client, make, runtime):
                 ledger.reserve(session, document, make.main, (wanted,), expires_at=until)
                 ledger.release(session, document)
     assert told[0] is False
+
+
+def test_what_expires_with_the_day_is_told_once(client, make, runtime):
+    """Nothing moves: a job says what is available then, and again only when something else expires."""
+    product = make.product(tracking="lot")
+    lines = [
+        {"product_id": product.id, "quantity": 4, "batch_number": str(day), "expiry_date": str(day)}
+        for day in (TODAY + timedelta(days=1), TODAY + timedelta(days=2), TODAY + timedelta(days=200))
+    ]
+    make.receipt(make.main, lines)
+
+    def turn():
+        with runtime.unit_of_work() as session:
+            count = tell_expired(session)
+        events = client.get("/api/events", params={"limit": "1000"}).json["items"]
+        told = [each["payload"]["product"] for each in events if each["name"] == "product:inventory-updated"]
+        return count, [each["inventory"] for each in told if each["_id"] == product.id][-1]
+
+    assert turn() == (0, 12)
+    for days in (1, 2):
+        with runtime.unit_of_work() as session:
+            lot = session.scalars(select(Lot).where(Lot.batch_number == str(TODAY + timedelta(days=days)))).one()
+            lot.expiry_date = TODAY - timedelta(days=days)
+            session.execute(
+                update(StockLevel).where(StockLevel.lot_id == lot.id).values(updated_at=utc_now() - timedelta(days=9))
+            )
+        assert turn() == (1, 12 - 4 * days) and turn() == (0, 12 - 4 * days)
+    assert clean(runtime)

@@ -48,8 +48,8 @@ def user_names(session: Session, user_ids: Iterable[int | None]) -> dict[int | N
 
 def documents_found(
     session: Session, type_: Any, key: Any, *, person: int | None = None, number: str | None = None
-) -> ColumnElement[bool]:
-    """Return the condition that a row's document is one of a person, or has a number.
+) -> tuple[ColumnElement[bool], bool]:
+    """Return the condition that a row's document is one of a person, or has a number, and whether few are.
 
     Args:
         type_, key: The columns of the row that name its document.
@@ -60,7 +60,8 @@ def documents_found(
         if declared.find is not None
     }
     few = {name: few_of(session, keys) for name, keys in found.items()}
-    return or_(false(), *(_one_of(type_, key, name, found[name], few[name]) for name in found if few[name] != []))
+    conditions = [_one_of(type_, key, name, found[name], few[name]) for name in found if few[name] != []]
+    return or_(false(), *conditions), None not in few.values()
 
 
 def few_of(session: Session, keys: Select[Any]) -> list[int] | None:

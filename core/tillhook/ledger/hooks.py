@@ -10,6 +10,7 @@ from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.hooks import DemoData, DocumentType, EventType, Invariant, Job, Permission, Route
 from tillhook.ledger import hookspecs
+from tillhook.ledger.expiring import tell_expired
 from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.invariants import INVARIANTS
 from tillhook.ledger.listing import facts_of_kind, find_of_kind
@@ -84,7 +85,10 @@ def register_invariants() -> tuple[Invariant, ...]:
 
 @hookimpl
 def register_jobs() -> tuple[Job, ...]:
-    return (Job(name="stock.sweep_reservations", every_s=60, run=_sweep),)
+    return (
+        Job(name="stock.sweep_reservations", every_s=60, run=_sweep),
+        Job(name="stock.tell_expired", every_s=600, run=tell_expired),
+    )
 
 
 @hookimpl

@@ -52,6 +52,7 @@ class Lot(IdMixin, Base):
         UniqueConstraint("variant_id", "batch_number"),
         # Written when a batch is new, which is when goods come in.
         Index("ix_lot_batch_number", "batch_number"),
+        partial_index("ix_lot_expiry_date", "expiry_date", where="expiry_date IS NOT NULL"),
     )
 
 

@@ -34,12 +34,11 @@ def movements(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, A
     statement = narrowed(select(StockMovement).where(*_places(session, query)), query, _FILTERS)
     if "document_type" in query or "document_id" in query:
         statement = statement.where(_of_document(session, query.get("document_type"), query.get("document_id")))
-    for name, argument in (("person", "person"), ("document", "number")):
-        if name in query:
-            of = documents_found(
-                session, StockMovement.document_type, StockMovement.document_id, **{argument: query[name]}
-            )
-            statement = statement.where(of)
+    begun = False
+    for asked in ({"person": query.get("person")}, {"number": query.get("document")}):
+        if any(asked.values()):
+            found, few = documents_found(session, StockMovement.document_type, StockMovement.document_id, **asked)
+            statement, begun = statement.where(found), begun or few
     apart: Sequence[ColumnElement[bool]] = ()
     if "batch" in query:
         statement = narrowed(statement, query, {"product": StockMovement.product_id})
@@ -48,7 +47,13 @@ def movements(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, A
         statement = narrowed(statement, query, {"product": StockMovement.product_id})
     elif "product" in query:
         apart = _by_variant(session, query["product"])
-    ordering = {"id": StockMovement.id, "recorded_at": StockMovement.id, "occurred_at": StockMovement.occurred_at}
+    key: Any = StockMovement.id
+    occurred_at: Any = StockMovement.occurred_at
+    if begun:
+        # What few documents moved is looked up and put in order, and no index walked that has the order.
+        key, occurred_at = func.coalesce(key, key), func.coalesce(occurred_at, occurred_at)
+        statement, apart = (statement.where(or_(*apart)) if apart else statement), ()
+    ordering = {"id": key, "recorded_at": key, "occurred_at": occurred_at}
     rows, cursor = page(session, statement, ordering=ordering, query=query, apart=apart)
     return _show(session, rows), cursor
 

@@ -964,6 +964,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("lot", schema=None) as batch_op:
         batch_op.create_index("ix_lot_batch_number", ["batch_number"], unique=False)
+        batch_op.create_index(
+            "ix_lot_expiry_date",
+            ["expiry_date"],
+            unique=False,
+            postgresql_where=sa.text("expiry_date IS NOT NULL"),
+            sqlite_where=sa.text("expiry_date IS NOT NULL"),
+        )
 
     op.create_table(
         "reservation",
@@ -1156,6 +1163,11 @@ def downgrade() -> None:
 
     op.drop_table("reservation")
     with op.batch_alter_table("lot", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_lot_expiry_date",
+            postgresql_where=sa.text("expiry_date IS NOT NULL"),
+            sqlite_where=sa.text("expiry_date IS NOT NULL"),
+        )
         batch_op.drop_index("ix_lot_batch_number")
 
     op.drop_table("lot")
