@@ -1,5 +1,6 @@
 """Whose tables are whose: the sources of revisions, their prefixes, and the tables that plugins map."""
 
+import functools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,8 +84,14 @@ def _globals_of(package: str) -> Iterator[tuple[str, str, object]]:
             yield from ((module_name, name, value) for name, value in list(vars(module).items()))
 
 
+@functools.cache
+def _core_tables() -> frozenset[str]:
+    # All of the core is imported before any plugin is looked at.
+    return frozenset(tables_of(CORE_NAME))
+
+
 def _refuse_overlap(claims: Sequence[_Claim]) -> None:
-    core = tables_of("tillhook")
+    core = _core_tables()
     for number, claim in enumerate(claims):
         for other in claims[:number]:
             if claim.prefix.startswith(other.prefix) or other.prefix.startswith(claim.prefix):
@@ -92,7 +99,7 @@ def _refuse_overlap(claims: Sequence[_Claim]) -> None:
                 fault, right = (other, claim) if claim.is_own_name and not other.is_own_name else (claim, other)
                 both = f"plugins {right.plugin} and {fault.plugin} both claim the table prefix {fault.prefix}"
                 raise PluginError(fault.plugin, f"{both} ({right.plugin}: {right.prefix})")
-        if taken := [table for table in core if table.startswith(claim.prefix)]:
+        if taken := sorted(table for table in core if table.startswith(claim.prefix)):
             both = f"plugins {CORE_NAME} and {claim.plugin} both claim the table prefix {claim.prefix}"
             raise PluginError(claim.plugin, f"{both} ({taken[0]})")
 

@@ -1,5 +1,6 @@
 """The core's own settings, and the routes to read and change all of them."""
 
+import functools
 from collections.abc import Iterable
 from decimal import Decimal
 from types import ModuleType
@@ -11,9 +12,12 @@ from tillhook.hooks import Permission, Route, SettingDeclaration, within
 from tillhook.settings import hookspecs
 from tillhook.settings.routes import routes
 
+#: Looking for them reads hundreds of files.
+_time_zones = functools.cache(available_timezones)
+
 
 def _time_zone(value: str) -> None:
-    if value not in available_timezones():
+    if value not in _time_zones():
         raise ValueError("Must be a time zone such as Europe/Vienna.")
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tillhook.server.worker import Worker
     from tillhook.testing.applications import Applications
     from tillhook.testing.client import Client
+    from tillhook.testing.compiled import Compiled
     from tillhook.testing.factories import Factory
     from tillhook.testing.people import Tokens
     from tillhook.testing.server import RunningServer
@@ -108,12 +109,18 @@ def databases(pytestconfig: pytest.Config) -> Iterator[Databases]:
     databases.close()
 
 
-@pytest.fixture
-def modules(databases: Databases) -> tuple[str, ...]:
-    """The enabled plugins: every installed one, and the channel ``counter`` of the tests."""
+@pytest.fixture(scope="session")
+def installed(databases: Databases) -> tuple[str, ...]:
+    """Every installed plugin, and the channel ``counter`` of the tests."""
     from importlib.metadata import entry_points
 
     return tuple(sorted(set(entry_points(group="tillhook.plugins").names)))
+
+
+@pytest.fixture
+def modules(installed: tuple[str, ...]) -> tuple[str, ...]:
+    """The enabled plugins: every installed one."""
+    return installed
 
 
 @pytest.fixture
@@ -130,12 +137,22 @@ def settings(database_url: str, modules: tuple[str, ...], tmp_path: Path) -> "Se
     return Settings(data_dir=tmp_path / "data", database_url=database_url, secret=SECRET, modules=modules, demo=False)
 
 
-@pytest.fixture
-def runtime(settings: "Settings") -> "Iterator[Runtime]":
-    """What the application works with; ``runtime.unit_of_work()`` opens a transaction."""
-    from tillhook.server.building import build_runtime
+@pytest.fixture(scope="session")
+def compiled() -> "Compiled":
+    """What the session's engines have compiled."""
+    from tillhook.testing.compiled import Compiled
 
-    runtime = build_runtime(settings)
+    return Compiled()
+
+
+@pytest.fixture
+def runtime(settings: "Settings", compiled: "Compiled") -> "Iterator[Runtime]":
+    """What the application works with; ``runtime.unit_of_work()`` opens a transaction."""
+    from tillhook.server.building import build_runtime, open_database
+
+    database = open_database(settings)
+    compiled.share(database.engine)
+    runtime = build_runtime(settings, database=database)
     yield runtime
     runtime.dispose()
 
