@@ -111,8 +111,9 @@ def test_the_lot_that_is_sold_first_is_shown(client, make):
         for name, day in days.items()
     ]
     make.receipt(make.main, lines)
-    shown = scan(client, "CHEESE").json["lot"]
-    assert shown == {
+    answer = scan(client, "CHEESE").json
+    assert (answer["stock"], answer["expired"]) == ("4", "2")
+    assert answer["lot"] == {
         "batch_number": "FIRST",
         "expiry_date": days["FIRST"].isoformat(),
         "available": "2",

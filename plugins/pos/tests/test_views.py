@@ -306,6 +306,18 @@ def test_what_the_inventory_shows(client, make):
     assert inventory(client, low_stock=True) == [row]
 
 
+def test_the_inventory_says_what_can_be_sold_and_what_has_expired(client, make):
+    product = make.product(tracking="lot")
+    lines = [
+        {"product_id": product.id, "quantity": 3, "batch_number": batch, "expiry_date": day}
+        for batch, day in (("OLD", "2020-01-01"), ("FRESH", "2150-01-01"))
+    ]
+    make.receipt(make.main, lines)
+    rows = inventory(client, "cashier")
+    shown = {row["batch_number"]: (row["quantity"], row["available"], row["expired"]) for row in rows}
+    assert shown == {"OLD": ("3", "0", "3"), "FRESH": ("3", "3", "0")}
+
+
 def test_variants_and_lots_have_rows_and_are_low_together(client, make):
     shirt = make.product(variants=[{"name": "Small"}, {"name": "Large"}], low_stock_threshold="6")
     for variant, quantity in zip(shirt.variants, (2, 4), strict=True):
