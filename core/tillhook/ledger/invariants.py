@@ -66,9 +66,11 @@ _DOCUMENTS = text(
      WHERE d.kind = 'count' AND NOT EXISTS (SELECT 1 FROM stock_count_line l WHERE l.document_id = d.id)
     UNION ALL
     SELECT 'line of a count', l.id FROM stock_count_line l
+      LEFT JOIN stock_document d ON d.id = l.document_id AND d.kind = 'count'
       LEFT JOIN stock_movement m ON m.document_type = 'count' AND m.document_id = l.document_id
             AND m.document_line = l.line_number AND m.variant_id = l.variant_id AND m.lot_id = l.lot_id
-     WHERE l.counted - l.expected <> COALESCE(CASE WHEN m.destination_id > 0 THEN m.quantity ELSE -m.quantity END, 0)
+     WHERE d.id IS NULL
+        OR l.counted - l.expected <> COALESCE(CASE WHEN m.destination_id > 0 THEN m.quantity ELSE -m.quantity END, 0)
     """
 )
 _SERIES = text(

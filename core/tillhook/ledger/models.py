@@ -94,7 +94,7 @@ class StockCountLine(IdMixin, Base):
     __tablename__ = "stock_count_line"
     __append_only__ = True
 
-    document_id: Mapped[int] = mapped_column(ForeignKey("stock_document.id"))
+    document_id: Mapped[int]
     line_number: Mapped[int]
     product_id: Mapped[int]
     variant_id: Mapped[int] = mapped_column(ForeignKey("variant.id"))

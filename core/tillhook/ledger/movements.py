@@ -66,8 +66,8 @@ def _show(session: Session, rows: Sequence[StockMovement]) -> list[dict[str, Any
         MovementOut.of(
             row,
             **names.of(row),
-            source_name=names.places[row.source_id],
-            destination_name=names.places[row.destination_id],
+            source_name=names.places.get(row.source_id, ""),
+            destination_name=names.places.get(row.destination_id, ""),
             person=facts[_document(row)].person,
             person_name=facts[_document(row)].person_name,
             reason=facts[_document(row)].reason,

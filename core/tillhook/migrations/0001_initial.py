@@ -1086,7 +1086,6 @@ def upgrade() -> None:
             "expected = CAST(expected AS BIGINT) AND expected BETWEEN -999999999999999 AND 999999999999999",
             name=op.f("ck_stock_count_line_expected_exact"),
         ),
-        sa.ForeignKeyConstraint(["document_id"], ["stock_document.id"], name=op.f("fk_stock_count_line_document_id")),
         sa.ForeignKeyConstraint(["variant_id"], ["variant.id"], name=op.f("fk_stock_count_line_variant_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_count_line")),
         sa.UniqueConstraint("document_id", "line_number", name=op.f("uq_stock_count_line_document_id_line_number")),
