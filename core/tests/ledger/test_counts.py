@@ -1,10 +1,12 @@
 """Counts: what was expected, what was counted, and the difference, which is posted."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from tillhook.db import format_instant, utc_now
+from tillhook.ledger import Document, ReserveLine, reserve
 from tillhook.testing import at_once, clean
 
 
@@ -80,11 +82,26 @@ def test_a_count_of_earlier_counts_nothing_twice(client, make, runtime):
     assert told(count(client, make, line(product, 9)).json) == [("7", "9", "2")] and clean(runtime)
 
 
-def test_what_is_reserved_does_not_hold_up_a_count(client, make, runtime, door):
+def test_what_is_reserved_does_not_hold_up_a_count(client, make, runtime):
     product = make.product(stock=5)
-    client.put("/api/stock-policies", {"policy": "block"})
-    assert count(client, make, line(product, 0)).status_code == 201
-    assert make.stock(product) == 0 and clean(runtime)
+    with runtime.unit_of_work() as session:
+        until, lines = utc_now() + timedelta(hours=1), (ReserveLine(product.id, None, Decimal(3)),)
+        reserve(session, Document("t.order", 1), make.main, lines, expires_at=until)
+    assert told(count(client, make, line(product, 1)).json) == [("5", "1", "-4")]
+    assert make.stock(product) == 1 and clean(runtime)
+    assert client.get(f"/api/products/{product.id}").json["inventory"] == "-2"
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_a_device_counts_nothing(client, make):
+    """It may have been offline: what it knows of stock is old."""
+    product = make.product(stock=5)
+    wanted = {"name": "Till 2", "scopes": ["stock:inventory:set"], "device": "pos-02"}
+    headers = {"X-API-Key": client.post("/api/api-keys", wanted).json["key"]}
+    body = {"warehouse": make.main, "lines": [line(product, 1)]}
+    answer = client.request("POST", "/api/inventory/counts", body, as_=None, headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (403, "device-cannot-set-stock")
+    assert make.stock(product) == 5
 
 
 def test_a_count_is_refused_when_stock_is_not_what_was_expected(client, make):
