@@ -22,6 +22,8 @@ LEAST = 4_000
 #: The warehouse of 20 sales, the customers of 20 sales and of every hundredth, a product of 20 lines and one of every
 #: twentieth first line.
 RARE_WAREHOUSE, RARE_CUSTOMER, FREQUENT_CUSTOMER, RARE_PRODUCT, FREQUENT_PRODUCT = 4, 1, 2, PRODUCTS, 1
+#: The one lot of the rare product.
+RARE_BATCH = "RARE"
 RARE_NAME, RARE_PHONE = "Zacharias Quill", "+99 700 1234"
 
 
@@ -216,8 +218,8 @@ SELECT i + {{back}}, 'sale',
   'OS' || {{day}} || substr(CAST(10000000 + i + {{back}} AS TEXT), 2), CASE WHEN {_RARE} 7 THEN 'phone' ELSE 'pos' END,
   CASE WHEN {_RARE} 10 THEN {RARE_WAREHOUSE} WHEN {_RARE} 9 THEN 1 ELSE i % {SELLERS} % 3 + 1 END,
   CASE WHEN {_RARE} 9 THEN {{supplier}} WHEN i % {SELLERS} = 0 THEN {{cashier}} ELSE 1000 + i % {SELLERS} END, 'Seller',
-  customer, COALESCE(p.name, ''), COALESCE(p.phone, ''), '', 'till-' || i % 5, CASE i % 10 WHEN 0 THEN i / 10 END,
-  i % 100 = 50, FALSE, {{happened}}, recorded, CASE i % 100 WHEN 50 THEN recorded END, 'EUR', 2, 'line',
+  customer, COALESCE(p.name, ''), COALESCE(p.phone, ''), '', 'till-' || (i % 5), CASE i % 10 WHEN 0 THEN i / 10 END,
+  i % 100 = 50, FALSE, {{happened}}, recorded, recorded, 'EUR', 2, 'line',
   (i % 10007 * 7919 + i) % 100003 * 100 + 10000, 0, 0, (i % 10007 * 7919 + i) % 100003 * 100 + 10000, 0, 0, '', '', ''
 FROM s LEFT JOIN party p ON p.id = customer
 """
@@ -225,25 +227,28 @@ FROM s LEFT JOIN party p ON p.id = customer
 _TAKEN_BACK = """
 INSERT INTO sale (id, kind, origin_id, sale_number, channel, warehouse_id, seller_id, seller_name, customer_id,
   customer_name, customer_phone, customer_email, source_device, is_offline, clock_suspect, sale_date, created_at,
-  currency, currency_places, tax_rounding, subtotal, tax_amount, discount_amount, total_amount, cash_rounding,
-  change_due, reason, notes, request_id)
+  synced_at, currency, currency_places, tax_rounding, subtotal, tax_amount, discount_amount, total_amount,
+  cash_rounding, change_due, reason, notes, request_id)
 {{{kind}_numbers}} SELECT {{sales}} / 100 * {offset} + i, '{kind}', o.id,
   substr(o.sale_number, 1, 8) || (5000000 + {offset} * 1000000 + i), o.channel, o.warehouse_id, o.seller_id,
   o.seller_name, o.customer_id, o.customer_name, o.customer_phone, '', o.source_device, FALSE, FALSE, o.created_at,
-  o.created_at, 'EUR', 2, 'line', -o.subtotal, 0, 0, -o.total_amount, 0, 0, 'Wrong', '', ''
+  o.created_at, o.created_at, 'EUR', 2, 'line', -o.subtotal, 0, 0, -o.total_amount, 0, 0, 'Wrong', '', ''
 FROM n JOIN sale o ON o.id = i * {every} - 10 + {{back}}
+"""
+_LOT = f"""
+INSERT INTO lot (variant_id, batch_number, created_at) VALUES ({RARE_PRODUCT}, '{RARE_BATCH}', {{begin}})
 """
 # The product of the square of an even spread: a tenth of the products makes a third of the lines.
 _LINE = f"""
 INSERT INTO sale_line (sale_id, line_number, product_id, variant_id, product_name, variant_details, quantity,
-  unit_price, discount_per_item, discount_share, tax_rate, tax_inclusive, tax_amount, total_price)
+  unit_price, discount_per_item, discount_share, tax_rate, tax_inclusive, tax_amount, total_price, batch_number)
 {{sale_numbers}}, line(number) AS (SELECT 0 UNION ALL SELECT 1),
 picked AS (SELECT i, number, (i % 997 * 6131 + i % 10007 * 71 + number * 3889) % 10000 AS spread
   FROM n CROSS JOIN line),
 sold AS (SELECT i, number, CASE WHEN number = 0 AND {_RARE} 12 THEN {RARE_PRODUCT} WHEN number = 0 AND i % 20 = 3
   THEN {FREQUENT_PRODUCT} ELSE spread * spread / 10000 * 19 / 10 + 2 END AS product FROM picked)
 SELECT i + {{back}}, number, product, product, 'Article', '', 10000 * (number + 1), 100000, 0, 0, 0, FALSE, 0,
-  100000 * (number + 1) FROM sold
+  100000 * (number + 1), CASE product WHEN {RARE_PRODUCT} THEN '{RARE_BATCH}' END FROM sold
 """
 _PAYMENT = f"""
 INSERT INTO sale_payment (sale_id, method, amount, change, reference)
@@ -254,8 +259,9 @@ INSERT INTO sale_payment (sale_id, method, amount, change, reference)
 _MOVEMENT = """
 INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id, destination_id, occurred_at,
   recorded_at, channel, document_type, document_id, document_line, effect)
-SELECT l.product_id, l.variant_id, 0, l.quantity, s.warehouse_id, -2, s.sale_date, s.created_at, s.channel, 'sale',
-  s.id, l.line_number, 'issue' FROM sale s JOIN sale_line l ON l.sale_id = s.id ORDER BY s.id, l.line_number
+SELECT l.product_id, l.variant_id, COALESCE(b.id, 0), l.quantity, s.warehouse_id, -2, s.sale_date, s.created_at,
+  s.channel, 'sale', s.id, l.line_number, 'issue' FROM sale s JOIN sale_line l ON l.sale_id = s.id
+LEFT JOIN lot b ON b.variant_id = l.variant_id AND b.batch_number = l.batch_number ORDER BY s.id, l.line_number
 """
 _EVENT = """
 INSERT INTO outbox (id, seq, name, payload, warehouse_id, occurred_at)
@@ -267,8 +273,9 @@ SELECT id - {back}, id - {back}, 'sale:created',
 _EXCEPTION = """
 INSERT INTO sale_exception (id, digest, channel, source_device, seller_id, warehouse_id, code, detail, payload,
   attempts, status, resolution, created_at, last_seen_at)
-{exception_numbers} SELECT i, 'bench-' || i, 'pos', 'till-' || i % 5, CASE i WHEN 1 THEN {supplier} ELSE {cashier} END,
-  1, CASE WHEN i <= 20 THEN 'bad-price' ELSE 'insufficient-stock' END, '', CAST('{{}}' AS {json}), 1,
+{exception_numbers} SELECT i, 'bench-' || i, 'pos', 'till-' || (i % 5),
+  CASE i WHEN 1 THEN {supplier} ELSE {cashier} END, 1,
+  CASE WHEN i <= 20 THEN 'bad-price' ELSE 'insufficient-stock' END, '', CAST('{{}}' AS {json}), 1,
   CASE WHEN i <= 20 THEN 'open' ELSE 'accepted' END, '', {begin}, {begin} FROM n
 """
 _AUDIT = """
@@ -285,5 +292,5 @@ _STATEMENTS = (
     *(_PRODUCT, _VARIANT, _PARTY, _LEVEL, _ALERT, _RECEIPT, _RECEIVED, _DOCUMENT, _LOT, _ADJUSTED, _SALE),
     _TAKEN_BACK.format(kind="return", offset=0, every=100),
     _TAKEN_BACK.format(kind="cancellation", offset=1, every=200),
-    *(_LINE, _PAYMENT, _MOVEMENT, _EVENT, _EXCEPTION, _AUDIT, _NOTE),
+    *(_LOT, _LINE, _PAYMENT, _MOVEMENT, _EVENT, _EXCEPTION, _AUDIT, _NOTE),
 )

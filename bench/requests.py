@@ -15,8 +15,8 @@ class Read:
         path: With the query; ``{day}`` and such stand for what differs by business: ``first``, ``day`` (in the
             middle), ``month`` (30 days before that), ``last_month`` and ``last`` (days), ``middle`` (a sale's
             key), ``newest`` (an event's), ``number``, ``digits`` (its end) and ``external_id`` of the middle sale,
-            ``rare_`` and ``frequent_`` ``customer`` and ``product``, ``rare_warehouse``, ``products`` (how many),
-            ``cursor``.
+            ``rare_`` and ``frequent_`` ``customer`` and ``product``, ``rare_warehouse``, ``rare_batch``, ``origin``
+            (the key of a sale of which something came back), ``products`` (how many), ``cursor``.
         person: A role: ``admin`` sees all, ``cashier`` the own sales in the first warehouse, a tenth of all, and
             ``supplier`` likewise, 20 old ones.
         cursor: Where ``{cursor}`` goes on, as a list's cursor holds it: ordering, value, keys; text is filled in.

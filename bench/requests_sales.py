@@ -27,6 +27,27 @@ _FILTERS = {
     "of a rare warehouse": "warehouse={rare_warehouse}",
     "of a warehouse": "warehouse=1",
     "of a warehouse on a day": "warehouse=1&" + _DAY,
+    "and all else": "kind=all",
+    "and their returns": "kind=sale,return",
+    "come back": "kind=return",
+    "come back and cancelled": "kind=return,cancellation",
+    "come back on a day": "kind=return&" + _DAY,
+    "exchanged": "kind=exchange",
+    "of a rare product": "product={rare_product}",
+    "of a frequent product": "product={frequent_product}",
+    "of a device": "device=till-3",
+    "of an unknown device": "device=nowhere",
+    "of a seller": "seller=1003",
+    "of a device and a seller": "device=till-3&seller=1003",
+    "of a product in a month": "product={frequent_product}&" + _MONTH,
+    "that hang on one": "origin={origin}",
+    "of a batch": "batch={rare_batch}",
+    "of an unknown batch": "batch=NONE",
+    "changed": "updated_after={day}T12:00:00Z",
+    "changed lately": "updated_after={last}T23:00:00Z",
+    "changed of a rare customer": "updated_after={first}T00:00:00Z&customer={rare_customer}",
+    "changed of a rare product": "updated_after={first}T00:00:00Z&product={rare_product}",
+    "changed and all else": "kind=all&updated_after={day}T12:00:00Z",
     "by number": "search={number}",
     "by the number's end": "search={digits}",
     "by a rare name": "search=zacharias",
@@ -39,9 +60,23 @@ _ORDERS = {
     ", by date": "&ordering=-sale_date",
     ", by recording": "&ordering=-created_at",
     ", by total": "&ordering=-total_amount",
+    ", by change": "&ordering=-updated_at",
 }
-_ORDERED = ("all", "of a day", "of a month", "of a rare customer", "of a frequent customer", "of a rare channel")
-_OF_SELLERS = ("all", "of a day", "of a year", "of a rare channel", "of a frequent payment", "cancelled", "by number")
+_ORDERED = (
+    "all",
+    "and all else",
+    "come back",
+    "of a rare product",
+    "of a day",
+    "of a month",
+    "of a rare customer",
+    "of a frequent customer",
+    "of a rare channel",
+)
+_OF_SELLERS = (
+    *("all", "of a day", "of a year", "of a rare channel", "of a frequent payment", "cancelled", "by number"),
+    *("and all else", "come back", "of a rare product", "of a batch", "changed"),
+)
 
 
 # A day has a hundred times the sales, or a customer: they are put in order, or walked past, a few milliseconds' worth.
@@ -50,6 +85,17 @@ _MORE_TO_READ = (
     "sales of a day, by total",
     "sales cancelled on a day",
     "sales of a frequent customer, by total",
+)
+
+
+# Many days in another order than theirs: what came later is walked past. So are the other 99 of a hundred, however many
+# sales there are. Of all sales of a day it is looked up when they changed.
+_PAST_OTHERS = (
+    ("of a day", ", by change"),
+    ("of a month", ", by recording"),
+    ("of a month", ", by change"),
+    ("of a frequent customer", ", by change"),
+    ("come back", ", by change"),
 )
 
 
@@ -68,8 +114,7 @@ READS = (
         )
         for name, query in _FILTERS.items()
         for order, ordering in _ORDERS.items()
-        # Many days in another order than theirs: then what came later is walked past.
-        if not order or (name in _ORDERED and (name, order) != ("of a month", ", by recording"))
+        if not order or (name in _ORDERED and (name, order) not in _PAST_OTHERS)
     ),
     *(
         Read(name=f"sales {name}", path=f"/api/sales?{_FILTERS[name]}", person=person, rows=_rows(_FILTERS[name]))

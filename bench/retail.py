@@ -631,22 +631,31 @@ class Replay:
 
     def _post_returns(self, posted: Posted, sales: dict[str, dict[str, Any]]) -> None:
         total = len(self._plan.returns)
-        for number, document in enumerate(self._plan.returns, 1):
-            sale = sales[document.sale.key]
-            body = {
-                "external_id": document.key,
-                "client_timestamp": document.at,
+        for start in range(0, total, BATCH):
+            batch = self._plan.returns[start : start + BATCH]
+            bodies = [self._return(document, sales[document.sale.key]) for document in batch]
+            results = self._api.post("/sales/sync", {"sales": bodies})[1]["results"]
+            for document, each in zip(batch, results, strict=True):
+                if each["status"] == "rejected":
+                    raise ReplayError(f"the return {document.key} was refused: {json.dumps(each['error'])[:2000]}")
+                posted.count("returns", each["status"] == "created")
+            self._say(f"returns {start + len(batch)} of {total}")
+
+    def _return(self, document: Return, sale: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "external_id": document.key,
+            "channel": "pos",
+            "client_timestamp": document.at,
+            "refund": "cash",
+            "returns": {
+                "sale_id": sale["id"],
                 "reason": document.reason,
-                "refund": "cash",
                 "lines": [
                     {"line_id": sale["items"][position]["id"], "quantity": f"{quantity:f}"}
                     for position, quantity in document.lines
                 ],
-            }
-            status, _ = self._api.post(f"/sales/{sale['id']}/returns", body)
-            posted.count("returns", status == 201)
-            if number % 20 == 0 or number == total:
-                self._say(f"returns {number} of {total}")
+            },
+        }
 
     def _compare_totals(self, expected: Totals) -> Iterator[str]:
         """Yield what differs in quantity or revenue, of a product on a day, and of whole days."""

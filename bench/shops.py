@@ -133,6 +133,8 @@ def _facts(sales: int) -> dict[str, Any]:
         "rare_product": filling.RARE_PRODUCT,
         "frequent_product": filling.FREQUENT_PRODUCT,
         "products": filling.PRODUCTS,
+        "rare_batch": filling.RARE_BATCH,
+        "origin": filling.key_of(sales, middle // 100 * 100 - 10),
     }
 
 

@@ -92,6 +92,11 @@ def known(make):
     }
 
 
+def voucher(client):
+    """Return the code of a voucher."""
+    return client.post("/api/vouchers", {"amount": "5", "reason": "goodwill"}).json["code"]
+
+
 @pytest.fixture
 def fitting(make, client):
     """Members of path and body by operation, where others are refused by the state of things."""
@@ -106,6 +111,8 @@ def fitting(make, client):
     sold, archived = make.sale([(stocked, 3)]), make.product(stock=1)
     make.sale([(archived, 1)])
     client.delete(f"/api/products/{archived.id}")
+    card, code = make.product(tracking="none"), voucher(client)
+    client.put(f"/api/vouchers/products/{card.id}")
     basket = {name: value for name, value in sale.items() if name != "channel"}
     back = {"sale_id": sold.id, "receipt": None, "sale_number": None, **nothing}
     del back["payments"], back["payment_method"], back["returns"], back["customer_id"]
@@ -128,6 +135,16 @@ def fitting(make, client):
             **{"product_id": stocked.id, "inventory": "900", "warehouse": make.main},
             **{"variant_id": None, "expected": None},
         },
+        "PUT /api/vouchers/products/{product_id}": {"product_id": make.product(tracking="none").id},
+        "DELETE /api/vouchers/products/{product_id}": {"product_id": card.id},
+        "GET /api/vouchers/{code}": {"code": code},
+        "GET /api/vouchers/{code}/card": {"code": code},
+        "PATCH /api/vouchers/{code}": {"code": code, "expires_on": "2099-12-31"},
+        "POST /api/vouchers/{code}/void": {"code": voucher(client)},
+        "POST /api/vouchers": {"customer_id": None, "expires_on": None, "code": None, "amount": "5"},
+        "POST /api/payment-methods": {"name": f"method_{make.number()}"},
+        "PATCH /api/payment-methods/{name}": {"name": make.payment_method("scrip")["name"]},
+        "DELETE /api/payment-methods/{name}": {"name": make.payment_method("meals")["name"]},
         "POST /api/sales": sale,
         "POST /api/sales/quote": sale,
         "POST /api/telesales/orders": sale,

@@ -21,7 +21,8 @@ PUBLIC_ROUTES = {
     "GET /images/{sha256}",
 }
 #: What any log-in may ask, whatever its role: it concerns only the own person.
-PERSONAL_ROUTES = {"POST /auth/password", "GET /auth/me"}
+PERSONAL_ROUTES = {"POST /auth/password", "PUT /auth/pin", "DELETE /auth/pin", "GET /auth/me"}
+PERSONAL_ROUTES |= {"DELETE /pos/tills/{till_id:int}/operators/current"}
 #: What the roles other than admin hold of the core and the plugins here; the administrator holds all.
 ROLE_PERMISSIONS = {
     "supplier": {
@@ -51,10 +52,12 @@ ROLE_PERMISSIONS = {
         "pos:session:read_all",
         "pos:session:see_expected",
         "pos:till:read",
+        "pos:till:sign_in",
         "sales:device:read",
         "sales:device:write_off",
         "sales:exception:read",
         "sales:exception:resolve",
+        "sales:method:read",
         "sales:sale:cancel",
         "sales:sale:discount",
         "sales:sale:open_price",
@@ -71,6 +74,7 @@ ROLE_PERMISSIONS = {
         "stock:receipt:post",
         "stock:transfer:post",
         "stock:warehouse:read",
+        "vouchers:voucher:read",
     },
     "cashier": {
         "catalogue:product:read",
@@ -91,8 +95,10 @@ ROLE_PERMISSIONS = {
         "pos:session:open",
         "pos:session:read",
         "pos:till:read",
+        "pos:till:sign_in",
         "sales:device:read",
         "sales:exception:read",
+        "sales:method:read",
         "sales:sale:discount",
         "sales:sale:open_price",
         "sales:sale:post",
@@ -102,6 +108,7 @@ ROLE_PERMISSIONS = {
         "stock:alert:read",
         "stock:level:read",
         "stock:warehouse:read",
+        "vouchers:voucher:read",
     },
     "accountant": {
         "access:audit:read",
@@ -121,14 +128,27 @@ ROLE_PERMISSIONS = {
         "pos:till:read",
         "sales:device:read",
         "sales:exception:read",
+        "sales:method:read",
         "sales:sale:read",
         "sales:sale:read_all",
         "stock:alert:read",
         "stock:level:read",
         "stock:movement:read",
         "stock:warehouse:read",
+        "vouchers:voucher:list",
+        "vouchers:voucher:read",
     },
     "customer": set(),
+}
+#: The boss of a shop, who neither administers the business nor charges any price.
+ROLE_PERMISSIONS["manager"] = ROLE_PERMISSIONS["supplier"] - {"sales:sale:override_price"} | {
+    "access:override:give",
+    "catalogue:cost:read",
+    "catalogue:product:read_all",
+    "parties:party:manage",
+    "pos:till:manage",
+    "sales:sale:read_all",
+    "stock:lot:sell_expired",
 }
 #: No row has it, so that a request that is let in changes nothing.
 NOBODY = "999999999"

@@ -1,9 +1,32 @@
 """Who does something, and what they may do."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tillhook.errors import PermissionDenied
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """What another person lends the actor for one request.
+
+    Args:
+        permissions: What the actor lacks and the other holds.
+        used: Those of them that something asked for; it fills while the request is worked on.
+    """
+
+    user_id: int
+    name: str
+    permissions: frozenset[str]
+    used: set[str] = field(default_factory=set)
+
+    def lends(self, permission: str) -> bool:
+        """Say whether the permission is lent, and note that it was asked for."""
+        if permission not in self.permissions:
+            return False
+        self.used.add(permission)
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,9 +39,11 @@ class Actor:
         warehouse_ids: The warehouses whose stock and sales the actor sees; ``None`` means all of them.
         session_id: The log-in that the access token belongs to.
         api_key_id: The key that was used instead of a log-in.
-        device: The name of the till or the machine that the key is bound to.
+        device: The name of the till or the machine that the key, or the log-in, is bound to.
         is_system: A job, a command or a migration: may do everything.
         discount_limit: The largest discount that the roles allow, a fraction; ``None`` for the setting's.
+        override: What somebody else lends for this request.
+        every_role: What each role of the business allows, by its name: a refusal says who may.
     """
 
     user_id: int | None = None
@@ -32,19 +57,31 @@ class Actor:
     device: str | None = None
     is_system: bool = False
     discount_limit: Decimal | None = None
+    override: Override | None = None
+    every_role: Mapping[str, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def can(self, permission: str) -> bool:
-        """Say whether the actor holds a permission."""
-        return self.is_system or permission in self.permissions
+        """Say whether the actor holds a permission, or is lent it."""
+        if permission in self.permissions or self.is_system:
+            return True
+        return self.override is not None and self.override.lends(permission)
+
+    def who_may(self, permission: str) -> list[str]:
+        """Return the names of the roles that hold a permission."""
+        return sorted(name for name, permissions in self.every_role.items() if permission in permissions)
 
     def require(self, permission: str) -> None:
         """Refuse an actor without the permission.
 
         Raises:
-            PermissionDenied: 403 ``permission-denied``, the permission named.
+            PermissionDenied: 403 ``permission-denied``, the permission and the ``roles`` that hold it named.
         """
-        if not self.can(permission):
-            raise PermissionDenied(f"This needs the permission {permission}.", permission=permission)
+        if self.can(permission):
+            return
+        roles = self.who_may(permission)
+        detail = f"This needs the permission {permission}"
+        detail += f", which is held by the roles {', '.join(roles)}." if roles else "."
+        raise PermissionDenied(detail, permission=permission, roles=roles)
 
 
 #: Jobs, commands and migrations.
@@ -53,4 +90,4 @@ SYSTEM = Actor(name="system", warehouse_ids=None, is_system=True)
 ANONYMOUS = Actor()
 
 
-__all__ = ["ANONYMOUS", "SYSTEM", "Actor"]
+__all__ = ["ANONYMOUS", "SYSTEM", "Actor", "Override"]

@@ -18,10 +18,12 @@ def roles(client: Client) -> dict[str, Any]:
 
 def test_the_shipped_roles(client: Client, runtime: Runtime) -> None:
     shipped = roles(client)
-    assert set(shipped) == {"admin", "supplier", "cashier", "accountant", "customer"}
+    assert set(shipped) == {"admin", "manager", "supplier", "cashier", "accountant", "customer"}
     assert all(role["is_builtin"] for role in shipped.values())
     assert set(shipped["admin"]["permissions"]) == set(runtime.registry.permissions)
     assert shipped["customer"]["permissions"] == []
+    assert shipped["manager"]["discount_limit"] == "0.5"
+    assert not [name for name in shipped["manager"]["permissions"] if name.startswith(("access:role", "platform:"))]
     for name, permission in runtime.registry.permissions.items():
         holders = {role for role, described in shipped.items() if name in described["permissions"]}
         assert holders == {*permission.roles, "admin"}
@@ -148,12 +150,12 @@ def discounts(client: Client, make: Any) -> Any:
 @pytest.mark.parametrize("per_item", [True, False])
 def test_a_role_has_a_discount_limit_of_its_own(discounts: Any, per_item: bool) -> None:
     role, sell = discounts
-    trainee, manager = role("trainee", "0.05"), role("manager", "0.5")
+    trainee, boss = role("trainee", "0.05"), role("boss", "0.5")
     assert sell([trainee], "0.50", per_item=per_item) == 201
     assert sell([trainee], "0.51", per_item=per_item) == 403
-    assert sell([manager], "5.00", per_item=per_item) == 201
-    assert sell([manager], "5.01", per_item=per_item) == 403
-    assert sell([trainee, manager], "5.00", per_item=per_item) == 201
+    assert sell([boss], "5.00", per_item=per_item) == 201
+    assert sell([boss], "5.01", per_item=per_item) == 403
+    assert sell([trainee, boss], "5.00", per_item=per_item) == 201
     assert sell([role("none", "0")], "0.01", per_item=per_item) == 403
 
 

@@ -28,7 +28,7 @@ def test_permissions() -> None:
     SELLER.require("sales:sale:post")
     with pytest.raises(PermissionDenied) as caught:
         SELLER.require("sales:sale:cancel")
-    assert caught.value.extra == {"permission": "sales:sale:cancel"}
+    assert caught.value.extra == {"permission": "sales:sale:cancel", "roles": []}
 
 
 def test_warehouses_of_an_actor() -> None:

@@ -26,11 +26,11 @@ def manager(runtime: Runtime, make: Factory, client: Client) -> Person:
     """Somebody who manages users of the main shop and is no administrator."""
     with runtime.unit_of_work() as session:
         permissions = ("access:user:manage", "access:role:manage", "access:api_key:manage")
-        create_role(session, NewRole(name="manager", title="Manager", permissions=permissions))
+        create_role(session, NewRole(name="boss", title="Boss", permissions=permissions))
         create_role(session, NewRole(name="keeper", title="Keeper", permissions=permissions[:1]))
-    made = client.post("/api/users", new_user(email="m@example.com", roles=["manager"], warehouses=[make.main]))
+    made = client.post("/api/users", new_user(email="m@example.com", roles=["boss"], warehouses=[make.main]))
     assert made.status_code == 201, made.text
-    return Person(made.json["id"], "m@example.com", "manager")
+    return Person(made.json["id"], "m@example.com", "boss")
 
 
 def person(client: Client, role: str) -> dict[str, Any]:
@@ -66,15 +66,16 @@ def test_the_list_is_filtered_and_paged(client: Client) -> None:
         "admin",
         "cashier",
         "customer",
+        "manager",
         "supplier",
     ]
     assert [user["roles"] for user in client.get("/api/users?role=cashier").json["items"]] == [["cashier"]]
     assert len(client.get("/api/users?search=SUPP").json["items"]) == 1
     assert client.get("/api/users?search=%25").json["items"] == []
     assert client.get("/api/users?is_active=false").json["items"] == []
-    first = client.get("/api/users?limit=3").json
-    rest = client.get(f"/api/users?limit=3&cursor={first['next_cursor']}").json
-    assert len({user["id"] for user in first["items"] + rest["items"]}) == 5
+    first = client.get("/api/users?limit=4").json
+    rest = client.get(f"/api/users?limit=4&cursor={first['next_cursor']}").json
+    assert len({user["id"] for user in first["items"] + rest["items"]}) == 6
     assert rest["next_cursor"] is None
 
 
@@ -99,7 +100,40 @@ def test_wrong_fields_are_named_and_nothing_is_made(client: Client, fields: dict
     answer = client.post("/api/users", new_user(**fields))
     assert answer.status_code == 422, answer.text
     assert answer.json["errors"][0]["field"] == field
-    assert len(client.get("/api/users").json["items"]) == 5
+    assert len(client.get("/api/users").json["items"]) == 6
+
+
+def test_all_that_is_wrong_is_said_at_once(client: Client) -> None:
+    body = {
+        "email": "cashier@test.com",
+        "password": "cashier@test.com",
+        "roles": ["cashier", "boss"],
+        "warehouses": [99],
+    }
+    answer = client.post("/api/users", {**body, "shoe_size": 42})
+    assert answer.status_code == 422
+    fields = {error["field"]: error["message"] for error in answer.json["errors"]}
+    assert sorted(fields) == ["email", "name", "password", "roles.1", "shoe_size", "warehouses.0"]
+    assert fields["email"] == "There is an account with this address."
+    formed = client.post("/api/users", {**body, "name": "X"})
+    assert [error["field"] for error in formed.json["errors"]] == ["email", "password", "roles.1", "warehouses.0"]
+    odd = {"email": 5, "name": [], "password": None, "roles": [1, "boss", {}], "warehouses": ["x", 99, 10**30]}
+    fields = {error["field"] for error in client.post("/api/users", odd).json["errors"]}
+    assert {"email", "name", "password", "roles.0", "roles.1", "roles.2", "warehouses.0"} <= fields
+    assert client.post("/api/users", [1]).status_code == 422
+    assert len(client.get("/api/users").json["items"]) == 6
+
+
+def test_a_refusal_says_which_roles_may(client: Client, make: Factory) -> None:
+    refused = client.get("/api/users", as_="cashier").json
+    assert (refused["permission"], refused["roles"]) == ("access:user:manage", ["admin"])
+    assert refused["detail"] == "This needs the permission access:user:manage, which is held by the roles admin."
+    inline = {"product_data": {"name": "Bread"}, "quantity": "1", "unit_price": "2.00"}
+    sale = {"channel": "counter", "warehouse": make.main, "items": [inline]}
+    refused = client.post("/api/sales", sale, as_="cashier").json
+    assert refused["roles"] == ["admin", "manager", "supplier"] and "admin, manager, supplier" in refused["detail"]
+    (result,) = client.post("/api/sales/sync", {"sales": [sale]}, as_="cashier").json["results"]
+    assert result["error"]["roles"] == ["admin", "manager", "supplier"]
 
 
 def test_one_address_is_one_account(client: Client) -> None:

@@ -143,29 +143,28 @@ def test_a_tax_that_nobody_has_is_refused_by_name(make, runtime, answer):
 
 
 def limited(runtime, limit):
-    """Have ``voucher`` take ``limit`` in all, by what its payments in the database come to."""
+    """Have ``scrip`` take ``limit`` in all, by what its payments in the database come to."""
 
-    def check(session, draft, amount):
-        paid = session.scalar(select(func.sum(SalePayment.amount)).where(SalePayment.method == "voucher")) or 0
-        if paid + amount > limit:
+    def check(session, tender):
+        paid = session.scalar(select(func.sum(SalePayment.amount)).where(SalePayment.method == "scrip")) or 0
+        if paid + tender.amount > limit:
             raise Conflict("Over the limit.", code="over-limit")
 
-    methods = runtime.registry.payment_methods
-    methods["voucher"] = PaymentMethod(name="voucher", title="Voucher", check=check)
+    runtime.registry.payment_methods["scrip"] = PaymentMethod(name="scrip", title="Scrip", check=check)
+    runtime.snapshots.forget()
 
 
 @pytest.fixture
-def voucher(runtime):
-    methods = runtime.registry.payment_methods
-    before = methods["voucher"]
+def scrip(runtime):
     yield lambda limit: limited(runtime, limit)
-    methods["voucher"] = before
+    del runtime.registry.payment_methods["scrip"]
+    runtime.snapshots.forget()
 
 
-def test_a_limit_holds_within_a_batch(client, make, voucher):
-    voucher(20)
+def test_a_limit_holds_within_a_batch(client, make, scrip):
+    scrip(20)
     product = make.product(price="11.80", stock=50)
-    paid = {"payments": [{"method": "voucher", "amount": "11.80"}]}
+    paid = {"payments": [{"method": "scrip", "amount": "11.80"}]}
     sales = [body(make, product, **(paid if number % 2 else {})) for number in range(8)]
     results = client.post("/api/sales/sync", {"sales": sales}).json["results"]
     assert [result["external_id"] for result in results] == [sale["external_id"] for sale in sales]

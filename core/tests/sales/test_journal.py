@@ -210,7 +210,7 @@ def test_the_contracts_example_is_taken(client, make):
     [
         ([{"method": "cash", "amount": "10"}], "underpaid"),
         ([{"method": "card", "amount": "60"}], "overpaid"),
-        ([{"method": "pebbles", "amount": "50"}], "validation-failed"),
+        ([{"method": "pebbles", "amount": "50"}], "unknown-payment-method"),
     ],
 )
 def test_tenders_that_do_not_settle_the_sale_are_refused(client, make, payments, code):
@@ -277,7 +277,9 @@ def test_an_open_price_is_remembered_as_a_suggestion(client, make):
         ({"client_timestamp": "2026-01-01T10:00:00"}, "client_timestamp"),
         ({"discount_amount": "100000"}, "discount_amount"),
         ({"payment_method": "pebbles"}, "payment_method"),
-        ({"total_amount": "5"}, "total_amount"),
+        ({"total_amount": "much"}, "total_amount"),
+        ({"is_offline": True}, "is_offline"),
+        ({"synced_at": "2026-01-01T10:00:00Z"}, "synced_at"),
     ],
 )
 def test_bad_input_names_the_field_and_changes_nothing(client, make, runtime, change, field):

@@ -40,7 +40,7 @@ SALE = st.fixed_dictionaries(
         "lines": st.lists(LINE, min_size=1, max_size=3),
         "discount_amount": st.sampled_from(["0", "0.99"]),
         "pay": st.sampled_from(["cash", "card", "split"]),
-        "refund": st.sampled_from([None, "cash", "card", "voucher"]),
+        "refund": st.sampled_from([None, "cash", "card", "scrip"]),
         "exchange": st.none() | st.lists(LINE, min_size=1, max_size=2),
     }
 )
@@ -183,6 +183,7 @@ class World:
 @pytest.fixture
 def worlds(client, make, runtime):
     client.patch("/api/settings", {"sales.cash_rounding": "0.05"})
+    make.payment_method("scrip", takes_refunds=True)
     return World(client, make, runtime), World(client, make, runtime)
 
 

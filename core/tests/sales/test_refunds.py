@@ -8,6 +8,12 @@ import pytest
 from tillhook.testing import clean
 
 
+@pytest.fixture(autouse=True)
+def scrip(make):
+    """The shop's own paper vouchers."""
+    make.payment_method("scrip", takes_refunds=True)
+
+
 @pytest.fixture
 def rounding(client):
     assert client.patch("/api/settings", {"sales.cash_rounding": "0.05"}).status_code == 200
@@ -117,7 +123,7 @@ def test_never_more_than_was_paid_by_a_tender(client, make, runtime):
         assert answer.status_code == 422 and answer.json["code"] == "refund-more-than-paid", answer.text
         assert answer.json["errors"][0]["field"] == field
     for amounts in (("6", "3"), ("6", "5"), ("0", "9.99")):
-        refunds = [{"method": "card", "amount": amounts[0]}, {"method": "voucher", "amount": amounts[1]}]
+        refunds = [{"method": "card", "amount": amounts[0]}, {"method": "scrip", "amount": amounts[1]}]
         answer = take_back(client, sale, "2", refunds=refunds)
         assert answer.status_code == 422 and answer.json["code"] == "refund-not-the-amount", answer.text
     split = [{"method": "cash", "amount": "7.00"}, {"method": "card", "amount": "3.00", "reference": "R1"}]
@@ -131,10 +137,10 @@ def test_never_more_than_was_paid_by_a_tender(client, make, runtime):
 
 def test_store_credit_may_take_any(client, make, runtime):
     sale = sell(client, make, "5.00", quantity="3", payments=SPLIT).json
-    assert paid(take_back(client, sale, "2", refund="voucher").json) == [("voucher", "-10.00")]
+    assert paid(take_back(client, sale, "2", refund="scrip").json) == [("scrip", "-10.00")]
     assert paid(take_back(client, sale, "1").json) == [("card", "-5.00")]
-    own = sell(client, make, "5.00", payment_method="voucher").json
-    assert paid(take_back(client, own).json) == [("voucher", "-5.00")]
+    own = sell(client, make, "5.00", payment_method="scrip").json
+    assert paid(take_back(client, own).json) == [("scrip", "-5.00")]
     assert clean(runtime)
 
 

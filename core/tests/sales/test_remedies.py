@@ -220,7 +220,7 @@ def test_a_discarded_sale_stays_out_by_every_route(client, make, sale, product):
 
 
 def test_a_discarded_body_that_nobody_can_read_stays_out(client, sale):
-    body = sale(surprise=1)
+    body = sale(discount_amount="x", surprise=1)
     discard(client, refuse(client, body))
     assert send(client, body)["error"]["code"] == "discarded"
     assert [item["status"] for item in client.get("/api/sales/exceptions").json["items"]] == ["discarded"]

@@ -185,7 +185,7 @@ def history(client, make, phone):
             [
                 {"payment_method": "card"},
                 {"payments": [{"method": "cash", "amount": "500"}]},
-                {"payments": [{"method": "voucher", "amount": "1"}, {"method": "cash", "amount": "500"}]},
+                {"payments": [{"method": "other", "amount": "1"}, {"method": "cash", "amount": "500"}]},
                 {"payments": [{"method": "card", "amount": "1"}, {"method": "cash", "amount": "500"}]},
             ]
         )

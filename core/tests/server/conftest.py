@@ -126,7 +126,7 @@ class FakeSnapshots:
     """Reads the epoch as the real one does."""
 
     def __init__(self) -> None:
-        self.snapshot = Snapshot(1, {}, {}, {}, {}, {}, [], {}, {})
+        self.snapshot = Snapshot(1, {}, {}, {}, {}, {}, [], {}, {}, {}, frozenset())
 
     def current(self, connection: Any) -> Snapshot:
         connection.exec_driver_sql("SELECT value FROM epoch WHERE id = 1").scalar_one()

@@ -44,7 +44,7 @@ def test_what_a_field_takes_is_said(shop: Any) -> None:
     limit = next(each["schema"] for each in parameters if each["name"] == "limit")
     assert limit == {"type": "integer", "minimum": 1, "maximum": 200, "default": 50}
     post = document["paths"]["/api/things"]["post"]
-    assert [each["name"] for each in post["parameters"]] == ["Idempotency-Key"]
+    assert [each["name"] for each in post["parameters"]] == ["Idempotency-Key", "X-Override"]
     assert {"201", "409", "422"} <= set(post["responses"])
     form = document["paths"]["/api/files"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
     assert form["properties"]["file"] == {"type": "string", "format": "binary"}

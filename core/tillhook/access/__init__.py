@@ -5,6 +5,8 @@ from tillhook.access.api_keys import KeyRequest, create_api_key, revoke_api_key
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.loading import load_actor, user_actor
 from tillhook.access.models import ApiKey, UserAccount
+from tillhook.access.overriding import approval_of
+from tillhook.access.pins import name_at, people_at, person_named, prove, sign_in_at_device
 from tillhook.access.roles import NewRole, create_role, sync_roles
 from tillhook.access.scope import (
     active_warehouses,
@@ -17,7 +19,7 @@ from tillhook.access.scope import (
     warehouse_condition,
     which_warehouse,
 )
-from tillhook.access.sessions import open_session, revoke_sessions_of, start_session
+from tillhook.access.sessions import open_session, revoke_session, revoke_sessions_of, start_session
 from tillhook.access.tokens import Claims, authenticate_token, issue_access_token
 from tillhook.access.users import NewUser, create_user, deactivate_user, update_user
 
@@ -31,6 +33,7 @@ __all__ = [
     "acting_for",
     "acting_with",
     "active_warehouses",
+    "approval_of",
     "audit",
     "audit_changes",
     "authenticate_token",
@@ -42,12 +45,18 @@ __all__ = [
     "in_warehouse",
     "issue_access_token",
     "load_actor",
+    "name_at",
     "open_session",
+    "people_at",
+    "person_named",
+    "prove",
     "require_warehouse",
     "revoke_api_key",
+    "revoke_session",
     "revoke_sessions_of",
     "sees_all_sales",
     "sees_warehouse",
+    "sign_in_at_device",
     "start_session",
     "sync_roles",
     "update_user",

@@ -28,6 +28,7 @@ class ProfileOut(Answer):
     roles = out.Many(out.Text())
     warehouses = out.Many(out.Key())
     all_warehouses = out.Flag()
+    has_pin = out.Flag()
 
 
 class TokensOut(Answer):
@@ -61,6 +62,7 @@ class UserOut(Answer):
     roles = out.Many(out.Text())
     warehouses = out.Many(out.Key())
     all_warehouses = out.Flag()
+    has_pin = out.Flag(lambda account: account.pin_hash is not None)
     created_at = out.Moment()
     updated_at = out.Moment()
 

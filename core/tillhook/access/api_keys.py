@@ -47,8 +47,9 @@ def create_api_key(session: Session, command: KeyRequest) -> tuple[ApiKey, str]:
 
     Raises:
         ValidationFailed: 422: the owner is not there or lacks a scope or a warehouse; it ends in the past.
-        PermissionDenied: 403 ``cannot-grant``, ``foreign-warehouse``: more than the actor has.
+        PermissionDenied: 403 ``cannot-grant``, ``foreign-warehouse``: more than the actor has; ``needs-log-in``.
     """
+    _require_log_in(actor_of(session))
     owner = _owner(session, command.user_id)
     _check_rights(session, owner, command)
     if command.expires_at is not None and command.expires_at <= utc_now():
@@ -92,6 +93,12 @@ def api_keys(query: Mapping[str, Any]) -> Any:
     """Return the statement that selects the keys that an ``ApiKeyQuery`` asks for, without an order."""
     filters = {"user": ApiKey.user_id, "search": lambda text: containing(text, ApiKey.name, ApiKey.device)}
     return narrowed(select(ApiKey), query, filters)
+
+
+def _require_log_in(actor: Actor) -> None:
+    """Refuse who has proved themselves by a PIN only: a key would outlast the till."""
+    if actor.override is not None or (actor.session_id is not None and actor.device is not None):
+        raise PermissionDenied("Keys are made by a person who is logged in with a password.", code="needs-log-in")
 
 
 def _owner(session: Session, user_id: int | None) -> Actor:

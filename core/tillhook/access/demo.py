@@ -10,6 +10,7 @@ DOMAIN = "test.com"
 #: Role, name, and which warehouses: all of them whenever they were made, those of the demo, or none.
 PEOPLE = (
     ("admin", "Ada Admin", "all"),
+    ("manager", "Mara Manager", "demo"),
     ("supplier", "Sam Supplier", "demo"),
     ("cashier", "Cleo Cashier", "demo"),
     ("accountant", "Ari Accountant", "all"),

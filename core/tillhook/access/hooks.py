@@ -19,6 +19,7 @@ PERMISSIONS = (
     Permission(name="access:user:manage", title="Manage users"),
     Permission(name="access:role:manage", title="Manage roles"),
     Permission(name="access:api_key:manage", title="Manage API keys"),
+    Permission(name="access:override:give", title="Lend one's rights for one request, by PIN", roles=("manager",)),
     Permission(name="access:audit:read", title="Read the audit log", roles=("accountant",)),
 )
 

@@ -4,7 +4,7 @@ Whatever takes rights away (log-out, deactivation, another role, a revoked key) 
 transaction, so that from its commit on no process uses an actor it had cached.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: Actors that one process keeps of one epoch; with more the cache starts again.
 _CACHED_ACTORS = 10_000
 _DISCOUNT = "sales:sale:discount"
+#: What a PIN is not enough for: administration, and reading the server's inside.
+_ADMINISTRATION = ("access:", "platform:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,29 @@ def user_actor(connection: Connection, snapshot: "Snapshot", user_id: int) -> Ac
 def _load_session(connection: Connection, snapshot: "Snapshot", claims: Claims) -> _Cached:
     statement = (
         _user_columns()
-        .add_columns(SessionFamily.revoked_at)
+        .add_columns(
+            SessionFamily.revoked_at,
+            SessionFamily.api_key_id,
+            ApiKey.device,
+            ApiKey.warehouse_ids,
+            ApiKey.expires_at,
+            ApiKey.revoked_at.label("key_revoked_at"),
+        )
         .join(SessionFamily, SessionFamily.user_id == UserAccount.id)
+        .outerjoin(ApiKey, ApiKey.id == SessionFamily.api_key_id)
         .where(SessionFamily.id == claims.session_id, UserAccount.id == claims.user_id)
     )
     row = connection.execute(statement).one_or_none()
     if row is None or row.revoked_at is not None or not row.is_active:
         raise Unauthenticated("This log-in has ended.", code="session-revoked")
-    return _Cached(_actor(connection, snapshot, row, session_id=claims.session_id), None)
+    actor = _actor(connection, snapshot, row, session_id=claims.session_id)
+    if row.api_key_id is None:
+        return _Cached(actor, None)
+    warehouses = _narrowed(actor.warehouse_ids, row.warehouse_ids)
+    if row.key_revoked_at is not None or warehouses == frozenset():
+        raise Unauthenticated("The sign-in at this till has ended.", code="session-revoked")
+    held = without_administration(actor.permissions)
+    return _Cached(replace(actor, permissions=held, warehouse_ids=warehouses, device=row.device), row.expires_at)
 
 
 def _load_key(connection: Connection, snapshot: "Snapshot", claims: Claims) -> _Cached:
@@ -108,6 +125,7 @@ def _load_key(connection: Connection, snapshot: "Snapshot", claims: Claims) -> _
         api_key_id=row.key_id,
         device=row.device,
         discount_limit=owner.discount_limit,
+        every_role=owner.every_role,
     )
     return _Cached(actor, row.expires_at)
 
@@ -136,7 +154,13 @@ def _actor(connection: Connection, snapshot: "Snapshot", user: Any, session_id: 
         warehouse_ids=warehouses,
         session_id=session_id,
         discount_limit=_discount_limit(snapshot, roles),
+        every_role=snapshot.roles,
     )
+
+
+def without_administration(permissions: frozenset[str]) -> frozenset[str]:
+    """Return what of a person's permissions a PIN is enough for."""
+    return frozenset(name for name in permissions if not name.startswith(_ADMINISTRATION))
 
 
 def permissions_of(snapshot: "Snapshot", roles: Any) -> frozenset[str]:

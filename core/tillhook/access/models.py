@@ -20,6 +20,8 @@ class UserAccount(IdMixin, TimestampMixin, Base):
     name: Mapped[str]
     #: Argon2id with its parameters.
     password_hash: Mapped[str]
+    #: Likewise; for signing in at a till, and for overrides.
+    pin_hash: Mapped[str | None]
     is_active: Mapped[bool] = mapped_column(default=True)
     party_id: Mapped[int | None] = mapped_column(ForeignKey("party.id"))
     #: Sees every warehouse, also those that are made later; then ``user_warehouse`` does not count.
@@ -82,6 +84,8 @@ class SessionFamily(IdMixin, Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"), index=True)
     #: Where the log-in came from; attempts from there are not stopped by what others do to the account.
     address: Mapped[str] = mapped_column(default="")
+    #: Signed in by PIN at the device that has this key: it works there only, and ends with the key.
+    api_key_id: Mapped[int | None] = mapped_column(ForeignKey("api_key.id", ondelete="CASCADE"))
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     revoked_at: Mapped[datetime | None]
     revoked_reason: Mapped[str | None]
@@ -119,7 +123,7 @@ class ApiKey(IdMixin, Base):
 
 
 class LoginAttempt(Base):
-    """Failed log-ins of late, counted by account, by address and by both together."""
+    """Failed log-ins of late, counted by account, by address and by both together; and wrong PINs likewise."""
 
     __tablename__ = "login_attempt"
 

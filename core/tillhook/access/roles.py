@@ -21,6 +21,8 @@ ADMIN, CUSTOMER = "admin", "customer"
 #: The core's, in the order in which they are made.
 ROLES = (
     RoleDeclaration(name=ADMIN, title="Administrator"),
+    # The boss of a shop: everything in the own warehouses but administration.
+    RoleDeclaration(name="manager", title="Manager", discount_limit=Decimal("0.5")),
     RoleDeclaration(name="supplier", title="Supplier"),
     RoleDeclaration(name="cashier", title="Cashier"),
     RoleDeclaration(name="accountant", title="Accountant"),
@@ -203,7 +205,9 @@ def require_admin_left(session: Session) -> None:
 def _make_roles(session: Session, declared: Iterable[RoleDeclaration]) -> bool:
     present = set(session.scalars(select(Role.name)))
     missing = [
-        {"name": role.name, "title": role.title, "is_builtin": True} for role in declared if role.name not in present
+        {"name": role.name, "title": role.title, "is_builtin": True, "discount_limit": role.discount_limit}
+        for role in declared
+        if role.name not in present
     ]
     if missing:
         session.execute(insert(Role), missing)

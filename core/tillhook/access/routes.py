@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.access import api_keys, roles, schemas, sessions, users
+from tillhook.access import api_keys, pins, roles, schemas, sessions, users
 from tillhook.access.answers import (
     ApiKeyOut,
     AuditEntryOut,
@@ -100,6 +100,20 @@ def change_password(call: Call) -> None:
     sessions.change_password(call.session, sessions.PasswordChange(**call.body, address=_address(call)))
 
 
+@routes.put("/auth/pin", permission=AUTHENTICATED, writes=False, status=204, body=schemas.OwnPinIn, problems=(403, 429))
+def set_own_pin(call: Call) -> None:
+    """Set the own PIN, for tills and overrides; sign-ins by the old one end."""
+    pins.set_own_pin(call.session, call.body["pin"], call.body["current_password"], _address(call))
+
+
+@routes.delete(
+    "/auth/pin", permission=AUTHENTICATED, writes=False, status=204, body=schemas.NoPinIn, problems=(403, 429)
+)
+def remove_own_pin(call: Call) -> None:
+    """Remove the own PIN."""
+    pins.set_own_pin(call.session, None, call.body["current_password"], _address(call))
+
+
 @routes.get("/auth/me", permission=AUTHENTICATED, answer=MeOut)
 def me(call: Call) -> dict[str, Any]:
     """Say who is logged in, with which rights."""
@@ -145,6 +159,18 @@ def update_user(call: Call, user_id: int) -> dict[str, Any]:
 def deactivate_user(call: Call, user_id: int) -> None:
     """Close a user's account."""
     users.deactivate_user(call.session, user_id)
+
+
+@routes.put("/users/{user_id:int}/pin", permission=_USERS, status=204, body=schemas.PinIn)
+def set_pin(call: Call, user_id: int) -> None:
+    """Set a user's PIN; sign-ins by the old one end."""
+    pins.set_pin(call.session, users.user_below(call.session, user_id), call.body["pin"])
+
+
+@routes.delete("/users/{user_id:int}/pin", permission=_USERS, status=204)
+def remove_pin(call: Call, user_id: int) -> None:
+    """Remove a user's PIN."""
+    pins.set_pin(call.session, users.user_below(call.session, user_id), None)
 
 
 @routes.get("/roles", permission=_ROLES, answer=page_of(RoleOut))

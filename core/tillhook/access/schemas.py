@@ -6,9 +6,22 @@ from marshmallow import ValidationError, post_load, validates_schema
 
 from tillhook.access.api_keys import KeyRequest
 from tillhook.access.passwords import MAX_LENGTH, MIN_LENGTH
+from tillhook.access.pins import PATTERN
 from tillhook.access.roles import NewRole
-from tillhook.access.users import NewUser
-from tillhook.http import Email, Flag, Instant, Key, ListOf, ListQuery, Ordering, Quantity, Schema, Text
+from tillhook.access.users import FaultyUser, NewUser
+from tillhook.http import (
+    Email,
+    Flag,
+    Instant,
+    Key,
+    ListOf,
+    ListQuery,
+    Ordering,
+    Quantity,
+    Schema,
+    Text,
+    validation_failed,
+)
 
 _ROLE = r"[a-z][a-z0-9_-]{0,39}"
 _PERMISSION = r"[a-z][a-z0-9_]*(:[a-z][a-z0-9_]*){2}"
@@ -57,8 +70,27 @@ class PasswordIn(Schema):
     new_password = _new_password(required=True)
 
 
+class OwnPinIn(Schema):
+    """The present password and a PIN."""
+
+    current_password = _any_password(required=True)
+    pin = Text(min=4, max=12, pattern=PATTERN, required=True)
+
+
+class NoPinIn(Schema):
+    """The present password."""
+
+    current_password = _any_password(required=True)
+
+
+class PinIn(Schema):
+    """A PIN."""
+
+    pin = Text(min=4, max=12, pattern=PATTERN, required=True)
+
+
 class UserIn(Schema):
-    """A new user."""
+    """A new user. What is wrong with the body is left for :func:`create_user` to say, with all else that is wrong."""
 
     email = Email(required=True)
     name = Text(min=1, required=True)
@@ -66,6 +98,15 @@ class UserIn(Schema):
     roles = ListOf(Text(max=40, pattern=_ROLE), max=20, load_default=())
     warehouses = ListOf(Key(), load_default=())
     all_warehouses = Flag(load_default=False)
+
+    def load(self, data: Any, **options: Any) -> NewUser | FaultyUser:
+        try:
+            loaded: NewUser = super().load(data, **options)
+        except ValidationError as error:
+            if not isinstance(data, dict):
+                raise
+            return FaultyUser(data, tuple(validation_failed(error).errors))
+        return loaded
 
     @post_load
     def _command(self, data: dict[str, Any], **_: Any) -> NewUser:

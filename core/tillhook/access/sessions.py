@@ -71,7 +71,7 @@ def log_in(session: Session, command: LogIn) -> TokenPair:
     attempt = Attempt(email, command.address)
     _check_password(session, attempt, user, command.password)
     assert user is not None
-    with _own_transaction(session, user.id) as writing:
+    with own_transaction(session, user.id) as writing:
         _confirm(writing, user, command.password)
         record_success(writing, attempt)
         return start_session(writing, user.id, command.address)
@@ -82,9 +82,13 @@ def start_session(session: Session, user_id: int, address: str = "") -> TokenPai
     return _issue(session, user_id, open_session(session, user_id, address))
 
 
-def open_session(session: Session, user_id: int, address: str = "") -> int:
-    """Open a session without refresh tokens and return its id, the ``sid`` of access tokens."""
-    family = SessionFamily(user_id=user_id, address=network_of(address))
+def open_session(session: Session, user_id: int, address: str = "", *, api_key_id: int | None = None) -> int:
+    """Open a session without refresh tokens and return its id, the ``sid`` of access tokens.
+
+    Args:
+        api_key_id: The key of the device at which the person signs in by PIN.
+    """
+    family = SessionFamily(user_id=user_id, address=network_of(address), api_key_id=api_key_id)
     session.add(family)
     session.flush()
     return family.id
@@ -99,7 +103,7 @@ def refresh(session: Session, token: str) -> TokenPair:
     Raises:
         Unauthenticated: 401 ``invalid-refresh-token``: unknown, used, expired, or its session has ended.
     """
-    with _own_transaction(session) as writing:
+    with own_transaction(session) as writing:
         pair = _rotate(writing, digest_of(token))
     if pair is None:
         raise Unauthenticated("The refresh token is not valid any more.", code="invalid-refresh-token")
@@ -134,6 +138,31 @@ def revoke_sessions_of(session: Session, user_id: int, reason: str, *, keep: int
     _revoke(session, (SessionFamily.user_id == user_id) & (SessionFamily.id != (keep or 0)), reason)
 
 
+def revoke_sign_ins_of(session: Session, user_id: int, reason: str) -> None:
+    """End a user's sign-ins by PIN, at whatever till."""
+    _revoke(session, (SessionFamily.user_id == user_id) & SessionFamily.api_key_id.is_not(None), reason)
+
+
+def confirm_password(session: Session, password: str, address: str, field: str = "current_password") -> UserAccount:
+    """Return the account of the actor, who proves by the password that it is they.
+
+    Raises:
+        PermissionDenied: 403 to an API key, which is no person.
+        ValidationFailed: 422 ``wrong-credentials``, ``field`` named.
+        TooManyRequests: 429 after failed attempts.
+    """
+    actor = actor_of(session)
+    if actor.session_id is None or actor.user_id is None:
+        raise PermissionDenied("Only a person who is logged in can do this.")
+    user = session.get_one(UserAccount, actor.user_id)
+    attempt = Attempt(user.email, address)
+    try:
+        _check_password(session, attempt, user, password)
+    except Unauthenticated:
+        raise ValidationFailed.at(field, "Not your present password.", code="wrong-credentials") from None
+    return user
+
+
 def change_password(session: Session, command: PasswordChange) -> None:
     """Change the actor's own password and end the other sessions.
 
@@ -143,22 +172,15 @@ def change_password(session: Session, command: PasswordChange) -> None:
         TooManyRequests: 429 after failed attempts.
     """
     actor = actor_of(session)
-    if actor.session_id is None or actor.user_id is None:
-        raise PermissionDenied("Only a person who is logged in has a password to change.")
-    user = session.get_one(UserAccount, actor.user_id)
-    check_new_password(command.new_password, field="new_password", email=user.email)
-    attempt = Attempt(user.email, command.address)
-    try:
-        _check_password(session, attempt, user, command.current_password)
-    except Unauthenticated:
-        raise ValidationFailed.at("current_password", "Not your present password.", code="wrong-credentials") from None
+    check_new_password(command.new_password, field="new_password", email=actor.email)
+    user = confirm_password(session, command.current_password, command.address)
     new_hash = hash_password(command.new_password, snapshot_of(session).settings)
-    with _own_transaction(session, user.id) as writing:
-        record_success(writing, attempt)
+    with own_transaction(session, user.id) as writing:
+        record_success(writing, Attempt(user.email, command.address))
         writing.get_one(UserAccount, user.id).password_hash = new_hash
         writing.flush()
         audit(writing, "update", "user", user.id, before={"password": ""}, after={"password": ""})
-        revoke_sessions_of(writing, user.id, "password", keep=actor.session_id)
+        revoke_sessions_of(writing, user.id, "password", keep=None if actor.device else actor.session_id)
 
 
 def forget_old_sessions(session: Session) -> None:
@@ -170,7 +192,7 @@ def forget_old_sessions(session: Session) -> None:
 
 
 @contextlib.contextmanager
-def _own_transaction(session: Session, user_id: int | None = None) -> Iterator[Session]:
+def own_transaction(session: Session, user_id: int | None = None) -> Iterator[Session]:
     """Yield another session, which commits by itself, in the name of the actor or of who has proved it."""
     runtime = runtime_of(session)
     actor = actor_of(session)
@@ -184,7 +206,7 @@ def _check_password(session: Session, attempt: Attempt, user: UserAccount | None
     check_attempt(session, attempt)
     kept = user.password_hash if user is not None and user.is_active else None
     if not verify_password(password, kept, snapshot_of(session).settings):
-        with _own_transaction(session) as writing:
+        with own_transaction(session) as writing:
             record_failure(writing, attempt)
         raise _wrong_credentials()
 

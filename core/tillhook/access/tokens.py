@@ -55,8 +55,10 @@ class NewApiKey:
     digest: str
 
 
-def issue_access_token(settings: Settings, user_id: int, session_id: int, now: datetime | None = None) -> str:
-    """Return a signed access token, good for ``settings.access_token_lifetime_s``."""
+def issue_access_token(
+    settings: Settings, user_id: int, session_id: int, now: datetime | None = None, *, lifetime_s: int | None = None
+) -> str:
+    """Return a signed access token, good for ``settings.access_token_lifetime_s`` unless said otherwise."""
     issued = now or utc_now()
     claims = {
         "iss": ISSUER,
@@ -64,7 +66,7 @@ def issue_access_token(settings: Settings, user_id: int, session_id: int, now: d
         "sub": str(user_id),  # the standard wants text, and PyJWT refuses anything else
         "sid": session_id,
         "iat": issued,
-        "exp": issued + timedelta(seconds=settings.access_token_lifetime_s),
+        "exp": issued + timedelta(seconds=lifetime_s or settings.access_token_lifetime_s),
     }
     return jwt.encode(claims, _signing_key(settings), algorithm=ALGORITHM)
 

@@ -1,7 +1,8 @@
 """User accounts: making, changing and closing them, never beyond the rights of who does it."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, exists, insert, select
@@ -18,7 +19,7 @@ from tillhook.access.sessions import TokenPair, normal_email, revoke_sessions_of
 from tillhook.access.throttle import Attempt, check_attempt, record_failure
 from tillhook.actor import Actor
 from tillhook.db import containing
-from tillhook.errors import Conflict, NotFound, PermissionDenied
+from tillhook.errors import Conflict, DomainError, NotFound, PermissionDenied, ValidationFailed
 from tillhook.http import narrowed
 from tillhook.reference import bump_epoch
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
@@ -38,6 +39,14 @@ class NewUser:
     all_warehouses: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class FaultyUser:
+    """A body that is no user to make; ``errors`` are what is wrong with its form."""
+
+    body: Mapping[str, Any]
+    errors: tuple[Mapping[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     """A customer who signs up."""
@@ -48,16 +57,21 @@ class Registration:
     address: str = ""
 
 
-def create_user(session: Session, command: NewUser) -> UserAccount:
+def create_user(session: Session, command: NewUser | FaultyUser) -> UserAccount:
     """Make a user.
 
     Raises:
-        ValidationFailed: 422: a role or a warehouse that does not exist, or a password that will not do.
+        ValidationFailed: 422, all that is wrong at once: the form, a role or a warehouse that does not exist, a
+            password that will not do, an address that is taken.
         PermissionDenied: 403 ``cannot-grant``, ``foreign-warehouse``: more than the actor has.
-        Conflict: 409 ``email-taken``.
+        Conflict: 409 ``email-taken``, where nothing else is wrong.
     """
+    if isinstance(command, FaultyUser):
+        raise _together(command.errors, _faults(session, command.body))
+    faults = _faults(session, asdict(command))
+    if faults:
+        raise faults[0] if len(faults) == 1 else _together((), faults)
     _check_grant(session, command.roles, command.warehouses, command.all_warehouses)
-    check_new_password(command.password, email=normal_email(command.email))
     password_hash = hash_password(command.password, snapshot_of(session).settings)
     return _insert(session, command, password_hash)
 
@@ -102,9 +116,8 @@ def update_user(session: Session, user_id: int, changes: Mapping[str, Any]) -> U
             the actor.
         Conflict: 409 ``email-taken``, ``last-admin``.
     """
-    user = get_user(session, user_id)
+    user = user_below(session, user_id)
     before = describe_user(session, user)
-    _require_above(session, user_id)
     _check_grant(
         session,
         changes.get("roles", ()),
@@ -144,6 +157,18 @@ def get_user(session: Session, user_id: int) -> UserAccount:
     return user
 
 
+def user_below(session: Session, user_id: int) -> UserAccount:
+    """Return a user who has no more rights than the actor, and may therefore be changed.
+
+    Raises:
+        NotFound: 404.
+        PermissionDenied: 403 ``cannot-grant``, ``foreign-warehouse``.
+    """
+    user = get_user(session, user_id)
+    _require_above(session, user_id)
+    return user
+
+
 def users(query: Mapping[str, Any]) -> Any:
     """Return the statement that selects the users that a ``UserQuery`` asks for, without an order."""
     filters = {
@@ -152,6 +177,39 @@ def users(query: Mapping[str, Any]) -> Any:
         "role": _has_role,
     }
     return narrowed(select(UserAccount), query, filters)
+
+
+def _faults(session: Session, said: Mapping[str, Any]) -> list[DomainError]:
+    """Return what the database and the rules have against a new user, of whatever form the values are."""
+    email, password = said.get("email"), said.get("password")
+    roles, warehouses = (_listed(said.get(name)) for name in ("roles", "warehouses"))
+    email = normal_email(email) if isinstance(email, str) else ""
+    known = snapshot_of(session).warehouses
+    strange = [place for place, key in enumerate(warehouses) if isinstance(key, int) and key not in known]
+    checks: list[Callable[[], object]] = [
+        lambda: _require_free(session, email),
+        lambda: check_new_password(password, email=email) if isinstance(password, str) else None,
+        lambda: role_ids(session, [name if isinstance(name, str) else "" for name in roles]),
+        *(partial(require_warehouse, session, warehouses[place], f"warehouses.{place}") for place in strange),
+    ]
+    faults = []
+    for check in checks:
+        try:
+            check()
+        except DomainError as fault:
+            faults.append(fault)
+    return faults
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _together(errors: Sequence[Mapping[str, str]], faults: Sequence[DomainError]) -> ValidationFailed:
+    """Return faults as one; of a field that is wrong by its form nothing else is said."""
+    named = {error["field"] for error in errors}
+    every = [*errors, *(error for fault in faults for error in fault.errors if error["field"] not in named)]
+    return ValidationFailed(f"{every[0]['field']}: {every[0]['message']}", errors=every)
 
 
 def _insert(session: Session, command: NewUser, password_hash: str) -> UserAccount:

@@ -10,7 +10,8 @@ from tillhook.hooks import DemoData, EventType, Permission, Route
 from tillhook.ledger import own_inventory
 from tillhook.products import hides
 
-_STAFF = ("supplier", "cashier", "accountant")
+_STAFF = ("manager", "supplier", "cashier", "accountant")
+_BOSSES = ("manager", "supplier")
 
 
 @hookimpl
@@ -28,14 +29,14 @@ def register_permissions() -> tuple[Permission, ...]:
     product = "catalogue:product"
     return (
         Permission(name=f"{product}:read", title="See published products and the own", roles=_STAFF),
-        Permission(name=f"{product}:read_all", title="See every product", roles=("accountant",)),
-        Permission(name=f"{product}:create", title="Create products", roles=("supplier",)),
-        Permission(name=f"{product}:update", title="Change the own products", roles=("supplier",)),
+        Permission(name=f"{product}:read_all", title="See every product", roles=("manager", "accountant")),
+        Permission(name=f"{product}:create", title="Create products", roles=_BOSSES),
+        Permission(name=f"{product}:update", title="Change the own products", roles=_BOSSES),
         Permission(name=f"{product}:archive", title="Archive and delete products"),
         Permission(name=f"{product}:approve", title="Approve, reject and change any product"),
         Permission(name=f"{product}:import", title="Import products from a file"),
-        Permission(name=f"{product}:create_inline", title="Make a product while selling it", roles=("supplier",)),
-        Permission(name="catalogue:cost:read", title="See costs", roles=("accountant",)),
+        Permission(name=f"{product}:create_inline", title="Make a product while selling it", roles=_BOSSES),
+        Permission(name="catalogue:cost:read", title="See costs", roles=("manager", "accountant")),
         Permission(name="catalogue:setup:manage", title="Manage categories, units and taxes"),
     )
 

@@ -15,10 +15,12 @@ from tillhook.catalogue.drafts import REFERENCES, ProductDraft, VariantDraft
 from tillhook.catalogue.products import make
 from tillhook.catalogue.schemas import InlineProductIn
 from tillhook.db import among
-from tillhook.errors import ValidationFailed
+from tillhook.errors import PermissionDenied, ValidationFailed
 from tillhook.ledger import Item
 from tillhook.products.models import Product
-from tillhook.quantities import ZERO
+from tillhook.quantities import ZERO, to_units
+
+_PERMISSION = "catalogue:product:create_inline"
 
 
 def create_inline_product(
@@ -27,8 +29,8 @@ def create_inline_product(
     """Make an untracked product of open price while selling it: pending, and the actor's own.
 
     Args:
-        product_data: ``name``, and if wanted ``sku``, ``unit``, ``category``, ``tax``, ``description`` and
-            ``tracking``, which must be ``none``; checked here.
+        product_data: ``name``, and if wanted ``sku``, ``unit``, ``category``, ``tax``, ``description``,
+            ``unit_price`` and ``tracking``, which must be ``none``; checked here.
         field: Where it is in the body.
 
     Raises:
@@ -38,7 +40,8 @@ def create_inline_product(
     """
     fields = _fields(product_data, actor, field)
     values = {name: fields[name] for name in ("name", "description")}
-    values |= {"sku": fields["sku"] or f"INLINE-{secrets.token_hex(5).upper()}", "price": ZERO, "tracking": "none"}
+    values |= {"sku": fields["sku"] or f"INLINE-{secrets.token_hex(5).upper()}", "tracking": "none"}
+    values["price"] = fields["unit_price"] or ZERO
     values |= {"price_mode": "open", "status": "pending", "owner_id": actor.user_id, "has_variants": False}
     draft = ProductDraft(
         sku=values["sku"],
@@ -72,7 +75,7 @@ def inline_item(session: Session, product_data: Mapping[str, Any], actor: Actor,
         owner_id=actor.user_id,
         tracking="none",
         price_mode="open",
-        price=0,
+        price=to_units(fields["unit_price"] or ZERO),
         last_price=None,
         cost_price=None,
         tax_id=setup.resolve_tax(session, fields["tax"], f"{field}.tax"),
@@ -108,7 +111,12 @@ def lock_prices(session: Session, product_ids: Collection[int]) -> None:
 
 
 def _fields(product_data: Mapping[str, Any], actor: Actor, field: str) -> dict[str, Any]:
-    actor.require("catalogue:product:create_inline")
+    try:
+        actor.require(_PERMISSION)
+    except PermissionDenied as error:
+        message = f"Products are made at the till by roles that have {_PERMISSION}."
+        error.errors = [{"field": field, "message": message}]
+        raise
     try:
         fields: dict[str, Any] = InlineProductIn().load(product_data)
     except ValidationError as error:

@@ -132,7 +132,10 @@ class ProductPut(_ProductFields):
 
 
 class InlineProductIn(Schema):
-    """A product made at the till: untracked, at an open price."""
+    """A product made at the till: untracked, at an open price, whatever ``is_volatile`` says.
+
+    ``unit_price`` is its price, which a line may leave out then.
+    """
 
     name = Text(min=1, max=MAX_NAME, required=True)
     sku = Text(min=1, max=MAX_SKU, allow_none=True, load_default=None)
@@ -141,6 +144,8 @@ class InlineProductIn(Schema):
     tax = KeyOrName(allow_none=True, load_default=None)
     description = Text(max=10_000, lines=True, load_default="")
     tracking = Choice(("none",), load_default="none")
+    is_volatile = Flag(allow_none=True, load_default=None)
+    unit_price = Amount(allow_none=True, load_default=None)
 
 
 class ProductQuery(ListQuery):

@@ -27,7 +27,7 @@ from tillhook.server import logs
 from tillhook.server.building import build_runtime
 from tillhook.server.install import install
 
-DEMO_USERS = ("admin", "supplier", "cashier", "accountant", "customer")
+DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
 
 

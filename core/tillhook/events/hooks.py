@@ -14,7 +14,7 @@ def register_routes(settings: Settings) -> tuple[Route, ...]:
 
 @hookimpl
 def register_permissions() -> tuple[Permission, ...]:
-    return (Permission(name="events:event:read", title="Read events", roles=("accountant", "supplier")),)
+    return (Permission(name="events:event:read", title="Read events", roles=("manager", "accountant", "supplier")),)
 
 
 @hookimpl

@@ -174,10 +174,16 @@ class Permission:
 
 @dataclass(frozen=True, kw_only=True)
 class RoleDeclaration:
-    """A role that is there from the start; a plugin's is called like the plugin, or begins with its name and ``-``."""
+    """A role that is there from the start; a plugin's is called like the plugin, or begins with its name and ``-``.
+
+    Args:
+        discount_limit: The largest discount that its holders may give to begin with, a fraction; ``None`` for the
+            setting's.
+    """
 
     name: str
     title: str
+    discount_limit: Decimal | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,16 +245,23 @@ class PaymentMethod:
     """A means of payment.
 
     Args:
-        gives_change: It is cash: too much of it is taken, and it is rounded to coins that exist.
-        check: Called with session, ``SaleDraft`` and amount, vetoes one payment by raising a ``DomainError``.
+        opens_drawer: A receipt of it opens the drawer.
+        gives_change: Too much of it is taken, and the rest given back in cash.
+        counts_as_cash: It lies in the drawer and is counted with it: it is part of the expected cash, and is rounded to
+            coins that exist.
         takes_refunds: Money may go back by it whatever was paid by it, as store credit does.
+        check: Called with session and ``TenderDraft`` for each payment and each refund by it, before anything is
+            written. Vetoes by raising a ``DomainError``, may answer the reference under which it is written, and may
+            lock rows of its own. A refund of which nobody says where to goes back by the references it came in by.
     """
 
     name: str
     title: str
+    opens_drawer: bool = False
     gives_change: bool = False
-    check: "Callable[[Session, Any, Decimal], None] | None" = None
+    counts_as_cash: bool = False
     takes_refunds: bool = False
+    check: "Callable[[Session, Any], str | None] | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class Answer(Schema):
 
     #: Whether amounts and quantities come as integers of 1/10,000, as rows of the hot path hold them.
     units: ClassVar[bool] = False
+    #: What the audit log calls the thing, where its routes take an override.
+    audited_as: ClassVar[str] = ""
     _shows: ClassVar[dict[Any, Callable[[Any, dict[str, Any]], dict[str, Any]]]]
 
     def __init_subclass__(cls) -> None:

@@ -21,7 +21,8 @@ from tillhook.ledger.routes import routes
 from tillhook.ledger.warehouses import create_warehouse, list_warehouses
 from tillhook.products import hides
 
-_SELLERS = ("supplier", "cashier")
+_SELLERS = ("manager", "supplier", "cashier")
+_BOSSES = ("manager", "supplier")
 
 
 @hookimpl
@@ -40,14 +41,14 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(name="stock:warehouse:read", title="See warehouses", roles=(*_SELLERS, "accountant")),
         Permission(name="stock:warehouse:manage", title="Make and close warehouses"),
         Permission(name="stock:level:read", title="See stock", roles=(*_SELLERS, "accountant")),
-        Permission(name="stock:movement:read", title="See stock movements", roles=("supplier", "accountant")),
-        Permission(name="stock:receipt:post", title="Receive goods", roles=("supplier",)),
-        Permission(name="stock:adjustment:post", title="Adjust stock", roles=("supplier",)),
-        Permission(name="stock:transfer:post", title="Move goods between warehouses", roles=("supplier",)),
-        Permission(name="stock:inventory:set", title="Set a counted inventory", roles=("supplier",)),
+        Permission(name="stock:movement:read", title="See stock movements", roles=(*_BOSSES, "accountant")),
+        Permission(name="stock:receipt:post", title="Receive goods", roles=_BOSSES),
+        Permission(name="stock:adjustment:post", title="Adjust stock", roles=_BOSSES),
+        Permission(name="stock:transfer:post", title="Move goods between warehouses", roles=_BOSSES),
+        Permission(name="stock:inventory:set", title="Set a counted inventory", roles=_BOSSES),
         Permission(name="stock:policy:manage", title="Say what happens when stock is short"),
         Permission(name="stock:alert:read", title="See low-stock alerts", roles=(*_SELLERS, "accountant")),
-        Permission(name="stock:lot:sell_expired", title="Sell goods past their expiry date"),
+        Permission(name="stock:lot:sell_expired", title="Sell goods past their expiry date", roles=("manager",)),
     )
 
 

@@ -184,6 +184,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", name=op.f("uq_party_user_id")),
     )
     op.create_table(
+        "payment_method",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.Column("opens_drawer", sa.Boolean(), nullable=False),
+        sa.Column("gives_change", sa.Boolean(), nullable=False),
+        sa.Column("counts_as_cash", sa.Boolean(), nullable=False),
+        sa.Column("takes_refunds", sa.Boolean(), nullable=False),
+        sa.Column("is_active", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_payment_method")),
+    )
+    op.create_table(
         "role",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("title", sa.Text(), nullable=False),
@@ -315,7 +327,7 @@ def upgrade() -> None:
         sa.Column("clock_suspect", sa.Boolean(), nullable=False),
         sa.Column("sale_date", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
-        sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("synced_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("currency", sa.Text(), nullable=False),
         sa.Column("currency_places", sa.Integer(), nullable=False),
         sa.Column("tax_rounding", sa.Text(), nullable=False),
@@ -359,6 +371,22 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("sale", schema=None) as batch_op:
         batch_op.create_index("ix_sale_date", ["sale_date", "id"], unique=False)
+        batch_op.create_index("ix_sale_created", ["created_at", "id"], unique=False)
+        batch_op.create_index("ix_sale_device", ["source_device", "id"], unique=False)
+        batch_op.create_index(
+            "ix_sale_kind",
+            ["kind", "id"],
+            unique=False,
+            postgresql_where=sa.text("origin_id IS NOT NULL"),
+            sqlite_where=sa.text("origin_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_sale_total_back",
+            ["total_amount", "id"],
+            unique=False,
+            postgresql_where=sa.text("kind IN ('return','cancellation')"),
+            sqlite_where=sa.text("kind IN ('return','cancellation')"),
+        )
         batch_op.create_index(
             "ix_sale_device_number",
             ["source_device", "device_number"],
@@ -480,6 +508,7 @@ def upgrade() -> None:
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
             sqlite_where=sa.text("origin_line_id IS NOT NULL"),
         )
+        batch_op.create_index("ix_sale_line_product", ["product_id", "sale_id"], unique=False)
         batch_op.create_index("ix_sale_line_sale", ["sale_id"], unique=False)
 
     op.create_table(
@@ -503,6 +532,36 @@ def upgrade() -> None:
     with op.batch_alter_table("sale_payment", schema=None) as batch_op:
         batch_op.create_index("ix_sale_payment_method", ["method", "sale_id"], unique=False)
         batch_op.create_index("ix_sale_payment_sale", ["sale_id"], unique=False)
+
+    op.create_table(
+        "sale_sent",
+        sa.Column("sale_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("warnings", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("subtotal", sa.BigInteger(), nullable=True),
+        sa.Column("tax_amount", sa.BigInteger(), nullable=True),
+        sa.Column("total_amount", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "subtotal = CAST(subtotal AS BIGINT) AND subtotal BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_sale_sent_subtotal_exact"),
+        ),
+        sa.CheckConstraint(
+            "tax_amount = CAST(tax_amount AS BIGINT) AND tax_amount BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_sale_sent_tax_amount_exact"),
+        ),
+        sa.CheckConstraint(
+            "total_amount = CAST(total_amount AS BIGINT) AND total_amount BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_sale_sent_total_amount_exact"),
+        ),
+        sa.PrimaryKeyConstraint("sale_id", name=op.f("pk_sale_sent")),
+    )
+    with op.batch_alter_table("sale_sent", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_sale_sent_differing",
+            ["sale_id"],
+            unique=False,
+            postgresql_where=sa.text("subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"),
+            sqlite_where=sa.text("subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"),
+        )
 
     op.create_table(
         "setting",
@@ -620,6 +679,7 @@ def upgrade() -> None:
         sa.Column("email", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("password_hash", sa.Text(), nullable=False),
+        sa.Column("pin_hash", sa.Text(), nullable=True),
         sa.Column("is_active", sa.Boolean(), nullable=False),
         sa.Column("party_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("all_warehouses", sa.Boolean(), nullable=False),
@@ -762,10 +822,14 @@ def upgrade() -> None:
         "session_family",
         sa.Column("user_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("api_key_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("revoked_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("revoked_reason", sa.Text(), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["api_key_id"], ["api_key.id"], name=op.f("fk_session_family_api_key_id"), ondelete="CASCADE"
+        ),
         sa.ForeignKeyConstraint(
             ["user_id"], ["user_account.id"], name=op.f("fk_session_family_user_id"), ondelete="CASCADE"
         ),
@@ -1039,6 +1103,13 @@ def upgrade() -> None:
         batch_op.create_index("ix_stock_movement_variant", ["variant_id", "occurred_at", "id"], unique=False)
         batch_op.create_index("ix_stock_movement_occurred", ["occurred_at", "id"], unique=False)
         batch_op.create_index(
+            "ix_stock_movement_lot",
+            ["lot_id", "occurred_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("lot_id <> 0"),
+            sqlite_where=sa.text("lot_id <> 0"),
+        )
+        batch_op.create_index(
             "ix_stock_movement_kind",
             ["document_type", "occurred_at", "id"],
             unique=False,
@@ -1051,13 +1122,6 @@ def upgrade() -> None:
             unique=False,
             postgresql_where=sa.text("channel IS NULL"),
             sqlite_where=sa.text("channel IS NULL"),
-        )
-        batch_op.create_index(
-            "ix_stock_movement_lot",
-            ["lot_id", "occurred_at", "id"],
-            unique=False,
-            postgresql_where=sa.text("lot_id <> 0"),
-            sqlite_where=sa.text("lot_id <> 0"),
         )
         batch_op.create_index(
             "ix_stock_movement_reverses",
@@ -1098,6 +1162,7 @@ def upgrade() -> None:
     append_only("sale")
     append_only("sale_line")
     append_only("sale_payment")
+    append_only("sale_sent")
     append_only("stock_count_line")
     append_only("stock_document")
     op.create_index(
@@ -1135,12 +1200,14 @@ def downgrade() -> None:
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )
         batch_op.drop_index(
+            "ix_stock_movement_lot",
+            postgresql_where=sa.text("lot_id <> 0"),
+            sqlite_where=sa.text("lot_id <> 0"),
+        )
+        batch_op.drop_index(
             "ix_stock_movement_kind",
             postgresql_where=sa.text("channel IS NULL"),
             sqlite_where=sa.text("channel IS NULL"),
-        )
-        batch_op.drop_index(
-            "ix_stock_movement_lot", postgresql_where=sa.text("lot_id <> 0"), sqlite_where=sa.text("lot_id <> 0")
         )
         batch_op.drop_index(
             "ix_stock_movement_stocked",
@@ -1268,8 +1335,18 @@ def downgrade() -> None:
 
     allow_changes("sale_payment")
     op.drop_table("sale_payment")
+    with op.batch_alter_table("sale_sent", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_sale_sent_differing",
+            postgresql_where=sa.text("subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"),
+            sqlite_where=sa.text("subtotal IS NOT NULL OR tax_amount IS NOT NULL OR total_amount IS NOT NULL"),
+        )
+
+    allow_changes("sale_sent")
+    op.drop_table("sale_sent")
     with op.batch_alter_table("sale_line", schema=None) as batch_op:
         batch_op.drop_index("ix_sale_line_sale")
+        batch_op.drop_index("ix_sale_line_product")
         batch_op.drop_index(
             "ix_sale_line_origin",
             postgresql_where=sa.text("origin_line_id IS NOT NULL"),
@@ -1284,6 +1361,18 @@ def downgrade() -> None:
             postgresql_where=sa.text("kind = 'cancellation'"),
             sqlite_where=sa.text("kind = 'cancellation'"),
         )
+        batch_op.drop_index(
+            "ix_sale_total_back",
+            postgresql_where=sa.text("kind IN ('return','cancellation')"),
+            sqlite_where=sa.text("kind IN ('return','cancellation')"),
+        )
+        batch_op.drop_index(
+            "ix_sale_kind",
+            postgresql_where=sa.text("origin_id IS NOT NULL"),
+            sqlite_where=sa.text("origin_id IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_sale_device")
+        batch_op.drop_index("ix_sale_created")
         batch_op.drop_index(
             "ix_sale_total",
             postgresql_where=sa.text("kind IN ('sale','exchange')"),
@@ -1328,6 +1417,7 @@ def downgrade() -> None:
     op.drop_table("rollup_day")
     op.drop_table("rollup_calendar")
     op.drop_table("role")
+    op.drop_table("payment_method")
     op.drop_table("party")
     with op.batch_alter_table("outbox", schema=None) as batch_op:
         batch_op.drop_index(

@@ -17,7 +17,7 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(
             name="parties:party:read",
             title="See people and firms",
-            roles=("supplier", "cashier", "accountant"),
+            roles=("manager", "supplier", "cashier", "accountant"),
         ),
-        Permission(name="parties:party:manage", title="Make and change people and firms"),
+        Permission(name="parties:party:manage", title="Make and change people and firms", roles=("manager",)),
     )

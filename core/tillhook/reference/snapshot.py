@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, select
 
 from tillhook.db import fetch
+from tillhook.hooks import PaymentMethod
 from tillhook.quantities import from_units
 from tillhook.reference.models import Setting
 from tillhook.reference.values import from_json
@@ -25,6 +26,10 @@ _TAXES = "SELECT id, name, rate, is_inclusive, is_default FROM tax ORDER BY id"
 _UNITS = "SELECT id, code, precision FROM unit ORDER BY id"
 _CATEGORIES = "SELECT id, name FROM category ORDER BY id"
 _POLICIES = "SELECT product_id, warehouse_id, channel, policy FROM stock_policy"
+_METHODS = (
+    "SELECT name, title, opens_drawer, gives_change, counts_as_cash, takes_refunds, is_active FROM payment_method"
+    " ORDER BY name"
+)
 _ROLES = (
     "SELECT role.name, role.discount_limit, role_permission.permission FROM role"
     " LEFT JOIN role_permission ON role_permission.role_id = role.id"
@@ -76,6 +81,9 @@ class Snapshot:
     roles: dict[str, frozenset[str]]
     #: The largest discount that a role allows, a fraction; those without a limit of their own are left out.
     discount_limits: dict[str, Decimal]
+    #: Those that modules declare and the shop's own, also those switched off: old documents have them.
+    payment_methods: dict[str, PaymentMethod]
+    methods_off: frozenset[str]
     actors: dict[Any, Any] = field(default_factory=dict)
 
     def setting(self, key: str) -> Any:
@@ -128,6 +136,7 @@ class SnapshotCache:
             return connection.exec_driver_sql(statement)
 
         roles = rows(_ROLES).all()
+        methods = rows(_METHODS).all()
         return Snapshot(
             epoch=epoch,
             settings=self._settings(connection),
@@ -147,6 +156,9 @@ class SnapshotCache:
             discount_limits={
                 row.name: from_units(row.discount_limit) for row in roles if row.discount_limit is not None
             },
+            # A module's own word counts, should it bring a method of a name that the shop had.
+            payment_methods={row.name: _method(row) for row in methods if row.title} | self._registry.payment_methods,
+            methods_off=frozenset(row.name for row in methods if not row.is_active),
         )
 
     def _settings(self, connection: Connection) -> dict[str, Any]:
@@ -155,6 +167,17 @@ class SnapshotCache:
             key: from_json(declaration, stored[key]) if key in stored else declaration.default
             for key, declaration in self._registry.settings.items()
         }
+
+
+def _method(row: Any) -> PaymentMethod:
+    return PaymentMethod(
+        name=row.name,
+        title=row.title,
+        opens_drawer=bool(row.opens_drawer),
+        gives_change=bool(row.gives_change),
+        counts_as_cash=bool(row.counts_as_cash),
+        takes_refunds=bool(row.takes_refunds),
+    )
 
 
 def _roles(rows: Any) -> dict[str, frozenset[str]]:

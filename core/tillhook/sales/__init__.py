@@ -12,7 +12,7 @@ from tillhook.sales.commands import (
     Tender,
     fingerprint,
 )
-from tillhook.sales.drafts import DraftLine, Payment, PostedSale, PriceRequest, SaleDraft, TaxRequest
+from tillhook.sales.drafts import DraftLine, Payment, PostedSale, PriceRequest, SaleDraft, TaxRequest, TenderDraft
 from tillhook.sales.models import Sale, SaleDevice, SaleDeviceGap, SaleException, SaleLine, SalePayment
 from tillhook.sales.offline import missing_numbers, post_sale, post_sales
 from tillhook.sales.outcomes import Outcome
@@ -78,6 +78,7 @@ __all__ = [
     "TaxSum",
     "TaxTotal",
     "Tender",
+    "TenderDraft",
     "TenderIn",
     "TenderSum",
     "TenderTotal",

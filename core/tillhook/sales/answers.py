@@ -1,6 +1,7 @@
 """Answers about documents of the journal, whose fields are written here once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from tillhook.http import Answer, out
@@ -9,19 +10,37 @@ from tillhook.http import Answer, out
 Row = Mapping[Any, Any]
 
 
+NONE: Mapping[Any, Any] = MappingProxyType({})
+_SEVERAL: Row = MappingProxyType({"batch_number": None, "expiry_date": None})
+
+#: Of documents.
+KINDS = ("sale", "return", "exchange", "cancellation")
 #: By which a product's sales are added up.
 PERIODS = ("daily", "weekly", "monthly")
 
 
+class LotOut(Answer):
+    """What of a line was taken from one lot, or came back to it; what of that came back later."""
+
+    units = True
+    batch_number = out.Text()
+    expiry_date = out.Date(allow_none=True)
+    quantity = out.Qty()
+    returned_quantity = out.Qty()
+
+
 class SaleItemOut(Answer):
-    """A line; ``variant`` is null for a product that is sold without naming one."""
+    """A line; ``variant`` is null for a product that is sold without naming one.
+
+    ``batch_number`` and ``expiry_date`` are those of the one lot, and null when it was taken from several.
+    """
 
     units = True
     id = out.Key()
     product = out.Key("product_id")
     product_name = out.Text()
     variant = out.Key("variant_id", allow_none=True)
-    variant_details = out.Text()
+    variant_details = out.Text(allow_none=True)
     quantity = out.Qty()
     unit_price = out.Money()
     discount_per_item = out.Money()
@@ -32,6 +51,7 @@ class SaleItemOut(Answer):
     total_price = out.Money()
     batch_number = out.Text(allow_none=True)
     expiry_date = out.Date(allow_none=True)
+    lots = out.Many(LotOut)
     returned_quantity = out.Qty()
     origin_line = out.Key("origin_line_id", allow_none=True)
     restock = out.Flag(lambda line: None if line["restock"] is None else line["restock"] == "restock", allow_none=True)
@@ -48,12 +68,33 @@ class PaymentOut(Answer):
     reference = out.Text()
 
 
+class ApproverOut(Answer):
+    """Who overrode for a document, and the permissions that were lent."""
+
+    id = out.Key()
+    name = out.Text()
+    permissions = out.Many(out.Text())
+
+
+class WarningOut(Answer):
+    """Something that was sent, at ``field`` of the body, and is not in the sale; ``value`` is it."""
+
+    field = out.Text()
+    detail = out.Text()
+    value = out.Json(allow_none=True)
+
+
 class SaleOut(Answer):
-    """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back."""
+    """A document of the journal; ``origin`` is the sale that a return, an exchange or a cancellation takes back.
+
+    ``updated_at`` is when it was recorded, or when something was last taken back of it. ``flags`` are those of its
+    items, and ``clock-suspect``. ``approved_by`` is shown with a single document, where somebody overrode for it.
+    """
 
     units = True
+    audited_as = "sale"
     id = out.Key()
-    kind = out.Text(choices=("sale", "return", "exchange", "cancellation"))
+    kind = out.Text(choices=KINDS)
     origin = out.Key("origin_id", allow_none=True)
     external_id = out.Text(allow_none=True)
     sale_number = out.Text()
@@ -84,49 +125,84 @@ class SaleOut(Answer):
     client_timestamp = out.Moment(allow_none=True)
     sale_date = out.Moment()
     created_at = out.Moment()
-    synced_at = out.Moment(allow_none=True)
+    synced_at = out.Moment()
+    updated_at = out.Moment()
     notes = out.Text()
     reason = out.Text()
     is_cancelled = out.Flag()
-    cancelled_reason = out.Text(allow_none=True)
+    cancelled_reason = out.Text()
+    flags = out.Many(out.Text())
+    warnings = out.Many(WarningOut)
     items = out.Many(SaleItemOut)
+    approved_by = out.One(ApproverOut, optional=True)
+
+
+class CancelledOut(SaleOut):
+    """A sale that was just cancelled; ``refunds`` are the payments by which its money went back, negative."""
+
+    refunds = out.Many(PaymentOut)
 
 
 def show_sale(
     row: Row,
-    lines: Iterable[Row],
+    lines: Sequence[Row],
     payments: Sequence[Row],
     *,
     warehouse_name: str,
     default_variants: frozenset[int] | set[int],
-    cancelled_reason: str | None = None,
-    returned: Mapping[int, int] | None = None,
+    lots: Mapping[int, Sequence[Row]] = NONE,
+    taken_back: Sequence[Row] = (),
+    returned: Mapping[int, int] = NONE,
+    warnings: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the answer for one document.
 
     Args:
         default_variants: Variants that are not shown, because they stand for the product itself.
-        cancelled_reason: ``None`` for a sale that stands.
+        lots: By the number of the line, as :class:`LotOut` shows them.
+        taken_back: Kind, reason and time of recording of the documents that took something of it back.
         returned: Returned units by line key.
+        warnings: As ``sale_sent`` has them.
     """
-    back = returned or {}
     methods = {payment["method"] for payment in payments}
+    cancelled = [each["reason"] for each in taken_back if each["kind"] == "cancellation"]
+    flags = dict.fromkeys(flag for line in lines for flag in line["flags"] or ())
+    if row["clock_suspect"]:
+        flags["clock-suspect"] = None
     return SaleOut.of(
         row,
         warehouse_name=warehouse_name,
         payment_method="split" if len(methods) > 1 else next(iter(methods), None),
         payment_reference=payments[0]["reference"] if len(payments) == 1 else "",
         payments=[PaymentOut.of(payment) for payment in payments],
-        is_cancelled=cancelled_reason is not None,
-        cancelled_reason=cancelled_reason,
+        updated_at=max((each["created_at"] for each in taken_back), default=row["created_at"]),
+        is_cancelled=bool(cancelled),
+        cancelled_reason=cancelled[0] if cancelled else "",
+        flags=list(flags),
+        warnings=[WarningOut.of(warning) for warning in warnings],
         items=[
-            SaleItemOut.of(
+            _show_line(
                 line,
-                variant=None if line["variant_id"] in default_variants else line["variant_id"],
-                returned_quantity=back.get(line["id"], 0),
+                lots.get(line["line_number"], ()),
+                is_variant=line["variant_id"] not in default_variants,
+                returned=returned.get(line["id"], 0),
             )
             for line in lines
         ],
+    )
+
+
+def _show_line(line: Row, lots: Sequence[Row], *, is_variant: bool, returned: int) -> dict[str, Any]:
+    # Without a lot, what was asked for.
+    lot = line if not lots else lots[0] if len(lots) == 1 else _SEVERAL
+    return SaleItemOut.of(
+        line,
+        variant=line["variant_id"] if is_variant else None,
+        variant_details=line["variant_details"] if is_variant else None,
+        batch_number=lot["batch_number"],
+        expiry_date=lot["expiry_date"],
+        lots=[LotOut.of(lot) for lot in lots],
+        returned_quantity=returned,
     )
 
 

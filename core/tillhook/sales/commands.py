@@ -1,11 +1,12 @@
 """What a client asks of the journal, after its schema has checked it."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from tillhook.db import format_instant
 from tillhook.encoding import to_json
@@ -20,6 +21,11 @@ NO_DEVICE = "web"
 def plain(value: Any) -> str:
     """Return as text what JSON does not know; a number however it was written."""
     return format_quantity(value) if isinstance(value, Decimal) else str(value)
+
+
+def as_json(value: Any) -> Any:
+    """Return a part of a body as JSON columns take it, its fractions as text."""
+    return json.loads(to_json(value, plain))
 
 
 def _digest(content: Any) -> str:
@@ -60,13 +66,14 @@ class ReturnItem:
     """A line of a sale to take back; ``restock`` ``False`` scraps the goods.
 
     The line is named by its key, or by its ``position`` among the sale's items, from 0: a device that was offline
-    knows no keys.
+    knows no keys. ``batch_number`` names the lot that comes back; without it lots do in the order of issue.
     """
 
     quantity: Decimal
     line_id: int | None = None
     position: int | None = None
     restock: bool = True
+    batch_number: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +87,22 @@ class SaleReturn:
     sale_id: int | None = None
     external_id: str | None = None
     reason: str = ""
+
+
+class SentTotals(NamedTuple):
+    """What a sale comes to by the client's own reckoning; never used, only compared."""
+
+    subtotal: Decimal | None = None
+    tax_amount: Decimal | None = None
+    total_amount: Decimal | None = None
+
+
+class SaleWarning(NamedTuple):
+    """Something that was sent, at ``field`` of the body, and is not in the sale; ``value`` is it, as JSON."""
+
+    field: str
+    detail: str
+    value: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +122,8 @@ class SaleCommand:
     #: The device's own running number, from 1; by it a missing sale is known.
     device_number: int | None = None
     client_timestamp: datetime | None = None
+    #: Who sold it, where a till's device says so; else it is whoever sends it.
+    seller_id: int | None = None
     customer_id: int | None = None
     customer_name: str = ""
     customer_phone: str = ""
@@ -109,6 +134,9 @@ class SaleCommand:
     refunds: tuple[Tender, ...] = ()
     discount_amount: Decimal = ZERO
     notes: str = ""
+    sent_totals: SentTotals | None = None
+    #: What the body says besides, and nobody knows.
+    warnings: tuple[SaleWarning, ...] = ()
     #: A document whose reservation this sale uses up, (type, id).
     reservation: tuple[str, int] | None = None
     #: The body as it came, stored when the sale is refused.
@@ -160,7 +188,7 @@ def fingerprint(command: SaleCommand, seller_id: int | None) -> str:
     see :func:`same_warehouse`.
     """
     content = [
-        seller_id,
+        command.seller_id or seller_id,
         command.channel,
         command.source_device,
         command.device_number,
@@ -222,7 +250,10 @@ def _returned(returns: SaleReturn) -> list[Any]:
     return [
         returns.sale_id,
         returns.external_id,
-        [[line.line_id, line.position, _number(line.quantity), line.restock] for line in returns.lines],
+        [
+            [line.line_id, line.position, _number(line.quantity), line.restock, line.batch_number]
+            for line in returns.lines
+        ],
         returns.reason,
     ]
 

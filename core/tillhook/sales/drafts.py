@@ -69,6 +69,28 @@ class Payment:
     reference: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenderDraft:
+    """A payment, or a refund with a negative amount, that a method's ``check`` is asked about.
+
+    ``reference`` is the client's word; ``paid_by`` is, of a refund of which nobody says where to, the reference under
+    which that money came in. ``before`` are the payments of the document that were asked about before, as they will be
+    written; ``references`` are all of the document's by this method, for who locks them in one order. ``field`` is the
+    path of the reference in the body. Offline it has happened, whatever it is.
+    """
+
+    method: str
+    amount: Decimal
+    reference: str
+    paid_by: str
+    field: str
+    before: tuple[Payment, ...]
+    references: tuple[str, ...]
+    currency: str
+    customer_id: int | None
+    is_offline: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """A document of which goods come back: what was sold, and what came back before.
@@ -89,10 +111,12 @@ class MoneyLeft:
 
     Cash is counted twice: the money itself, and the exact amounts that it was rounded from. Returns are capped by the
     exact ones, so that every part of a sale can come back whatever its rounding. ``by_method`` has net amounts by
-    tender, in the order in which they were first used.
+    tender, in the order in which they were first used; ``by_reference`` those of methods with a check, by method and
+    reference.
     """
 
     by_method: Mapping[str, Decimal]
+    by_reference: Mapping[tuple[str, str], Decimal]
     cash_in: Decimal
     cash_in_exact: Decimal
     cash_back: Decimal
@@ -151,7 +175,6 @@ class SaleDraft:
     lines: tuple[DraftLine, ...]
     totals: DocumentTotals
     returned: Returned | None = None
-    #: Empty while methods of payment are asked.
     payments: tuple[Payment, ...] = ()
     #: What rounding to coins that exist adds to the total, or takes off it.
     cash_rounding: Decimal = ZERO

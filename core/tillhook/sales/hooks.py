@@ -24,14 +24,17 @@ from tillhook.sales import hookspecs
 from tillhook.sales.documents import facts_of_sales, find_sales
 from tillhook.sales.events import EVENTS
 from tillhook.sales.invariants import INVARIANTS
+from tillhook.sales.methods.routes import routes as methods_routes
 from tillhook.sales.offline import post_waiting
 from tillhook.sales.offline.routes import routes as offline_routes
 from tillhook.sales.rollups import was_sold
 from tillhook.sales.rollups.counting import count_sales, fill_periods
 from tillhook.sales.rollups.invariants import INVARIANTS as ROLLUPS
 from tillhook.sales.routes import routes
+from tillhook.sales.sent.variances import routes as variance_routes
 
-_SELLERS = ("supplier", "cashier")
+_SELLERS = ("manager", "supplier", "cashier")
+_BOSSES = ("manager", "supplier")
 
 
 @hookimpl
@@ -41,7 +44,7 @@ def register_hookspecs() -> tuple[ModuleType, ...]:
 
 @hookimpl
 def register_routes(settings: Settings) -> tuple[Route, ...]:
-    return routes.all() + offline_routes.all()
+    return routes.all() + offline_routes.all() + methods_routes.all() + variance_routes.all()
 
 
 @hookimpl
@@ -50,18 +53,20 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(name="sales:sale:post", title="Post sales", roles=_SELLERS),
         Permission(name="sales:sale:sync", title="Sync sales made offline", roles=_SELLERS),
         Permission(name="sales:sale:read", title="See own sales", roles=(*_SELLERS, "accountant")),
-        Permission(name="sales:sale:read_all", title="See other sellers' sales", roles=("accountant",)),
-        Permission(name="sales:sale:cancel", title="Cancel sales", roles=("supplier",)),
+        Permission(name="sales:sale:read_all", title="See other sellers' sales", roles=("manager", "accountant")),
+        Permission(name="sales:sale:cancel", title="Cancel sales", roles=_BOSSES),
         Permission(name="sales:sale:return", title="Take goods back", roles=_SELLERS),
         Permission(name="sales:sale:discount", title="Give discounts up to the limit", roles=_SELLERS),
         Permission(name="sales:sale:override_price", title="Charge any price", roles=("supplier",)),
         Permission(name="sales:sale:open_price", title="Say the price of a product without one", roles=_SELLERS),
         Permission(name="sales:exception:read", title="See refused sales", roles=(*_SELLERS, "accountant")),
-        Permission(name="sales:exception:resolve", title="Accept or discard refused sales", roles=("supplier",)),
+        Permission(name="sales:exception:resolve", title="Accept or discard refused sales", roles=_BOSSES),
         Permission(
             name="sales:device:read", title="See devices and their missing sales", roles=(*_SELLERS, "accountant")
         ),
-        Permission(name="sales:device:write_off", title="Write missing sales off", roles=("supplier",)),
+        Permission(name="sales:device:write_off", title="Write missing sales off", roles=_BOSSES),
+        Permission(name="sales:method:read", title="See payment methods", roles=(*_SELLERS, "accountant")),
+        Permission(name="sales:method:manage", title="Make payment methods, change them, switch them off"),
     )
 
 
@@ -76,11 +81,10 @@ def register_document_types() -> tuple[DocumentType, ...]:
 @hookimpl
 def register_payment_methods() -> tuple[PaymentMethod, ...]:
     return (
-        PaymentMethod(name="cash", title="Cash", gives_change=True),
+        PaymentMethod(name="cash", title="Cash", opens_drawer=True, gives_change=True, counts_as_cash=True),
         PaymentMethod(name="card", title="Card"),
         PaymentMethod(name="bank_transfer", title="Bank transfer"),
         PaymentMethod(name="mobile", title="Mobile payment"),
-        PaymentMethod(name="voucher", title="Voucher", takes_refunds=True),
         PaymentMethod(name="other", title="Other"),
     )
 
@@ -101,6 +105,13 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             default=Decimal(0),
             title="Smallest coin to which cash is rounded, such as 0.05; 0 for none",
             check=_check_step,
+        ),
+        SettingDeclaration(
+            key="sales.clock_tolerance",
+            type=int,
+            default=5,
+            title="How far a till's clock may be off before its sales are flagged, in minutes",
+            check=within(0, 1440),
         ),
     )
 

@@ -7,7 +7,7 @@ from tillhook.errors import DomainError
 from tillhook.http.media import dump_json
 
 #: What is needed of a sale once its answer is made.
-_NEEDED = ("id", "warehouse", "source_device")
+_NEEDED = ("id", "warehouse", "source_device", "warnings")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Reading the journal."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, select, text
@@ -10,19 +10,32 @@ from sqlalchemy.orm import Session
 from tillhook.access import sees_all_sales, visible_warehouses
 from tillhook.db import Json, grouped
 from tillhook.errors import NotFound
+from tillhook.ledger.models import CUSTOMER
 from tillhook.runtime import actor_of, snapshot_of
-from tillhook.sales.answers import Row, show_sale
+from tillhook.sales.answers import NONE, Row, show_sale
 from tillhook.sales.commands import body_digest
 from tillhook.sales.models import Sale
 
 # Plain rows instead of mapped objects: they have the shape that a new sale's rows have.
-_SALES = "SELECT * FROM sale WHERE id {among}"
+_SALES = """
+SELECT sale.*, sale_sent.warnings FROM sale LEFT JOIN sale_sent ON sale_sent.sale_id = sale.id WHERE sale.id {among}
+"""
 _LINES = """
 SELECT l.*, v.is_default FROM sale_line l JOIN variant v ON v.id = l.variant_id
 WHERE l.sale_id {among} ORDER BY l.sale_id, l.line_number
 """
 _PAYMENTS = "SELECT * FROM sale_payment WHERE sale_id {among} ORDER BY sale_id, id"
-_CANCELLATIONS = "SELECT origin_id, reason FROM sale WHERE origin_id {among} AND kind = 'cancellation'"
+# What takes a sale back.
+_TAKEN_BACK = "SELECT origin_id, kind, reason, created_at FROM sale WHERE origin_id {among} ORDER BY id"
+# What went to the customer, and with a minus what came from there.
+_LOTS = f"""
+SELECT s.id AS sale_id, m.document_line, b.batch_number, b.expiry_date,
+  CASE m.destination_id WHEN {CUSTOMER} THEN m.quantity ELSE -m.quantity END AS quantity,
+  (SELECT CAST(COALESCE(SUM(r.quantity), 0) AS BIGINT) FROM stock_movement r
+    WHERE r.reverses_id = m.id AND r.document_type IN ('return', 'exchange')) AS returned_quantity
+FROM sale s JOIN stock_movement m ON m.document_type = s.kind AND m.document_id = s.id JOIN lot b ON b.id = m.lot_id
+WHERE s.id {{among}} AND {CUSTOMER} IN (m.source_id, m.destination_id) ORDER BY m.id
+"""
 _RETURNED = """
 SELECT r.origin_line_id, -SUM(r.quantity) AS quantity FROM sale_line r JOIN sale s ON s.id = r.sale_id
 WHERE s.origin_id {among} AND s.kind IN ('return', 'exchange') AND r.origin_line_id IS NOT NULL
@@ -61,14 +74,15 @@ def find_repeated_ids(session: Session, bodies: Sequence[Any]) -> dict[int, int]
 
 
 def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """Return the API's answers for documents of the journal, by key, in five statements however many they are."""
+    """Return the API's answers for documents of the journal, by key, in six statements however many they are."""
     ids = sorted(set(sale_ids))
     if not ids:
         return {}
-    sales = _rows(session, _SALES, ids)
+    sales = _rows(session, _SALES, ids, warnings=Json)
     lines = grouped((row["sale_id"], row) for row in _rows(session, _LINES, ids, flags=Json))
     payments = grouped((row["sale_id"], row) for row in _rows(session, _PAYMENTS, ids))
-    cancelled = {row["origin_id"]: row["reason"] for row in _rows(session, _CANCELLATIONS, ids)}
+    lots = _lots_of(session, lines)
+    taken_back = grouped((row["origin_id"], row) for row in _rows(session, _TAKEN_BACK, ids))
     returned = {row["origin_line_id"]: int(row["quantity"]) for row in _rows(session, _RETURNED, ids)}
     snapshot = snapshot_of(session)
     return {
@@ -78,11 +92,23 @@ def sales_by_id(session: Session, sale_ids: Iterable[int]) -> dict[int, dict[str
             payments.get(row["id"], ()),
             warehouse_name=snapshot.warehouses[row["warehouse_id"]].name,
             default_variants={line["variant_id"] for line in lines.get(row["id"], ()) if line["is_default"]},
-            cancelled_reason=cancelled.get(row["id"]),
+            lots=lots.get(row["id"], NONE),
+            taken_back=taken_back.get(row["id"], ()),
             returned=returned,
+            warnings=row["warnings"] or (),
         )
         for row in sales
     }
+
+
+def _lots_of(session: Session, lines: Mapping[int, Sequence[Row]]) -> dict[int, dict[int, list[Row]]]:
+    """Return what documents took of which lots, by key and number of the line, in the order of issue."""
+    # A line that took lots names them.
+    ids = [sale_id for sale_id, own in lines.items() if any(line["batch_number"] is not None for line in own)]
+    if not ids:
+        return {}
+    found = grouped((row["sale_id"], row) for row in _rows(session, _LOTS, ids))
+    return {sale_id: grouped((row["document_line"], row) for row in rows) for sale_id, rows in found.items()}
 
 
 def visible_sales(session: Session) -> Select[Sale]:

@@ -3,16 +3,17 @@
 A row is a dict by column name: amounts and quantities in units of 1/10,000, instants and days as text.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy.exc import IntegrityError
 
 from tillhook.db import RetryTransaction, format_instant
-from tillhook.ledger import TakenLot
+from tillhook.ledger import Issued, TakenLot
 from tillhook.quantities import to_units
 from tillhook.sales.drafts import DraftLine, Payment, Returned, SaleDraft
 
@@ -48,11 +49,16 @@ _TAKEN = ("external_id", "sale.id", "sale_line.id")
 
 
 class DocumentRows(NamedTuple):
-    """A document as it is written: its rows of ``sale``, ``sale_line`` and ``sale_payment``."""
+    """A document as it is written: its rows of ``sale``, ``sale_line``, ``sale_payment``, and perhaps ``sale_sent``.
+
+    ``lots`` says what lines took, by number.
+    """
 
     sale: dict[str, Any]
     lines: list[dict[str, Any]]
     payments: list[dict[str, Any]]
+    lots: Mapping[int, Sequence[TakenLot]] = MappingProxyType({})
+    sent: dict[str, Any] | None = None
 
 
 def tables_of(documents: Collection[DocumentRows]) -> dict[str, list[Any]]:
@@ -61,6 +67,7 @@ def tables_of(documents: Collection[DocumentRows]) -> dict[str, list[Any]]:
         "sale": [document.sale for document in documents],
         "sale_line": [line for document in documents for line in document.lines],
         "sale_payment": [payment for document in documents for payment in document.payments],
+        "sale_sent": [document.sent for document in documents if document.sent is not None],
         # For the rollups; see tillhook.sales.rollups.
         "sale_uncounted": [{"sale_id": document.sale["id"]} for document in documents],
     }
@@ -80,11 +87,9 @@ def again_when_taken() -> Iterator[None]:
         raise
 
 
-def document_rows(
-    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, Sequence[TakenLot]], **more: Any
-) -> DocumentRows:
-    """Return the draft's rows; ``lots`` says what lines take, by number, ``more`` further columns of ``sale``."""
-    lines = _line_rows(draft, line_ids, lots)
+def document_rows(draft: SaleDraft, line_ids: Sequence[int], issued: Issued, **more: Any) -> DocumentRows:
+    """Return the draft's rows; ``issued`` says what its lines take, ``more`` are further columns of ``sale``."""
+    lines = _line_rows(draft, line_ids, issued)
     if draft.returned is not None:
         first = len(lines)
         back = returned_rows(draft.returned, draft.id, first)
@@ -92,7 +97,7 @@ def document_rows(
         rows = [{"id": key} | row for key, row in zip(line_ids[first:], back, strict=False)]
         # The rows of one statement have their columns in one order.
         lines += [{name: row[name] for name in lines[0]} for row in rows] if lines else rows
-    return DocumentRows(_sale_row(draft, **more), lines, payment_rows(draft.id, draft.payments))
+    return DocumentRows(_sale_row(draft, **more), lines, payment_rows(draft.id, draft.payments), issued.lots)
 
 
 def returned_rows(returned: Returned, document_id: int, first_number: int) -> list[dict[str, Any]]:
@@ -141,7 +146,6 @@ def taken_back_row(sale: Any, kind: str, **columns: Any) -> dict[str, Any]:
         "is_offline": False,
         "client_timestamp": None,
         "clock_suspect": False,
-        "synced_at": None,
         "change_due": 0,
         "notes": "",
         **columns,
@@ -180,7 +184,7 @@ def _lot_of(line: DraftLine, lots: Sequence[TakenLot]) -> tuple[str | None, str 
     batch, expiry = line.asked.batch_number, line.asked.expiry_date
     if lots:
         batch = ", ".join(lot.batch_number for lot in lots)
-        expiry = min((lot.expiry_date for lot in lots if lot.expiry_date is not None), default=None)
+        expiry = min((lot.expiry_date for lot in lots if lot.expiry_date is not None), default=expiry)
     return batch, None if expiry is None else expiry.isoformat()
 
 
@@ -221,7 +225,7 @@ def _sale_row(
         "clock_suspect": draft.clock_suspect,
         "sale_date": format_instant(draft.sale_date),
         "created_at": recorded,
-        "synced_at": recorded if draft.is_offline else None,
+        "synced_at": recorded,
         "currency": currency,
         "currency_places": currency_places,
         "tax_rounding": tax_rounding,
@@ -237,14 +241,12 @@ def _sale_row(
     }
 
 
-def _line_rows(
-    draft: SaleDraft, line_ids: Sequence[int], lots: Mapping[int, Sequence[TakenLot]]
-) -> list[dict[str, Any]]:
+def _line_rows(draft: SaleDraft, line_ids: Sequence[int], issued: Issued) -> list[dict[str, Any]]:
     """Return the rows of ``sale_line`` of what the draft sells."""
     rows = []
     # Keys beyond the lines are for what comes back.
     for line, total, line_id in zip(draft.lines, draft.totals.lines, line_ids, strict=False):
-        batch, expiry = _lot_of(line, lots.get(line.number, ()))
+        batch, expiry = _lot_of(line, issued.lots.get(line.number, ()))
         rows.append(
             {
                 "id": line_id,
@@ -268,7 +270,7 @@ def _line_rows(
                 "batch_number": batch,
                 "expiry_date": expiry,
                 "restock": None,
-                "flags": list(line.flags) or None,
+                "flags": [*line.flags, *issued.marks.get(line.number, ())] or None,
             }
         )
     return rows

@@ -3,7 +3,9 @@
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, post_load, validates_schema
@@ -31,8 +33,8 @@ from tillhook.http import (
     given,
 )
 from tillhook.http.schemas import TIME
-from tillhook.quantities import ZERO
-from tillhook.sales.answers import PERIODS
+from tillhook.quantities import MAX, PLACES, ZERO, parse, round_half_up
+from tillhook.sales.answers import KINDS, PERIODS
 from tillhook.sales.commands import (
     MAX_NUMBER,
     NO_DEVICE,
@@ -41,6 +43,7 @@ from tillhook.sales.commands import (
     SaleCommand,
     SaleItem,
     SaleReturn,
+    SentTotals,
     Tender,
 )
 
@@ -48,6 +51,9 @@ from tillhook.sales.commands import (
 MAX_SYNC = 5_000
 #: The most lines of one document; a wholesaler's invoice may well have more than 500.
 MAX_LINES = 1_000
+_NO_TOTALS = SentTotals()
+#: Digits after the point of what binary fractions come to, 5.551115123125783e-17 for instance.
+_FINEST = 40
 #: Every day that there is, of the years 1 to 9999.
 _DAY = (
     r"((?!0000)[0-9]{4}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
@@ -84,13 +90,29 @@ class ClientInstant(Instant):
         return {"type": "string", "pattern": f"^{_CLIENT_TIME.pattern}$", "examples": ["2026-01-31T14:30:00Z"]}
 
 
+class SentTotal(Amount):
+    """An amount by the client's own reckoning, who may reckon in binary fractions; negative when more comes back."""
+
+    def __init__(self) -> None:
+        super().__init__(min=-MAX, allow_none=True, load_default=None)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **options: Any) -> Decimal:
+        if isinstance(value, Decimal):
+            with suppress(ValueError):
+                value = round_half_up(parse(value, _FINEST), PLACES)
+        return super()._deserialize(value, attr, data, **options)
+
+
 class SaleItemIn(Schema):
+    """A line of a sale; ``product`` is another name of ``product_id``."""
+
     together: ClassVar[tuple[dict[str, Any], ...]] = (
-        exactly_one("product_id", "product_data"),
+        exactly_one("product_id", "product", "product_data"),
         at_most_one("product_data", "variant_id"),
     )
 
     product_id = Key(load_default=None)
+    product = Key(allow_none=True, load_default=None)
     product_data = Nested(InlineProductIn, load_default=None)
     variant_id = Key(allow_none=True, load_default=None)
     quantity = Quantity(required=True)
@@ -101,14 +123,18 @@ class SaleItemIn(Schema):
 
     @validates_schema
     def one_product(self, data: Mapping[str, Any], **_: Any) -> None:
-        if (data["product_id"] is None) == (data["product_data"] is None):
+        named = data["product_id"] or data["product"]
+        if (named is None) == (data["product_data"] is None):
             raise ValidationError("Give either product_id or product_data.", "product_id")
+        if data["product"] not in (None, named):
+            raise ValidationError("Not the same as product_id.", "product")
         if data["product_data"] is not None and data["variant_id"] is not None:
             raise ValidationError("Not together with product_data.", "variant_id")
 
     @post_load
     def command(self, data: dict[str, Any], **_: Any) -> SaleItem:
-        return SaleItem(**data)
+        product = data.pop("product")
+        return SaleItem(**data | {"product_id": data["product_id"] or product})
 
 
 class TenderIn(Schema):
@@ -130,6 +156,7 @@ class ReturnLineIn(Schema):
     position = Whole(load_default=None, max=MAX_LINES - 1)
     quantity = Quantity(required=True)
     restock = Flag(load_default=True)
+    batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
 
     @validates_schema
     def one_line(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -174,6 +201,7 @@ class SaleIn(Schema):
     source_device = Text(min=1, max=128, load_default=NO_DEVICE)
     device_number = Whole(min=1, max=MAX_NUMBER, allow_none=True, load_default=None)
     client_timestamp = ClientInstant(allow_none=True, load_default=None)
+    seller_id = Key(allow_none=True, load_default=None)
     warehouse = Key(allow_none=True, load_default=None)
     customer_id = Key(allow_none=True, load_default=None)
     customer_name = Text(max=200, load_default="")
@@ -183,6 +211,9 @@ class SaleIn(Schema):
     payment_reference = Text(max=120, load_default="")
     payments = ListOf(Nested(TenderIn), max=20, allow_none=True, load_default=None)
     discount_amount = Amount(load_default=ZERO)
+    subtotal = SentTotal()
+    tax_amount = SentTotal()
+    total_amount = SentTotal()
     notes = Text(max=2000, lines=True, load_default="")
     items = ListOf(Nested(SaleItemIn), load_default=list, max=MAX_LINES)
     returns = Nested(SaleReturnIn, allow_none=True, load_default=None)
@@ -210,7 +241,9 @@ class SaleIn(Schema):
         if not payments and (method or reference):
             payments = (Tender(method=method or "cash", reference=reference),)
         data |= {"items": tuple(data["items"]), "refunds": tuple(data["refunds"] or ())}
-        return SaleCommand(**data, payments=payments, payload=original)
+        totals = SentTotals(data.pop("subtotal"), data.pop("tax_amount"), data.pop("total_amount"))
+        sent = None if totals == _NO_TOTALS else totals
+        return SaleCommand(**data, payments=payments, sent_totals=sent, payload=original)
 
 
 class AnySale(Attributes):
@@ -227,6 +260,7 @@ class SyncIn(Schema):
 class CancelIn(Schema):
     reason = Text(min=1, max=500, required=True)
     source_device = Text(min=1, max=128, load_default=NO_DEVICE)
+    refund = Text(min=1, max=40, allow_none=True, load_default=None)
 
 
 class ReturnIn(Schema):
@@ -255,16 +289,38 @@ def _one_refund(data: Mapping[str, Any]) -> None:
         raise ValidationError("Not together with refunds.", "refund")
 
 
+class Kinds(Text):
+    """Kinds of documents with commas between, or ``all``."""
+
+    def __init__(self, **options: Any) -> None:
+        kind = f"({'|'.join(KINDS)})"
+        super().__init__(max=60, pattern=f"all|{kind}(,{kind})*", **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **_: Any) -> Any:
+        said = frozenset(KINDS if value == "all" else str(value).split(","))
+        if not said <= frozenset(KINDS):
+            raise ValidationError(f"Must be some of {', '.join(KINDS)} with commas between, or all.")
+        return said
+
+
 class SaleQuery(ListQuery):
+    #: Without it what was sold, and with ``origin`` whatever takes that back.
+    kind = Kinds()
+    origin = Key()
     warehouse = Key()
     channel = Text(min=1, max=40)
+    seller = Key()
+    product = Key()
+    batch = Text(min=1, max=80)
+    device = Text(min=1, max=128)
     payment_method = Text(min=1, max=40)
     is_cancelled = Flag()
     customer = Key()
     date_from = Day()
     date_to = Day()
+    updated_after = Instant()
     #: The default depends on the filters.
-    ordering = Ordering("created_at", "total_amount", "sale_date", default=None)
+    ordering = Ordering("created_at", "updated_at", "total_amount", "sale_date", default=None)
 
 
 class AnalyticsQuery(QuerySchema):

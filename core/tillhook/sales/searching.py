@@ -19,7 +19,12 @@ _DIGITS_OF_KEY = re.compile(r"[0-9]{1,7}\Z", re.ASCII)
 
 def is_found(search: str) -> ColumnElement[bool]:
     """Return the condition on a row of ``sale``."""
-    return or_(_begins(search), _ends(search), _has_name(search))
+    return or_(has_number(search), _has_name(search))
+
+
+def has_number(search: str) -> ColumnElement[bool]:
+    """Return the condition that a row of ``sale`` is found by its number."""
+    return or_(_begins(search), _ends(search))
 
 
 def found_keys(session: Session, search: str, most: int) -> set[int] | None:

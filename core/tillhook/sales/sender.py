@@ -35,13 +35,23 @@ def by_device(session: Session, command: Made) -> Made:
 
     A sale that names no channel is of the default one.
     """
-    device = device_of(actor_of(session), command.source_device)
+    actor = actor_of(session)
+    device = device_of(actor, command.source_device)
+    if isinstance(command, SaleCommand) and command.seller_id not in (None, actor.user_id):
+        _check_names_seller(actor)
     if device != command.source_device:
         command = replace(command, source_device=device)
     if isinstance(command, SaleCommand) and not command.channel:
         default = runtime_of(session).registry.default_channel
         command = replace(command, channel=default.name if default else "")
     return command
+
+
+def _check_names_seller(actor: Actor) -> None:
+    """Refuse another's name to all but a device's key: a person sells in the own name."""
+    if actor.device is None or actor.session_id is not None:
+        message = "Only a till's key sells in the name of others."
+        raise PermissionDenied(message, code="foreign-seller", errors=[{"field": "seller_id", "message": message}])
 
 
 def as_sent_by(device: str, command: SaleCommand) -> SaleCommand:

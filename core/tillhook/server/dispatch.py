@@ -16,6 +16,8 @@ from falcon.util import code_to_http_status
 from marshmallow import ValidationError
 
 from tillhook.access import load_actor
+from tillhook.access.overriding import HEADER as OVERRIDE
+from tillhook.access.overriding import lend, prove_override, record_override
 from tillhook.actor import ANONYMOUS, Actor
 from tillhook.db import retrying
 from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
@@ -32,18 +34,21 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from tillhook.access import Claims
+    from tillhook.access.pins import Proof
     from tillhook.reference import Snapshot
     from tillhook.runtime import Runtime
 
 #: Characters of a path's parameter; a receipt's code is the longest.
 _MAX_SEGMENT = 2000
+_WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+OVERRIDE_ENV = "HTTP_X_OVERRIDE"
 _NO_BODY = frozenset({b"", b"{}", b"null"})
 
 
 class Sent:
     """What came with a request, read once whatever the number of attempts."""
 
-    __slots__ = ("attempt", "claims", "files", "form", "key", "raw", "request", "request_id")
+    __slots__ = ("attempt", "claims", "files", "form", "key", "proof", "raw", "request", "request_id")
 
     def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
         self.request = request
@@ -55,6 +60,8 @@ class Sent:
         self.form: Mapping[str, str] = {}
         self.files: Mapping[str, Upload] = {}
         self.key: idempotency.Key | None = None
+        #: Who lends rights for this request.
+        self.proof: Proof | None = None
 
     def content(self) -> bytes:
         """Return what tells this body from another; a form's boundary differs each time it is sent."""
@@ -79,12 +86,14 @@ class Endpoint:
         self._permission = route.permission if isinstance(route.permission, str) else None
         self._writes = bool(route.writes)
         self._lazy = route.lazy
-        self._takes_body = route.method in ("POST", "PUT", "PATCH", "DELETE")
+        self._takes_body = route.method in _WRITING
         default = runtime.settings.max_upload if route.upload else runtime.settings.max_body
         self._limit = route.max_body or default
         self._body_schema = route.body() if route.body else None
         self._query_schema = route.query() if route.query else None
         self._status = code_to_http_status(route.status)
+        self._takes_override = takes_override(route)
+        self._entity: str = getattr(route.answer, "audited_as", "")
 
     def __call__(self, request: falcon.Request, response: falcon.Response, **parameters: Any) -> None:
         _check_path(parameters)
@@ -92,6 +101,8 @@ class Endpoint:
         if not self.route.idempotent:
             idempotency.refuse_key(request)
         try:
+            if OVERRIDE_ENV in request.env:
+                sent.proof = self._proof(sent)
             if self._takes_body:
                 self._read_if_allowed(sent)
                 if self.route.idempotent:
@@ -127,6 +138,17 @@ class Endpoint:
         except DomainError:
             self._authorise(sent)
             raise
+
+    def _proof(self, sent: Sent) -> "Proof":
+        """Check the override's PIN, once, and no connection held meanwhile."""
+        if not self._takes_override:
+            raise ValidationFailed.at(OVERRIDE, "This route takes none.", code="override-not-taken")
+        assert sent.claims is not None
+        with self._runtime.database.connect() as connection:
+            actor = load_actor(connection, self._runtime.snapshots.current(connection), sent.claims)
+        request = sent.request
+        header, address = request.env[OVERRIDE_ENV], request.context.client
+        return prove_override(self._runtime, actor, header, address, sent.request_id)
 
     def _authorise(self, sent: Sent) -> None:
         with self._runtime.database.connect() as connection:
@@ -194,7 +216,7 @@ class Endpoint:
                 sent.request_id,
                 sent.files,
             )
-            result = self._once(session, call, sent.key, parameters) if sent.key else self._handler(call, **parameters)
+            result = self._once(session, call, sent.key, parameters) if sent.key else self._done(call, parameters)
             if lazy:
                 self._runtime.confirm(session)
             return result
@@ -208,6 +230,8 @@ class Endpoint:
             if self._is_public:
                 return ANONYMOUS
             raise
+        if sent.proof is not None:
+            actor = lend(connection, snapshot, actor, sent.proof)
         if self._permission is not None and self._permission not in actor.permissions:
             actor.require(self._permission)
         return actor
@@ -230,12 +254,23 @@ class Endpoint:
             return sent.form
         return parse_json(sent.raw) if sent.raw else {}
 
+    def _done(self, call: Call, parameters: Mapping[str, Any]) -> Any:
+        """Run the handler, and write down what an override was needed for."""
+        result = self._handler(call, **parameters)
+        if call.actor.override is not None and self._writes:
+            reply = _as_reply(result, self.route.status)
+            entity_id = reply.media.get("id", "") if self._entity and isinstance(reply.media, dict) else ""
+            if (reply.status or 200) < 400:
+                request = f"{self.route.method} {call.request.path}"
+                record_override(call.session, call.actor, request, self._entity or "request", entity_id)
+        return result
+
     def _once(self, session: "Session", call: Call, key: idempotency.Key, parameters: Mapping[str, Any]) -> "Reply":
         """Run the handler unless its answer is kept already; keep the answer in the same transaction."""
         kept = idempotency.find(session, call.actor, key)
         if kept is not None:
             return kept
-        reply = _as_reply(self._handler(call, **parameters), self.route.status)
+        reply = _as_reply(self._done(call, parameters), self.route.status)
         idempotency.keep(session, call.actor, key, reply)
         return reply
 
@@ -248,6 +283,11 @@ class Endpoint:
             response.status = self._status
             response.content_type = JSON
             response.data = dump_json(result)
+
+
+def takes_override(route: Route) -> bool:
+    """Say whether a route takes ``X-Override``: those that write or try out what writes, by a permission."""
+    return route.method in _WRITING and isinstance(route.permission, str)
 
 
 def _as_reply(result: Any, status: int) -> Reply:

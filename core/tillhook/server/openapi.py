@@ -11,8 +11,10 @@ from apispec.ext.marshmallow.openapi import OpenAPIConverter
 from marshmallow import Schema, fields
 
 from tillhook import __version__
+from tillhook.access.overriding import HEADER as OVERRIDE
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http.schemas import MAX_KEY, ListOf, StrictField
+from tillhook.server.dispatch import takes_override
 from tillhook.server.idempotency import HEADER
 from tillhook.server.routing import PREFIX
 
@@ -23,7 +25,7 @@ _PARAMETER = re.compile(r"\{(\w+)(?::(\w+)[^}]*)?\}")
 _DESCRIPTION = """Amounts and quantities are texts in answers, and texts or numbers in requests.
 Times are RFC 3339 in UTC. Every error is `application/problem+json` with a stable `code`.
 A POST takes an `Idempotency-Key`: the same answer again for a day. An answer other than success is not
-kept, because it changed nothing."""
+kept, because it changed nothing. `X-Override: <user id or e-mail>:<PIN>` lends a colleague's rights to one request."""
 _PROBLEM = {
     "type": "object",
     "description": "RFC 9457; an error may have members of its own besides these.",
@@ -193,6 +195,8 @@ def _problem_statuses(route: Route) -> set[int]:
     statuses = set(route.problems) | {422}
     if route.permission is not PUBLIC:
         statuses.add(401)
+    if takes_override(route):
+        statuses |= {403, 429}
     if isinstance(route.permission, str):
         statuses.add(403)
     if _PARAMETER.search(route.path):
@@ -222,10 +226,12 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
 
 
 def _headers(route: Route) -> list[dict[str, Any]]:
-    if not route.idempotent:
-        return []
-    schema = {"type": "string", "pattern": "^[!-~]{1,255}$"}
-    return [{"name": HEADER, "in": "header", "required": False, "schema": schema}]
+    headers = []
+    if route.idempotent:
+        headers.append((HEADER, {"type": "string", "pattern": "^[!-~]{1,255}$"}))
+    if takes_override(route):
+        headers.append((OVERRIDE, {"type": "string", "pattern": "^.{1,287}:[^:]{1,12}$"}))
+    return [{"name": name, "in": "header", "required": False, "schema": schema} for name, schema in headers]
 
 
 def _plain(text: str) -> str:

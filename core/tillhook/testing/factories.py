@@ -83,6 +83,10 @@ class Factory:
         """Make a tax; ``rate`` is a fraction."""
         return self.post("/api/taxes", {"name": f"Tax {self.number()}", "rate": str(rate), **fields})
 
+    def payment_method(self, name: str = "scrip", **fields: Any) -> Made:
+        """Make a payment method of the shop's own; its flags are false if nothing is said."""
+        return self.post("/api/payment-methods", {"name": name, "title": name.title(), **fields})
+
     def customer(self, name: str | None = None, **fields: Any) -> Made:
         name = name or f"Customer {self.number()}"
         return self.post("/api/parties", {"name": name, "is_customer": True, **fields})
@@ -100,14 +104,22 @@ class Factory:
         as_: Any = "admin",
         **fields: Any,
     ) -> Made:
-        """Post a sale of ``(product, quantity[, unit_price])`` lines, or whole item bodies."""
+        """Post a sale of ``(product, quantity[, unit_price])`` lines, or whole item bodies.
+
+        With ``client_timestamp`` it is synced, as one that happened then: what is posted online happens now.
+        """
         body = {
             "channel": COUNTER,
             "warehouse": self.main if warehouse is None else key_of(warehouse),
             "items": [_item(item) for item in items],
             **fields,
         }
-        return self.post("/api/sales", body, as_=as_)
+        if "client_timestamp" not in fields:
+            return self.post("/api/sales", body, as_=as_)
+        (result,) = self.post("/api/sales/sync", {"sales": [body]}, as_=as_)["results"]
+        if result["status"] == "rejected":
+            raise AssertionError(f"{body!r}\nwas rejected: {result['error']!r}")
+        return Made(result["sale"])
 
     def user(self, role: str = "cashier", *, warehouses: Iterable[Key] = (), **fields: Any) -> Person:
         """Make a user of ``role`` who works in ``warehouses``; of the main one when none is named."""

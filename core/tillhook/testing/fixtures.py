@@ -110,7 +110,7 @@ def databases(pytestconfig: pytest.Config) -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="session")
-def installed(databases: Databases) -> tuple[str, ...]:
+def every_plugin(databases: Databases) -> tuple[str, ...]:
     """Every installed plugin, and the channel ``counter`` of the tests."""
     from importlib.metadata import entry_points
 
@@ -118,9 +118,9 @@ def installed(databases: Databases) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def modules(installed: tuple[str, ...]) -> tuple[str, ...]:
+def modules(every_plugin: tuple[str, ...]) -> tuple[str, ...]:
     """The enabled plugins: every installed one."""
-    return installed
+    return every_plugin
 
 
 @pytest.fixture

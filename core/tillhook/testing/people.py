@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tillhook.runtime import Runtime
 
-ROLES = ("admin", "supplier", "cashier", "accountant", "customer")
+ROLES = ("admin", "supplier", "cashier", "accountant", "customer", "manager")
 PASSWORD = "testpass123"
-#: The template's warehouses. Supplier and cashier work in the first, admin and accountant see both.
+#: The template's warehouses. Manager, supplier and cashier work in the first, admin and accountant see both.
 MAIN, OTHER = "Main shop", "Other shop"
 
 

@@ -62,7 +62,7 @@ def _create_person(session: Session, role: str, main: int) -> None:
         name=role.title(),
         password=PASSWORD,
         roles=(role,),
-        warehouses=(main,) if role in ("supplier", "cashier") else (),
+        warehouses=(main,) if role in ("manager", "supplier", "cashier") else (),
         all_warehouses=role in ("admin", "accountant"),
     )
     user = create_user(session, command)

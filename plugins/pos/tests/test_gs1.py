@@ -146,7 +146,7 @@ def test_where_stock_may_go_below_zero_any_lot_is_sold(client, make, cheese):
 def test_an_expiry_that_differs_from_the_lots_is_refused(client, cheese):
     wrong = f"(01){GTIN}(17){day(SOON)}(10)L2"
     answer = sell(client, wrong)
-    assert refused(answer, 409, "pos-expiry-differs") and LATER.isoformat() in answer.json["detail"]
+    assert refused(answer, 409, "lot-expiry-differs") and LATER.isoformat() in answer.json["detail"]
     assert answer.json["understood"]["expiry_date"] == SOON.isoformat()
     # Best before counts where nothing else is said, and either is enough.
     assert scan(client, f"(01){GTIN}(15){day(LATER)}(10)L2").status_code == 200

@@ -432,3 +432,21 @@ def test_the_drawer(client, make):
     assert kick in receipt(client, again, "escpos", as_="admin").content
     assert kick not in receipt(client, again, "escpos", as_="admin").content, "a copy opens nothing"
     assert kick not in receipt(client, by_card, "escpos", as_="admin").content
+    make.payment_method("cheque", opens_drawer=True)
+    by_cheque = make.sale(items, channel="pos", payment_method="cheque")
+    assert kick in receipt(client, by_cheque, "escpos", as_="admin").content, "cheques lie in the drawer too"
+
+
+def test_a_receipt_and_a_return_at_the_counter_name_the_lots(client, make):
+    milk = make.product(name="Milk", price="1.50", tracking="lot")
+    for batch, day in (("SOON", "2149-01-01"), ("LATE", "2150-06-30")):
+        line = {"product_id": milk["id"], "quantity": "2", "batch_number": batch, "expiry_date": day}
+        make.receipt(make.main, [line])
+    sale = make.sale([(milk, 3)])
+    printed = client.get(f"/api/pos/sales/{sale.id}/receipt", params={"format": "text"}).text
+    assert all(each in printed for each in ("Lot SOON", "Lot LATE", "2149-01-01", "2150-06-30"))
+    lines = [{"position": 0, "quantity": "1", "batch_number": "LATE"}]
+    back = client.post("/api/pos/returns", {"sale_id": sale.id, "lines": lines})
+    assert back.status_code == 201 and back.json["items"][0]["batch_number"] == "LATE", back.text
+    again = client.post("/api/pos/returns", {"sale_id": sale.id, "lines": lines})
+    assert again.status_code == 422 and again.json["errors"][0]["field"] == "lines.0.batch_number"

@@ -591,12 +591,62 @@ def test_a_sale_synced_after_closing_is_late_in_the_next_z(shop, bread, runtime)
     assert between.sale_number in shop.text(second)
 
 
-def test_an_online_till_whose_clock_is_slow_is_not_late(shop, bread):
-    session = shop.open()
-    shop.sell(bread, client_timestamp=format_instant(utc_now() - timedelta(minutes=4)))
-    shop.sell(bread, client_timestamp=format_instant(utc_now() - timedelta(hours=4)))
+@pytest.mark.usefixtures("verified")
+def test_what_is_posted_online_is_of_the_open_session_whatever_the_clock_says(client, make, shop, bread):
+    shop.close(shop.open(opening_float="0"))
+    session = shop.open(opening_float="0")
+    ago = [format_instant(utc_now() - timedelta(**since)) for since in ({}, {"hours": 1}, {"days": 400})]
+    here = {"channel": "pos", "source_device": TILL, "warehouse": make.main}
+    sales = []
+    for stamp in ago:
+        body = {**here, "client_timestamp": stamp, "items": [{"product_id": bread.id, "quantity": "1"}]}
+        sales.append(client.post("/api/sales", body, as_="cashier").json)
+    assert [(sale["flags"], sale["clock_suspect"]) for sale in sales] == [
+        ([], False),
+        (["clock-suspect"], True),
+        (["clock-suspect"], True),
+    ]
+    assert [sale["client_timestamp"] for sale in sales] == ago
+    assert all(sale["sale_date"] == sale["created_at"] for sale in sales)
+    by_code = {"warehouse": make.main, "source_device": TILL, "client_timestamp": ago[2]}
+    scanned = client.post(f"/api/pos/sell/{bread.sku}", by_code, as_="cashier")
+    assert scanned.status_code == 201 and scanned.json["clock_suspect"], scanned.text
+    back = {"lines": [{"position": 0, "quantity": "1"}], "source_device": TILL, "client_timestamp": ago[2]}
+    returned = client.post(f"/api/sales/{sales[0]['id']}/returns", back, as_="cashier").json
+    assert returned["flags"] == ["clock-suspect"] and returned["sale_date"] == returned["created_at"]
+    lines = {"sale_id": sales[1]["id"], "lines": [{"position": 0, "quantity": "1"}]}
+    both = {**here, "client_timestamp": ago[2], "items": [{"product_id": bread.id, "quantity": "2"}], "returns": lines}
+    assert client.post("/api/sales", both, as_="cashier").json["kind"] == "exchange"
+    shop.cancel(sales[2])
+    x = shop.report(session)
+    # Three sales and one by its code, one back, one cancelled, and one more bread in the exchange.
+    assert (x["late"]["count"], x["expected_cash"]) == (0, "30.00")
+    z = shop.close(session, counted="30.00")
+    assert (z["late"]["count"], z["expected_cash"], z["over_short"]) == (0, "30.00", "0.00")
+    assert z["sales"]["count"] == 4 and z["net_total"] == "30.00"
+    today = client.get("/api/pos/dashboard", as_="cashier").json["today"]
+    assert today["sales_amount"] == "30.00"
+
+
+def test_only_what_was_synced_is_late(client, make, shop, bread):
+    session, ago = shop.open(), utc_now() - timedelta(hours=1)
+    shop.sync(shop.offline(bread, ago))
     shown = shop.report(session)
-    assert (shown["sales"]["count"], shown["late"]["count"]) == (1, 1)
+    assert (shown["sales"]["count"], shown["late"]["count"]) == (0, 1)
+
+
+def test_how_far_a_clock_may_be_off_is_a_setting(client, make, shop, bread):
+    body = {"channel": "pos", "warehouse": make.main, "items": [{"product_id": bread.id, "quantity": "1"}]}
+
+    def flags(**off):
+        stamp = format_instant(utc_now() + timedelta(**off))
+        return client.post("/api/sales", {**body, "client_timestamp": stamp}, as_="cashier").json["flags"]
+
+    assert [flags(minutes=minutes) for minutes in (-6, -4, 4, 6)] == [["clock-suspect"], [], [], ["clock-suspect"]]
+    shop.set(sales__clock_tolerance=60)
+    assert [flags(minutes=minutes) for minutes in (-61, -6, 6, 61)] == [["clock-suspect"], [], [], ["clock-suspect"]]
+    for wrong in (-1, 1441, "soon"):
+        assert client.patch("/api/settings", {"sales.clock_tolerance": wrong}).status_code == 422
 
 
 @pytest.mark.usefixtures("verified")
@@ -885,3 +935,18 @@ def test_the_text_fits_the_paper(client, make, shop, bread):
     lines = printed.splitlines()
     assert "Käse & Söhne" in printed and "Z REPORT 1" in printed and "SHORT" in printed
     assert max(map(len, lines)) <= 42
+
+
+def test_what_counts_as_cash_lies_in_the_drawer(make, shop, bread):
+    make.payment_method("euros", counts_as_cash=True, gives_change=True)
+    make.payment_method("meals", gives_change=True)
+    session = shop.open()
+    shop.sell(bread, payments=[{"method": "euros", "amount": "1000"}])
+    in_drawer = Decimal(shop.report(session)["expected_cash"])
+    assert in_drawer == 100 + Decimal(bread.price)
+    # A meal voucher is no cash, and its change is.
+    shop.sell(bread, payments=[{"method": "meals", "amount": str(Decimal(bread.price) + 2)}])
+    assert Decimal(shop.report(session)["expected_cash"]) == in_drawer - 2
+    tenders = {each["method"]: each for each in shop.report(session)["tenders"]}
+    assert {name: each["is_cash"] for name, each in tenders.items()} == {"euros": True, "meals": False}
+    assert tenders["meals"]["title"] == "Meals"

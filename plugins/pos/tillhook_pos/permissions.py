@@ -21,6 +21,7 @@ RECEIPT_PRINT = "pos:receipt:print"
 
 TILL_READ = "pos:till:read"
 TILL_MANAGE = "pos:till:manage"
+TILL_SIGN_IN = "pos:till:sign_in"
 RECEIPT_VERIFY = "pos:receipt:verify"
 RECEIPT_RESTORE = "pos:receipt:restore"
 
@@ -28,32 +29,34 @@ INVENTORY = "pos:inventory:read"
 DASHBOARD = "pos:dashboard:read"
 REPORT = "pos:report:read"
 
+_SELLERS = ("manager", "supplier", "cashier")
+_BOSSES = ("manager", "supplier")
+
 PERMISSIONS = (
-    Permission(name=SCAN, title="Scan a code", roles=("supplier", "cashier")),
-    Permission(name=SELL, title="Sell by a code", roles=("supplier", "cashier")),
-    Permission(name=PARK, title="Put a sale aside", roles=("supplier", "cashier")),
-    Permission(name=READ_PARKED, title="See parked sales", roles=("supplier", "cashier")),
-    Permission(name=RESUME_PARKED, title="Take a parked sale up again", roles=("supplier", "cashier")),
-    Permission(name=DISCARD_PARKED, title="Give a parked sale up", roles=("supplier", "cashier")),
-    Permission(name=SESSION_OPEN, title="Open a till session", roles=("supplier", "cashier")),
-    Permission(name=SESSION_READ, title="See own till sessions", roles=("supplier", "cashier", "accountant")),
-    Permission(name=SESSION_READ_ALL, title="See others' till sessions", roles=("supplier", "accountant")),
-    Permission(name=SESSION_CASH, title="Put cash into a till and take it out", roles=("supplier", "cashier")),
-    Permission(name=SESSION_CLOSE, title="Close own till sessions", roles=("supplier", "cashier")),
-    Permission(name=SESSION_CLOSE_ANY, title="Close others' till sessions", roles=("supplier",)),
+    Permission(name=SCAN, title="Scan a code", roles=_SELLERS),
+    Permission(name=SELL, title="Sell by a code", roles=_SELLERS),
+    Permission(name=PARK, title="Put a sale aside", roles=_SELLERS),
+    Permission(name=READ_PARKED, title="See parked sales", roles=_SELLERS),
+    Permission(name=RESUME_PARKED, title="Take a parked sale up again", roles=_SELLERS),
+    Permission(name=DISCARD_PARKED, title="Give a parked sale up", roles=_SELLERS),
+    Permission(name=SESSION_OPEN, title="Open a till session", roles=_SELLERS),
+    Permission(name=SESSION_READ, title="See own till sessions", roles=(*_SELLERS, "accountant")),
+    Permission(name=SESSION_READ_ALL, title="See others' till sessions", roles=(*_BOSSES, "accountant")),
+    Permission(name=SESSION_CASH, title="Put cash into a till and take it out", roles=_SELLERS),
+    Permission(name=SESSION_CLOSE, title="Close own till sessions", roles=_SELLERS),
+    Permission(name=SESSION_CLOSE_ANY, title="Close others' till sessions", roles=_BOSSES),
     Permission(
         name=SESSION_SEE_EXPECTED,
         title="See what must be in a till before it is counted",
-        roles=("supplier", "accountant"),
+        roles=(*_BOSSES, "accountant"),
     ),
-    Permission(name=RECEIPT_PRINT, title="Print receipts", roles=("supplier", "cashier")),
-    Permission(name=TILL_READ, title="See tills", roles=("supplier", "cashier", "accountant")),
-    Permission(name=TILL_MANAGE, title="Register tills, and end their keys"),
-    Permission(name=RECEIPT_VERIFY, title="Look a receipt up", roles=("supplier", "cashier", "accountant")),
-    Permission(name=RECEIPT_RESTORE, title="Post sales from their receipts", roles=("supplier",)),
-    Permission(
-        name=INVENTORY, title="See the stock of the own warehouses", roles=("supplier", "cashier", "accountant")
-    ),
-    Permission(name=DASHBOARD, title="See the counter's dashboard", roles=("supplier", "cashier", "accountant")),
-    Permission(name=REPORT, title="See the counter's sales by day", roles=("supplier", "cashier", "accountant")),
+    Permission(name=RECEIPT_PRINT, title="Print receipts", roles=_SELLERS),
+    Permission(name=TILL_READ, title="See tills", roles=(*_SELLERS, "accountant")),
+    Permission(name=TILL_MANAGE, title="Register tills, and end their keys", roles=("manager",)),
+    Permission(name=TILL_SIGN_IN, title="Let people sign in at a till by PIN", roles=_SELLERS),
+    Permission(name=RECEIPT_VERIFY, title="Look a receipt up", roles=(*_SELLERS, "accountant")),
+    Permission(name=RECEIPT_RESTORE, title="Post sales from their receipts", roles=_BOSSES),
+    Permission(name=INVENTORY, title="See the stock of the own warehouses", roles=(*_SELLERS, "accountant")),
+    Permission(name=DASHBOARD, title="See the counter's dashboard", roles=(*_SELLERS, "accountant")),
+    Permission(name=REPORT, title="See the counter's sales by day", roles=(*_SELLERS, "accountant")),
 )

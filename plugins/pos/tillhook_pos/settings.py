@@ -1,8 +1,9 @@
 """The counter's settings."""
 
-from tillhook.hooks import SettingDeclaration
+from tillhook.hooks import SettingDeclaration, within
 from tillhook_pos.receipts import options as receipts
 from tillhook_pos.scanning.patterns import check_patterns
+from tillhook_pos.tills.operators import OPERATOR_MINUTES
 
 SETTINGS: tuple[SettingDeclaration, ...] = (
     SettingDeclaration(
@@ -27,6 +28,13 @@ SETTINGS: tuple[SettingDeclaration, ...] = (
         type=bool,
         default=False,
         title="Whether a till is counted without knowing what must be in it",
+    ),
+    SettingDeclaration(
+        key=OPERATOR_MINUTES,
+        type=int,
+        default=720,
+        title="Minutes for which somebody who has signed in at a till by PIN stays signed in",
+        check=within(1, 1440),
     ),
     *receipts.SETTINGS,
 )

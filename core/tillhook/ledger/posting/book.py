@@ -31,12 +31,14 @@ class Wanted:
 class Book:
     """Levels as the documents of one posting will leave them, document after document, in units of 1/10,000.
 
-    ``lots`` are by variant and warehouse. ``left`` says of movements that are undone what is not undone yet.
+    ``lots`` are by variant and warehouse, ``made`` those that nobody knew of. ``left`` says of movements that are
+    undone what is not undone yet.
     Without ``is_locked`` all of it is only what was read a moment ago.
     """
 
     levels: dict[LevelKey, Level] = field(default_factory=dict)
     lots: dict[tuple[int, int], tuple[LotLevel, ...]] = field(default_factory=dict)
+    made: set[int] = field(default_factory=set)
     left: dict[int, int] = field(default_factory=dict)
     is_locked: bool = False
 
@@ -59,10 +61,15 @@ class Draft:
     at_least: dict[LevelKey, int] = field(default_factory=dict)
     undone: dict[int, int] = field(default_factory=dict)
     lots: dict[int, tuple[TakenLot, ...]] = field(default_factory=dict)
+    marks: dict[int, tuple[str, ...]] = field(default_factory=dict)
     short: list[ShortLine] = field(default_factory=list)
 
     def issued(self) -> Issued:
-        return Issued(self.issue.document, tuple(self.movements), self.lots)
+        return Issued(self.issue.document, tuple(self.movements), self.lots, self.marks)
+
+    def mark(self, line: IssueLine, name: str) -> None:
+        """Say of a line what was not in order, see :class:`Issued`."""
+        self.marks[line.line] = (*self.marks.get(line.line, ()), name)
 
 
 def open_book(session: Session, wanted: Iterable[tuple[int, Wanted]], *, locked: bool) -> Book:

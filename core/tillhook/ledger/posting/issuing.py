@@ -97,7 +97,7 @@ def issue_many(
 def restock(
     session: Session, restock: Restock, *, alongside: Alongside | None = None, events: Events | None = None
 ) -> tuple[Movement, ...]:
-    """Take goods back into the lots they were taken from, last taken first, or to scrap.
+    """Take goods back into the lots they were taken from, first taken first, or to scrap.
 
     Never more than the document's line issued less what came back before. Concurrent ones wait for each other.
 

@@ -1,15 +1,22 @@
 """From the lines of a document to movements: policy, lots, and what is missing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
-from tillhook.errors import ValidationFailed
+from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger.models import ADJUSTMENT, NO_LOT
 from tillhook.ledger.posting.book import Draft, Wanted, add_movement
 from tillhook.ledger.posting.locks import Level
-from tillhook.ledger.posting.lots import LotRequest, Parts, asked_of_plugins, ensure_lot, first_expired_first
-from tillhook.ledger.posting.values import InsufficientStock, LevelKey, Movement, ShortLine, TakenLot
+from tillhook.ledger.posting.lots import (
+    LotLevel,
+    LotRequest,
+    Parts,
+    asked_of_plugins,
+    ensure_lot,
+    first_expired_first,
+)
+from tillhook.ledger.posting.values import InsufficientStock, IssueLine, LevelKey, Movement, ShortLine, TakenLot
 from tillhook.quantities import from_units, to_units
 from tillhook.reference import Calendar
 from tillhook.runtime import snapshot_of
@@ -25,6 +32,7 @@ def plan_lines(draft: Draft, lines: Iterable[Wanted]) -> None:
     Raises:
         InsufficientStock: 409, naming every short line.
         ValidationFailed: 422: a line names a lot that has expired, or is not there.
+        Conflict: 409 ``lot-expiry-differs``: the goods do not expire on the day that a line says.
         NeedsLock: The plan depends on levels that were read without a lock.
     """
     for _, key, units in draft.promised:
@@ -44,22 +52,28 @@ def _take(draft: Draft, wanted: Wanted, parts: Parts) -> None:
     """Take the parts out of the warehouse, as the line's policy says."""
     line, place = wanted.line, draft.issue.warehouse_id
     short = _shortfall(draft, wanted, parts)
-    if short and wanted.policy != "allow":
+    if short:
         if not draft.book.is_locked and _may_be_stale(draft, wanted, parts):
             raise NeedsLock
         if wanted.policy == "block":
             available = sum(units for _, units in parts) - sum(short.values())
             draft.short.append(_short_line(draft, wanted, available))
             return
+        draft.mark(line, "oversold" if wanted.policy == "allow" else "absorbed")
+    if wanted.policy == "absorb":
         for lot_id, units in short.items():
             _move(draft, wanted, lot_id, units, "absorb", ADJUSTMENT, place)
     for lot_id, units in parts:
-        if wanted.policy != "allow" or (lot_id and lot_id not in short):
+        # What is not marked as oversold must not be, should somebody else come between.
+        if wanted.policy != "allow" or lot_id not in short:
             key = _key(draft, wanted, lot_id)
             draft.at_least[key] = draft.at_least.get(key, 0) + units
         _move(draft, wanted, lot_id, units, "issue", place, draft.issue.destination_id)
     if wanted.item.tracking == "lot":
-        draft.lots[line.line] = (*draft.lots.get(line.line, ()), *_names(draft, wanted, parts))
+        taken = _names(draft, wanted, parts)
+        draft.lots[line.line] = (*draft.lots.get(line.line, ()), *taken)
+        if any(lot.expiry_date is not None and lot.expiry_date < draft.issue.day for lot in taken):
+            draft.mark(line, "expired-lot")
 
 
 def _pick(draft: Draft, wanted: Wanted) -> Parts:
@@ -68,7 +82,10 @@ def _pick(draft: Draft, wanted: Wanted) -> Parts:
     if line.batch_number:
         return [(_named_lot(draft, wanted), to_units(line.quantity))]
     known = draft.book.lots.get((wanted.item.variant_id, issue.warehouse_id), ())
-    lots = tuple(replace(lot, available=from_units(_left(draft, _key(draft, wanted, lot.lot_id)))) for lot in known)
+    lots = tuple(
+        replace(lot, available=from_units(_left(draft, _key(draft, wanted, lot.lot_id))))
+        for lot in _of_the_day(draft, line, known)
+    )
     parts = asked_of_plugins(draft.session, LotRequest(line, issue.warehouse_id, issue.channel, lots))
     if parts is None:
         wants = to_units(line.quantity)
@@ -86,12 +103,46 @@ def _named_lot(draft: Draft, wanted: Wanted) -> int:
         if lot.batch_number == line.batch_number:
             if lot.is_expired(_day(draft)) and not draft.issue.may_sell_expired:
                 raise ValidationFailed.at(where, "This lot has expired.", code="lot-expired")
+            if lot.lot_id in draft.book.made:
+                draft.mark(line, "unknown-lot")
+            _check_expiry(draft, line, [lot])
             return lot.lot_id
     if wanted.policy == "block":
         raise ValidationFailed.at(where, "There is no such lot of this product.", code="unknown-lot")
     made = ensure_lot(draft.session, wanted.item.variant_id, line.batch_number, line.expiry_date)
     draft.book.lots[place] = (*draft.book.lots.get(place, ()), made)
+    draft.book.made.add(made.lot_id)
+    draft.mark(line, "unknown-lot")
     return made.lot_id
+
+
+def _of_the_day(draft: Draft, line: IssueLine, lots: tuple[LotLevel, ...]) -> tuple[LotLevel, ...]:
+    """Return the lots that expire on the day that the line says, else those without one; all when it says none."""
+    if line.expiry_date is None or not lots:
+        return lots
+    here = tuple(lot for lot in lots if lot.expiry_date == line.expiry_date)
+    here = here or tuple(lot for lot in lots if lot.expiry_date is None)
+    if not here:
+        _check_expiry(draft, line, lots)
+    return here or lots
+
+
+def _check_expiry(draft: Draft, line: IssueLine, lots: Sequence[LotLevel]) -> None:
+    """Refuse a day on which none of the lots expires; what is sold already is marked. A lot without a day is any."""
+    days = {lot.expiry_date for lot in lots}
+    if line.expiry_date is None or line.expiry_date in days or None in days:
+        return
+    if draft.issue.is_offline:
+        draft.mark(line, "wrong-expiry")
+        return
+    known = ", ".join(sorted(day.isoformat() for day in days if day is not None))
+    raise Conflict(
+        f"Not {line.expiry_date.isoformat()}: it expires on {known}.",
+        code="lot-expiry-differs",
+        errors=[
+            {"field": f"{draft.issue.field}.{line.line}.expiry_date", "message": f"The goods here expire on {known}."}
+        ],
+    )
 
 
 def _names(draft: Draft, wanted: Wanted, parts: Parts) -> list[TakenLot]:

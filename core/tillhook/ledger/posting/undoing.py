@@ -16,21 +16,22 @@ from tillhook.quantities import from_units, to_units
 
 
 def plan_returns(draft: Draft, history: History) -> None:
-    """Add the movements by which goods come back, of each line the lot taken last first.
+    """Add the movements by which goods come back: of each line the lot taken first comes first, a named one before.
 
     A line of which the origin moved nothing, such as a service, moves nothing here either.
 
     Raises:
         Conflict: 409 ``restocks-more-than-issued``.
     """
-    for line in draft.issue.returns:
+    # What names a lot finds it, whatever else comes back of the same line.
+    for line in sorted(draft.issue.returns, key=lambda each: each.batch_number is None):
         went = [past for past in history.of(line.origin) if past.is_issue]
         went = [past for past in went if past.movement.document_line == line.origin_line]
         if not went:
             continue
         lot_ids = _lots_named(draft.session, line, went)
         wanted = to_units(line.quantity)
-        for past in reversed(went):
+        for past in went:
             units = min(_left(draft, past), wanted) if past.movement.lot_id in lot_ids else 0
             if units > 0:
                 add_movement(draft, _coming_back(draft, past, units, line))

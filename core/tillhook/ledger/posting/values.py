@@ -1,7 +1,7 @@
 """What the door is told and what it answers, as values. Quantities are in the product's stock unit."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -101,7 +101,7 @@ class IssueLine:
 class RestockLine:
     """A line whose goods come back of another document's line, or are scrapped; ``quantity`` is positive.
 
-    ``batch_number`` names the one lot that they came from; without it the lot taken last comes back first.
+    ``batch_number`` names the one lot that they came from; without it the lot taken first comes back first.
     """
 
     line: int
@@ -162,11 +162,16 @@ class TakenLot:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What a document moves. ``lots`` says, by line, which lots serve it; only lot-tracked goods are there."""
+    """What a document moves. ``lots`` says, by line, which lots serve it; only lot-tracked goods are there.
+
+    ``marks`` says, by line, what was not in order and was taken all the same: ``oversold`` (more than was available),
+    ``absorbed`` (likewise, and adjusted), ``expired-lot``, ``unknown-lot``, ``wrong-expiry`` (not that of the lot).
+    """
 
     document: Document
     movements: tuple[Movement, ...]
     lots: Mapping[int, tuple[TakenLot, ...]]
+    marks: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 #: Rows by table that are written in the same statement as the movements; asked for once, when all is planned.

@@ -27,7 +27,7 @@ What a device is answered that sends the same document again:
 """
 
 from tillhook.sales.exceptions.decisions import Discarded, decisions, read_payload, sender_of
-from tillhook.sales.exceptions.reading import get_exception, list_exceptions, lock_exception
+from tillhook.sales.exceptions.reading import get_exception, list_exceptions, lock_exception, lock_exceptions
 from tillhook.sales.exceptions.states import close_posted
 from tillhook.sales.exceptions.storing import digest_of, store_cut, store_refused
 
@@ -39,6 +39,7 @@ __all__ = [
     "get_exception",
     "list_exceptions",
     "lock_exception",
+    "lock_exceptions",
     "read_payload",
     "sender_of",
     "store_cut",

@@ -15,10 +15,8 @@ from tillhook.sales.commands import NO_DEVICE, SaleCommand, body_digest, fingerp
 from tillhook.sales.exceptions.states import ACCEPTED, DISCARDED
 from tillhook.sales.exceptions.storing import digest_of
 from tillhook.sales.models import SaleException
-from tillhook.sales.schemas import SaleIn
 from tillhook.sales.sender import as_sent_by
-
-_SALE_IN = SaleIn()
+from tillhook.sales.sent import read_body
 
 
 class Discarded(Conflict):
@@ -64,12 +62,16 @@ def decisions(session: Session, commands: Mapping[int, SaleCommand]) -> dict[int
 def read_payload(exception: SaleException, payload: Any = None) -> SaleCommand:
     """Return an exception as a command of the device that sent it; ``payload`` in place of the exception's own.
 
+    A sale that names no warehouse is of the exception's, and no channel, of its channel.
+
     Raises:
         ValidationError: It cannot be read.
     """
-    command: SaleCommand = _SALE_IN.load(exception.payload if payload is None else payload)
+    command = read_body(exception.payload if payload is None else payload)
     if not command.channel:
         command = replace(command, channel=exception.channel)
+    if command.warehouse is None and command.returns is None:
+        command = replace(command, warehouse=exception.warehouse_id)
     return as_sent_by(exception.source_device, command)
 
 

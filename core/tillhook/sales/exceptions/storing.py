@@ -5,17 +5,20 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import select
+
 # SQLite writes it likewise.
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from tillhook.access import default_warehouse
 from tillhook.db import utc_now
-from tillhook.errors import DomainError
+from tillhook.errors import DomainError, ValidationFailed
 from tillhook.runtime import actor_of
-from tillhook.sales.commands import SaleCommand, plain
+from tillhook.sales.commands import NO_DEVICE, SaleCommand, plain
 from tillhook.sales.drafts import SaleDraft
 from tillhook.sales.exceptions.states import OPEN, WAITING
-from tillhook.sales.models import SaleException
+from tillhook.sales.models import SaleDevice, SaleException
 from tillhook.sales.outcomes import SaleNotSynced
 
 #: Why a posted document is among the exceptions: not all that it took back was left.
@@ -61,7 +64,7 @@ def _store(
         channel=command.channel,
         source_device=command.source_device,
         seller_id=seller_id,
-        warehouse_id=command.warehouse,
+        warehouse_id=_warehouse_of(session, command),
         code=code,
         detail=detail,
         payload=json.loads(_written(command.payload)),
@@ -73,6 +76,21 @@ def _store(
     )
     again = {"attempts": SaleException.attempts + 1, "last_seen_at": now}
     session.execute(statement.on_conflict_do_update(index_elements=[SaleException.digest], set_=again))
+
+
+def _warehouse_of(session: Session, command: SaleCommand) -> int | None:
+    """Return where the document belongs: where it says, else where its device was last seen, or its seller works."""
+    if command.warehouse is not None:
+        return command.warehouse
+    if command.source_device != NO_DEVICE:
+        seen_at = select(SaleDevice.warehouse_id).where(SaleDevice.name == command.source_device)
+        warehouse_id = session.scalar(seen_at)
+        if warehouse_id is not None:
+            return warehouse_id
+    try:
+        return default_warehouse(session)
+    except ValidationFailed:
+        return None
 
 
 def _written(payload: Any) -> str:

@@ -6,20 +6,20 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, case, func, or_, select
 from sqlalchemy.orm import aliased
 
-from tillhook.hooks import Difference
+from tillhook.hooks import Difference, PaymentMethod
 from tillhook.quantities import ZERO
 from tillhook.runtime import runtime_of
 from tillhook.sales.invariants.differences import of_decimals, of_rule
 from tillhook.sales.models import Sale, SalePayment
 
-#: Money of all methods that give change is one: it lies in one drawer.
+#: Money of all methods that count as cash is one: it lies in one drawer.
 _CASH = "cash of any kind"
 _MONEY = func.sum(SalePayment.amount - SalePayment.change)
 
 
 def payments(connection: Connection) -> Iterator[Difference]:
     """Find payments of the wrong sign, and change of what gives none or more of it than was handed over."""
-    methods = runtime_of(connection).registry.payment_methods
+    methods = _methods(connection)
     # Of a method that went with its module nobody knows whether it gave change.
     without = [name for name, method in methods.items() if not method.gives_change]
     comes_in = or_(Sale.kind == "sale", and_(Sale.kind == "exchange", Sale.total_amount > 0))
@@ -41,13 +41,17 @@ def refunds(connection: Connection) -> Iterator[Difference]:
 
     By methods that take refunds, such as a voucher, anything may go back.
     """
-    methods = runtime_of(connection).registry.payment_methods
-    cash = [name for name, method in methods.items() if method.gives_change]
+    methods = _methods(connection)
+    cash = [name for name, method in methods.items() if method.counts_as_cash]
     free = [name for name, method in methods.items() if method.takes_refunds]
     for row in connection.execute(_by_tender(cash).where(SalePayment.method.not_in(free)).having(_MONEY < 0)):
         yield of_decimals("refunds", f"sale {row.sale_number}: left of {row.tender}", ZERO, row.money)
     for row in connection.execute(_CANCELLED):
-        yield of_decimals("refunds", f"cancelled sale {row.sale_number}: left of {row.method}", ZERO, row.money)
+        yield of_decimals("refunds", f"cancelled sale {row.sale_number}: left of its money", ZERO, row.money)
+
+
+def _methods(connection: Connection) -> dict[str, PaymentMethod]:
+    return runtime_of(connection).snapshots.current(connection).payment_methods
 
 
 def _by_tender(cash: list[str]) -> Select[*tuple[Any, ...]]:
@@ -71,10 +75,10 @@ def _by_tender(cash: list[str]) -> Select[*tuple[Any, ...]]:
 
 _sale, _cancellation = aliased(Sale), aliased(Sale)
 _CANCELLED = (
-    select(_sale.sale_number, SalePayment.method, _MONEY.label("money"))
+    select(_sale.sale_number, _MONEY.label("money"))
     .join(_cancellation, and_(_cancellation.origin_id == _sale.id, _cancellation.kind == "cancellation"))
     .join(SalePayment, or_(SalePayment.sale_id == _sale.id, SalePayment.sale_id == _cancellation.id))
-    .group_by(_sale.sale_number, SalePayment.method)
+    .group_by(_sale.sale_number)
     .having(_MONEY != 0)
     .order_by(_sale.sale_number)
 )

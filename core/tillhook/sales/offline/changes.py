@@ -52,7 +52,8 @@ def changed(body: Mapping[str, Any], changes: Mapping[str, Any]) -> tuple[dict[s
                 items[position][member] = _plain(asked[member])
                 fields[f"items.{position}.{member}"] = f"{change}.{number}.{member}"
             if change == "products":
-                items[position].pop("product_data", None)
+                for other in ("product", "product_data"):
+                    items[position].pop(other, None)
     return payload, fields
 
 

@@ -15,9 +15,12 @@ from tillhook.sales.offline.schemas import (
     DiscardIn,
     ExceptionQuery,
     SaleExceptionOut,
+    SettledManyOut,
+    SettleManyIn,
     SyncOut,
     WriteOffIn,
 )
+from tillhook.sales.offline.settling import accept_many, discard_many
 from tillhook.sales.offline.sync import sync
 from tillhook.sales.schemas import SyncIn
 
@@ -80,6 +83,18 @@ def accept_exception(call: Call, exception_id: int) -> dict[str, Any]:
 def discard_exception(call: Call, exception_id: int) -> dict[str, Any]:
     """Settle a refused sale without posting it."""
     return SaleExceptionOut.of(discard(call.session, exception_id, call.body["reason"]))
+
+
+@routes.post("/exceptions/accept", permission="sales:exception:resolve", body=SettleManyIn, answer=SettledManyOut)
+def accept_exceptions(call: Call) -> dict[str, Any]:
+    """Post many refused sales as they were sent, each on its own: one that fails again stays as it is."""
+    return accept_many(call.session, call.body)
+
+
+@routes.post("/exceptions/discard", permission="sales:exception:resolve", body=SettleManyIn, answer=SettledManyOut)
+def discard_exceptions(call: Call) -> dict[str, Any]:
+    """Settle many refused sales without posting them."""
+    return discard_many(call.session, call.body)
 
 
 @routes.get("/devices", permission="sales:device:read", query=DeviceQuery, answer=page_of(DeviceOut))

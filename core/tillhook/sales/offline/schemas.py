@@ -9,6 +9,7 @@ from tillhook.http import (
     Amount,
     Answer,
     Choice,
+    Day,
     Instant,
     Key,
     ListOf,
@@ -20,12 +21,18 @@ from tillhook.http import (
     Text,
     Whole,
     at_most_one,
+    given,
     out,
 )
-from tillhook.sales.answers import SaleOut
+from tillhook.sales.answers import SaleOut, WarningOut
 from tillhook.sales.commands import MAX_NUMBER
-from tillhook.sales.exceptions.states import STATES
+from tillhook.sales.exceptions.states import STATES, UNSETTLED
 from tillhook.sales.schemas import MAX_LINES, TenderIn
+
+#: The most exceptions that one call settles.
+MAX_SETTLED = 200
+#: What says which exceptions to settle.
+_WHICH = ("ids", "code", "seller", "source_device", "warehouse", "status", "date_from", "date_to")
 
 
 class PriceChange(Schema):
@@ -68,7 +75,7 @@ class AcceptIn(Schema):
     prices = ListOf(Nested(PriceChange), max=MAX_LINES, load_default=list)
     products = ListOf(Nested(ProductChange), max=MAX_LINES, load_default=list)
     quantities = ListOf(Nested(QuantityChange), max=MAX_LINES, load_default=list)
-    #: Members of the body that the server does not know and that are to be passed over.
+    #: Members of the body that are to be passed over, such as one that cannot be read.
     ignore = ListOf(Text(min=1, max=120), max=50, load_default=list)
 
     @validates_schema
@@ -83,11 +90,40 @@ class DiscardIn(Schema):
     reason = Text(min=1, max=500, required=True)
 
 
+class SettleManyIn(Schema):
+    """Which exceptions to settle, by their keys or by what they have in common, and why.
+
+    Open ones, unless ``status`` or ``ids`` say otherwise. ``after`` goes on where the call before stopped.
+    """
+
+    together = ({"anyOf": [given(name) for name in _WHICH]},)
+
+    reason = Text(min=1, max=500, required=True)
+    ids = ListOf(Key(), min=1, max=MAX_SETTLED)
+    code = Text(min=1, max=80)
+    seller = Key()
+    source_device = Text(min=1, max=128)
+    warehouse = Key()
+    status = Choice(list(UNSETTLED))
+    date_from = Day()
+    date_to = Day()
+    after = Key()
+    limit = Whole(min=1, max=MAX_SETTLED, load_default=MAX_SETTLED)
+
+    @validates_schema
+    def something(self, data: Mapping[str, Any], **_: Any) -> None:
+        if not any(name in data for name in _WHICH):
+            raise ValidationError(f"Say which: {', '.join(_WHICH)}.", "ids")
+
+
 class ExceptionQuery(ListQuery):
     status = Choice(list(STATES))
     source_device = Text(min=1, max=128)
+    seller = Key()
     code = Text(min=1, max=80)
     warehouse = Key()
+    date_from = Day()
+    date_to = Day()
     ordering = Ordering("created_at", "last_seen_at")
 
 
@@ -144,6 +180,22 @@ class AcceptedOut(SaleExceptionOut):
     sale = out.One(SaleOut)
 
 
+class SettledOut(Answer):
+    """What became of one of many; ``error`` is a problem document, and says why it is as it was, or is not there."""
+
+    id = out.Key()
+    status = out.Text(choices=(*STATES, "unknown"))
+    sale_id = out.Key(allow_none=True)
+    error = out.Json(type="object", optional=True)
+
+
+class SettledManyOut(Answer):
+    """Each on its own, by their keys; ``next_after`` is the last one's key when more match."""
+
+    results = out.Many(SettledOut)
+    next_after = out.Key(allow_none=True)
+
+
 class DeviceOut(Answer):
     """A device that counts its sales, and what is missing of them."""
 
@@ -157,10 +209,11 @@ class DeviceOut(Answer):
 
 
 class SyncResultOut(Answer):
-    """What became of one sale; ``error`` is a problem document."""
+    """What became of one sale; ``error`` is a problem document, ``warnings`` say what was sent and not used."""
 
     external_id = out.Json(allow_none=True)
     status = out.Text(choices=("created", "duplicate", "rejected"))
+    warnings = out.Many(WarningOut)
     sale = out.One(SaleOut, optional=True)
     error = out.Json(type="object", optional=True)
 

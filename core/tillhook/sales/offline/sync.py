@@ -11,7 +11,7 @@ from tillhook.errors import DomainError
 from tillhook.http import validation_failed
 from tillhook.http.media import dump_json
 from tillhook.runtime import actor_of
-from tillhook.sales.commands import NO_DEVICE, SaleCommand
+from tillhook.sales.commands import NO_DEVICE, SaleCommand, SaleWarning
 from tillhook.sales.exceptions import decisions
 from tillhook.sales.offline.devices import missing_numbers
 from tillhook.sales.offline.posting import BATCH, post_each, settle_refused
@@ -20,6 +20,7 @@ from tillhook.sales.outcomes import Outcome
 from tillhook.sales.queries import find_repeated_ids, sales_by_id
 from tillhook.sales.schemas import SaleIn
 from tillhook.sales.sender import as_sent_by, by_device
+from tillhook.sales.sent import read_body, unknown_members
 
 _SALE_IN = SaleIn()
 
@@ -52,7 +53,10 @@ def sync(session: Session, bodies: Sequence[Any]) -> list[bytes]:
         ],
     }
     parts = [range(start, min(start + BATCH, len(bodies))) for start in range(0, len(bodies), BATCH)]
-    results = [b",".join(_result(bodies[position], outcomes.pop(position)) for position in part) for part in parts]
+    warnings = {position: command.warnings for position, command in commands.items() if command.warnings}
+    results = [
+        b",".join(_result(bodies[each], outcomes.pop(each), warnings.get(each, ())) for each in part) for part in parts
+    ]
     return [b'{"results":[', *_separated(results), b"],", dump_json(rest)[1:]]
 
 
@@ -84,7 +88,7 @@ def _read(
         if position in repeated:
             continue
         try:
-            commands[position] = by_device(session, _SALE_IN.load(body))
+            commands[position] = by_device(session, read_body(body))
         except ValidationError as error:
             problems[position] = validation_failed(error)
         except DomainError as error:
@@ -104,6 +108,7 @@ def _as_sent(actor: Actor, body: Any) -> SaleCommand:
         source_device=_readable(payload, "source_device") or NO_DEVICE,
         device_number=_readable(payload, "device_number"),
         payload=payload,
+        warnings=unknown_members(body),
     )
     return as_sent_by(actor.device or NO_DEVICE, command)
 
@@ -133,11 +138,12 @@ def _refused(
     return outcomes
 
 
-def _result(body: Any, outcome: Outcome) -> bytes:
-    """Return what ``SyncResultOut`` says, as JSON."""
+def _result(body: Any, outcome: Outcome, warnings: Sequence[SaleWarning]) -> bytes:
+    """Return what ``SyncResultOut`` says, as JSON; a posted sale knows its warnings, and some more."""
     given = {} if outcome.error is None else {"error": outcome.error.problem()}
+    told = [warning._asdict() for warning in warnings] if outcome.sale is None else outcome.sale["warnings"]
     external_id = body.get("external_id") if isinstance(body, dict) else None
-    result = dump_json(SyncResultOut.of(None, external_id=external_id, status=outcome.status, **given))
+    result = dump_json(SyncResultOut.of(None, external_id=external_id, status=outcome.status, warnings=told, **given))
     sale = outcome.encoded().json
     return result if sale is None else b'%b,"sale":%b}' % (result[:-1], sale)
 

@@ -81,7 +81,7 @@ def _place(run: Run, entry: Entry, customers: Mapping[int, Any]) -> None:
         }
     if run.is_watched or has_check(run.session, command):
         # Hooks see the command, but not the body: that could be changed.
-        found |= {"payload": frozen({}), "asked": None}
+        found |= {"payload": frozen({}), "asked": None, "warnings": ()}
         if any(item.product_data is not None for item in command.items):
             found["items"] = tuple(replace(item, product_data=frozen(item.product_data)) for item in command.items)
     if found:

@@ -1,16 +1,16 @@
 """Second stage: what each sale comes to, and how it is paid. Nothing is written, but for products made at the till."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger import Items
-from tillhook.sales.clocks import happened_at
+from tillhook.sales.clocks import happened_at, tolerance_of
 from tillhook.sales.drafts import DraftLine, Origin, Returned, SaleDraft
 from tillhook.sales.posting.entries import Entry, Run, each
 from tillhook.sales.posting.goods import lines_of, load_goods
 from tillhook.sales.posting.placing import channel_of, place
 from tillhook.sales.posting.pricing import check_discount, price_line
+from tillhook.sales.posting.sellers import seller_of
 from tillhook.sales.posting.tenders import settle
 from tillhook.sales.returns import net_totals, take_back
 from tillhook.sales.totals import DiscountError, DocumentTotals, LineInput, compute
@@ -38,34 +38,37 @@ def prepare(run: Run, entries: list[Entry], goods: Items) -> None:
 
 def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
     command = entry.command
-    sale_date, suspect = happened_at(command.client_timestamp, run.recorded_at)
+    sale_date, suspect = happened_at(
+        command.client_timestamp,
+        run.recorded_at,
+        is_offline=run.is_offline,
+        tolerance=tolerance_of(run.session),
+    )
     assert command.warehouse is not None
     lines = tuple(
         price_line(run, command, number, asked, item, sale_date)
         for number, (asked, item) in enumerate(lines_of(run, command, goods))
     )
+    seller_id, seller_name, lines = seller_of(run, command, lines)
     totals, returned = _totals(run, entry, lines), None
     if entry.origin is not None:
         returned = _returned(run, entry, entry.origin)
         totals = net_totals(totals, returned.totals)
-    draft = partial(
-        SaleDraft,
+    check_discount(run, command, lines, totals)
+    settled = settle(run, entry.sent, totals.total_amount, returned, command.customer_id)
+    return SaleDraft(
         id=entry.sale_id,
         command=command,
         channel=channel_of(run.session, command.channel),
         warehouse_id=command.warehouse,
-        seller_id=run.actor.user_id,
-        seller_name=run.actor.name,
+        seller_id=seller_id,
+        seller_name=seller_name,
         is_offline=run.is_offline,
         recorded_at=run.recorded_at,
         sale_date=sale_date,
         clock_suspect=suspect,
         lines=lines,
         totals=totals,
-    )
-    check_discount(run, command, lines, totals)
-    settled = settle(run, entry.sent, totals.total_amount, returned, draft)
-    return draft(
         returned=settled.returned,
         payments=settled.payments,
         cash_rounding=settled.cash_rounding,

@@ -110,10 +110,12 @@ def _reference(line: DraftLine) -> Decimal:
 
 def _check_open_price(actor: Actor, field: str) -> None:
     if not actor.can("sales:sale:open_price") and not actor.can("sales:sale:override_price"):
+        roles = actor.who_may("sales:sale:open_price")
         raise PermissionDenied(
-            "Your role may not say the price.",
+            f"Your role may not say the price; these may: {', '.join(roles)}.",
             code="open-price",
             permission="sales:sale:open_price",
+            roles=roles,
             errors=[{"field": field, "message": "Not the price that is remembered."}],
         )
 

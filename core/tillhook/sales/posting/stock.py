@@ -96,6 +96,8 @@ def shortages(run: Run, draft: SaleDraft) -> tuple[ShortLine, ...]:
 
 def _issue(run: Run, draft: SaleDraft) -> Issue:
     channel, returned = draft.channel, draft.returned
+    # Asked only where a lot is named: what somebody lends the seller is then on record.
+    names_lot = any(line.asked.batch_number for line in draft.lines)
     return Issue(
         document=Document(draft.kind, draft.id),
         warehouse_id=draft.warehouse_id,
@@ -103,7 +105,7 @@ def _issue(run: Run, draft: SaleDraft) -> Issue:
         channel=channel.name,
         default_policy=channel.offline_policy if draft.is_offline else channel.stock_policy,
         is_offline=draft.is_offline,
-        may_sell_expired=draft.is_offline or run.actor.can("stock:lot:sell_expired"),
+        may_sell_expired=draft.is_offline or (names_lot and run.actor.can("stock:lot:sell_expired")),
         picks_expired=draft.is_offline,
         today=Calendar.of(run.snapshot).day_of(draft.sale_date),
         fulfils=draft.command.reservation and Document(*draft.command.reservation),

@@ -5,7 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from tillhook.hooks import frozen
-from tillhook.sales.answers import show_sale
+from tillhook.ledger import TakenLot
+from tillhook.quantities import to_units
+from tillhook.sales.answers import Row, show_sale
 from tillhook.sales.drafts import PostedSale
 from tillhook.sales.exceptions import close_posted, store_cut
 from tillhook.sales.outcomes import Outcome
@@ -77,4 +79,11 @@ def _show(run: Run, entry: Entry, found: dict[int, dict[str, Any]]) -> dict[str,
         rows.payments,
         warehouse_name=run.snapshot.warehouses[draft.warehouse_id].name,
         default_variants={line.item.variant_id for line in draft.lines if line.item.is_default},
+        lots={number: list(map(_lot, lots)) for number, lots in rows.lots.items()},
+        warnings=rows.sent["warnings"] if rows.sent else (),
     )
+
+
+def _lot(lot: TakenLot) -> Row:
+    units = {"quantity": to_units(lot.quantity), "returned_quantity": 0}
+    return {"batch_number": lot.batch_number, "expiry_date": lot.expiry_date, **units}

@@ -1,6 +1,6 @@
 """Settling a sale: tenders, change, and the methods that modules add."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -8,11 +8,12 @@ from sqlalchemy.orm import Session
 
 from tillhook.errors import ValidationFailed
 from tillhook.quantities import ZERO, format_money, round_half_up
-from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.runtime import snapshot_of
 from tillhook.sales.commands import SaleCommand, Tender
-from tillhook.sales.drafts import Payment, Returned, SaleDraft
+from tillhook.sales.drafts import Payment, Returned
+from tillhook.sales.payment_checks import ask_methods
 from tillhook.sales.posting.entries import Run
-from tillhook.sales.returns import cash_step, check_refund_methods, pay_back
+from tillhook.sales.returns import cash_step, check_refund_methods, pay_back, require_method
 from tillhook.sales.totals import round_to_step
 
 
@@ -25,41 +26,35 @@ class Settlement(NamedTuple):
     returned: Returned | None = None
 
 
-def settle(
-    run: Run, sent: SaleCommand, due: Decimal, returned: Returned | None, draft: Callable[..., SaleDraft]
-) -> Settlement:
+def settle(run: Run, sent: SaleCommand, due: Decimal, returned: Returned | None, customer_id: int | None) -> Settlement:
     """Return the tenders of a sale, the rounding of cash and the change; or how money goes back.
 
-    What is left after the other tenders, and is paid by methods that give change, is rounded to coins that exist.
-    Change is given by those methods, the last of them first, and never for more than was handed over in it.
+    What is left after the other tenders, and is paid by methods that count as cash, is rounded to coins that exist.
+    Change is given for methods that give it, the last of them first, and never for more than was handed over in it.
 
     In a quote methods are not asked, and too little is no error.
 
     Args:
         due: The total; negative when money goes back.
-        draft: Makes the draft that methods with a check are asked about.
 
     Raises:
-        ValidationFailed: 422: an unknown method, an amount finer than the currency, too little, or too much in a
-            method that gives no change; or a refund that may not be.
+        ValidationFailed: 422: a method that is unknown or switched off, an amount finer than the currency, too little,
+            or too much in a method that gives no change; or a refund that may not be.
+        DomainError: A method's veto.
     """
     session = run.session
     if returned is not None:
-        check_refund_methods(session, sent.refund, sent.refunds)
+        check_refund_methods(session, sent.refund, sent.refunds, is_offline=run.is_offline)
         if due <= 0:
-            return _settled_back(run, sent, returned, -due)
+            return _settled_back(run, sent, returned, -due, customer_id)
         if sent.refunds:
             raise ValidationFailed.at("refunds", f"Nothing goes back: {format_money(due)} is due.")
-    methods = runtime_of(session).registry.payment_methods
+    methods = snapshot_of(session).payment_methods
     tenders = sent.tenders
-    _check_tenders(session, sent)
-    is_cash = [methods[tender.method].gives_change for tender in tenders]
+    _check_tenders(session, sent, run.is_offline)
+    is_cash = [methods[tender.method].counts_as_cash for tender in tenders]
     amounts, rounding = _amounts(tenders, is_cash, due, cash_step(session), run.is_offline)
     due += rounding
-    for tender, amount in zip(tenders, amounts, strict=True):
-        check = methods[tender.method].check
-        if check is not None and not run.is_quote:
-            check(session, draft(returned=returned, cash_rounding=rounding), amount)
     change = sum(amounts, ZERO) - due
     if change < 0 and run.is_quote:
         # The rest may still be paid.
@@ -70,7 +65,7 @@ def settle(
         )
     given, rest = [ZERO] * len(tenders), change
     for number in reversed(range(len(tenders))):
-        if rest and is_cash[number]:
+        if rest and methods[tenders[number].method].gives_change:
             given[number] = min(rest, amounts[number])
             rest -= given[number]
     if rest:
@@ -81,29 +76,37 @@ def settle(
         Payment(tender.method, amount, back, tender.reference)
         for tender, amount, back in zip(tenders, amounts, given, strict=True)
     )
+    if not run.is_quote:
+        payments = ask_methods(
+            session,
+            payments,
+            field=lambda number: _field(sent, number, "reference"),
+            currency=run.snapshot.setting("currency"),
+            customer_id=customer_id,
+            is_offline=run.is_offline,
+        )
     return Settlement(payments, rounding, change, returned)
 
 
 def has_check(session: Session, command: SaleCommand) -> bool:
     """Say whether a method by which the sale is paid has a check of its own."""
-    methods = runtime_of(session).registry.payment_methods
+    methods = snapshot_of(session).payment_methods
     return any(tender.method in methods and methods[tender.method].check is not None for tender in command.tenders)
 
 
-def _check_tenders(session: Session, sent: SaleCommand) -> None:
-    methods = runtime_of(session).registry.payment_methods
+def _check_tenders(session: Session, sent: SaleCommand, is_offline: bool) -> None:
     places = snapshot_of(session).setting("currency_places")
     for number, tender in enumerate(sent.tenders):
-        if tender.method not in methods:
-            known = ", ".join(sorted(methods))
-            raise ValidationFailed.at(_field(sent, number, "method"), f"Unknown; known are {known}.")
+        require_method(session, tender.method, _field(sent, number, "method"), is_offline=is_offline)
         if tender.amount is not None and tender.amount != round_half_up(tender.amount, places):
             raise ValidationFailed.at(
                 _field(sent, number, "amount"), f"At most {places} digits after the point in this currency."
             )
 
 
-def _settled_back(run: Run, sent: SaleCommand, returned: Returned, amount: Decimal) -> Settlement:
+def _settled_back(
+    run: Run, sent: SaleCommand, returned: Returned, amount: Decimal, customer_id: int | None
+) -> Settlement:
     """Return how ``amount``, zero or more, goes back to the customer."""
     paid = sum((tender.amount for tender in sent.payments if tender.amount is not None), ZERO)
     if paid:
@@ -115,7 +118,18 @@ def _settled_back(run: Run, sent: SaleCommand, returned: Returned, amount: Decim
     refund = pay_back(run.session, returned.money_left, amount, sent.refund, sent.refunds, is_offline=run.is_offline)
     if refund.is_moved:
         returned = returned.flagged("refund-moved")
-    return Settlement(refund.payments, refund.rounding, returned=returned)
+    payments = refund.payments
+    if not run.is_quote:
+        payments = ask_methods(
+            run.session,
+            payments,
+            field=lambda _: "refunds",
+            paid_by=refund.paid_by,
+            currency=returned.origin.sale.currency,
+            customer_id=customer_id,
+            is_offline=run.is_offline,
+        )
+    return Settlement(payments, refund.rounding, returned=returned)
 
 
 def _amounts(

@@ -15,6 +15,7 @@ from tillhook.sales.events import sale_event
 from tillhook.sales.posting.entries import Entry, Run
 from tillhook.sales.posting.stock import issue_all
 from tillhook.sales.rows import NUMBER_MARKS, DocumentRows, again_when_taken, document_rows, tables_of
+from tillhook.sales.sent import sent_row
 
 Tables = dict[str, list[Mapping[str, Any]]]
 
@@ -42,10 +43,10 @@ def write(run: Run, entries: list[Entry]) -> None:
 def _rows(run: Run, entry: Entry, issued: Issued) -> DocumentRows:
     draft = entry.drafted
     day = Calendar.of(run.snapshot).day_of(run.recorded_at)
-    return document_rows(
+    rows = document_rows(
         draft,
         entry.line_ids,
-        issued.lots,
+        issued,
         number=sale_number(draft.channel.number_prefix + NUMBER_MARKS[draft.kind], day, draft.id),
         request_id=run.session.info.get("request_id", ""),
         currency=currency_of(run, draft),
@@ -54,6 +55,7 @@ def _rows(run: Run, entry: Entry, issued: Issued) -> DocumentRows:
         fingerprint=entry.fingerprint,
         body_digest=entry.body_digest(run.actor.user_id),
     )
+    return rows._replace(sent=sent_row(entry.sent, rows, issued))
 
 
 def currency_of(run: Run, draft: SaleDraft) -> str:

@@ -3,7 +3,7 @@
 Below the pipeline, which takes goods back in exchanges and in returns that come in a sale's own body.
 """
 
-from tillhook.sales.returns.refunds import cash_step, check_refund_methods, pay_back
+from tillhook.sales.returns.refunds import cash_step, check_refund_methods, pay_back, require_method
 from tillhook.sales.returns.returning import (
     goods_of,
     lock_families,
@@ -25,6 +25,7 @@ __all__ = [
     "net_totals",
     "origin_of",
     "pay_back",
+    "require_method",
     "restock_lines",
     "return_goods",
     "take_back",

@@ -4,7 +4,7 @@ A sale and all that was taken back of it, the goods that it was exchanged for to
 sale. Whoever takes something back holds it, so that neither goods nor money come back twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from types import MappingProxyType
@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import begin_writing
 from tillhook.errors import Conflict, NotFound, ValidationFailed
-from tillhook.ledger import Document, ItemKey, RestockLine
+from tillhook.ledger import Document, ItemKey, Lot, RestockLine, moved_by
+from tillhook.ledger.models import CUSTOMER
 from tillhook.products.models import Product, Variant
 from tillhook.quantities import ZERO, format_quantity
 from tillhook.runtime import snapshot_of
@@ -160,13 +161,14 @@ def take_back(
     Args:
         where: The path of ``items`` in the body.
         is_offline: The goods have come back already: what is beyond the rest is cut and said, not refused, unless
-            nothing of all of it is left.
+            nothing of all of it is left; of a lot that is not out, it comes back as of none.
 
     Raises:
-        ValidationFailed: 422: an unknown line, or more than is left of it.
+        ValidationFailed: 422: an unknown line, a lot that it did not take, or more than is left of one of them.
     """
     places = snapshot_of(session).setting("currency_places")
     came_back = dict(origin.came_back)
+    lots = _lots_out(session, origin) if any(item.batch_number for item in items) else {}
     taken: list[ReturnedLine] = []
     cut: list[str] = []
     for number, asked in enumerate(items):
@@ -187,6 +189,9 @@ def take_back(
             item, flags = replace(asked, quantity=left), ("return-capped",)
         elif not is_offline and asked.quantity != left:
             _check_precision(session, line, asked.quantity, f"{where}.{number}.quantity")
+        if item.batch_number is not None:
+            item, differs = _of_lot(lots, line, item, None if is_offline else f"{where}.{number}")
+            flags += differs
         amounts = refund(
             LineTotals(line.total_price, line.discount_share, line.tax_amount),
             tax_inclusive=line.tax_inclusive,
@@ -214,6 +219,7 @@ def restock_lines(returned: Returned, first_number: int) -> list[RestockLine]:
             origin_line=part.line.line_number,
             quantity=part.item.quantity,
             scrap=not part.item.restock,
+            batch_number=part.item.batch_number,
         )
         for number, part in enumerate(returned.lines, first_number)
     ]
@@ -236,6 +242,45 @@ def _line(origin: Origin, item: ReturnItem, where: str) -> Any:
             return line
     name = "line_id" if item.position is None else "position"
     raise ValidationFailed.at(f"{where}.{name}", "Not a line of this sale.", code="unknown-line")
+
+
+def _lots_out(session: Session, origin: Origin) -> dict[int, dict[str, Decimal]]:
+    """Return what is still out of each lot that the origin took, by number of the line and batch number."""
+    out = [each for each in moved_by(session, Document(origin.sale.kind, origin.sale.id)) if each.lot_id]
+    names = dict(
+        session.execute(select(Lot.id, Lot.batch_number).where(Lot.id.in_({each.lot_id for each in out}))).all()
+    )
+    found: dict[int, dict[str, Decimal]] = {}
+    for each in out:
+        if each.destination_id == CUSTOMER:
+            found.setdefault(each.document_line, {})[names[each.lot_id]] = each.quantity
+    return found
+
+
+def _of_lot(
+    lots: Mapping[int, dict[str, Decimal]], line: Any, item: ReturnItem, where: str | None
+) -> tuple[ReturnItem, tuple[str, ...]]:
+    """Return what comes back of the lot that it names, and flags; takes it off ``lots``.
+
+    Args:
+        where: The path of the item; ``None`` takes back what cannot be of that lot, in the order of issue.
+    """
+    assert item.batch_number is not None
+    out = lots.get(line.line_number, {})
+    left = out.get(item.batch_number)
+    if left is not None and left >= item.quantity:
+        out[item.batch_number] = left - item.quantity
+        return item, ()
+    unnamed = replace(item, batch_number=None)
+    if line.tracking != "lot" and item.batch_number == line.batch_number:
+        # What the till noted of goods that are not tracked by lot.
+        return unnamed, ()
+    if where is None:
+        return unnamed, ("return-lot-differs",)
+    if left is None:
+        raise ValidationFailed.at(f"{where}.batch_number", "Nothing of this lot is out.", code="lot-not-sold")
+    message = f"Only {format_quantity(left)} of this lot can come back."
+    raise ValidationFailed.at(f"{where}.quantity", message, code="returns-more-than-sold")
 
 
 def _sum(one: LineTotals, other: LineTotals) -> LineTotals:

@@ -7,22 +7,24 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.db import as_instant, format_instant, next_keys, utc_now
-from tillhook.errors import Conflict
+from tillhook.errors import Conflict, ValidationFailed
 from tillhook.hooks import frozen
 from tillhook.ledger import Document, Restock, restock, reverse
 from tillhook.numbering import sale_number
 from tillhook.quantities import ZERO, from_units, to_units
 from tillhook.reference import Calendar
 from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
-from tillhook.sales.clocks import happened_at
+from tillhook.sales.answers import PaymentOut
+from tillhook.sales.clocks import happened_at, tolerance_of
 from tillhook.sales.commands import NO_DEVICE, ReturnCommand, SaleCommand, return_fingerprint
 from tillhook.sales.drafts import Payment, PostedSale
 from tillhook.sales.events import sale_event
 from tillhook.sales.exceptions import store_refused
 from tillhook.sales.models import Sale, SaleLine, SalePayment
 from tillhook.sales.outcomes import Outcome
+from tillhook.sales.payment_checks import ask_methods
 from tillhook.sales.queries import require_visible, sales_by_id
-from tillhook.sales.returns.refunds import Refund, pay_back
+from tillhook.sales.returns.refunds import Refund, check_refund_methods, pay_back
 from tillhook.sales.returns.returning import lock_family, open_origin, restock_lines, sale_row_of, take_back
 from tillhook.sales.rows import (
     NUMBER_MARKS,
@@ -36,18 +38,22 @@ from tillhook.sales.rows import (
 )
 
 
-def cancel_sale(session: Session, sale_id: int, reason: str, *, source_device: str = NO_DEVICE) -> dict[str, Any]:
+def cancel_sale(
+    session: Session, sale_id: int, reason: str, *, source_device: str = NO_DEVICE, refund: str | None = None
+) -> dict[str, Any]:
     """Cancel a sale: reverse exactly the movements that it made, its adjustments too, and pay its money back.
 
     Args:
         source_device: Where the money goes back.
+        refund: The method it goes back by; those that it came in by for ``None``.
 
     Returns:
-        The cancelled sale, as the API shows it.
+        The cancelled sale, as the API shows it, and in ``refunds`` how its money went back.
 
     Raises:
         NotFound: 404: no such sale, or not for this actor.
         Conflict: 409: cancelled already, some of it was returned or exchanged, or it is an exchange.
+        ValidationFailed: 422: a ``refund`` by which not all can go back.
     """
     sale = _to_cancel(session, sale_id)
     document = _document(
@@ -65,8 +71,7 @@ def cancel_sale(session: Session, sale_id: int, reason: str, *, source_device: s
     lines = session.execute(
         select(*SaleLine.__table__.columns).where(SaleLine.sale_id == sale_id).order_by(SaleLine.line_number)
     )
-    paid = session.scalars(select(SalePayment).where(SalePayment.sale_id == sale_id).order_by(SalePayment.id))
-    back = [Payment(each.method, each.change - each.amount, ZERO, each.reference) for each in paid]
+    back = _money_back(session, sale, refund)
     rows = DocumentRows(
         document,
         [reversed_row(line, document["id"]) for line in lines],
@@ -81,7 +86,7 @@ def cancel_sale(session: Session, sale_id: int, reason: str, *, source_device: s
         events=lambda: [sale_event(rows)],
     )
     _tell(session, rows, "sale_cancelled")
-    return sales_by_id(session, [sale_id])[sale_id]
+    return sales_by_id(session, [sale_id])[sale_id] | {"refunds": [PaymentOut.of(each) for each in rows.payments]}
 
 
 def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> Outcome:
@@ -108,6 +113,14 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> Outc
     totals, refund = returned.totals, Refund()
     if totals.total_amount:
         refund = pay_back(session, returned.money_left, totals.total_amount, command.refund, command.refunds)
+    payments = ask_methods(
+        session,
+        refund.payments,
+        field=lambda _: "refunds",
+        paid_by=refund.paid_by,
+        currency=origin.sale.currency,
+        customer_id=origin.sale.customer_id,
+    )
     document = _document(
         session,
         origin.sale,
@@ -123,15 +136,17 @@ def return_goods(session: Session, sale_id: int, command: ReturnCommand) -> Outc
         reason=command.reason,
     )
     if command.client_timestamp is not None:
-        came_back, is_suspect = happened_at(command.client_timestamp, as_instant(document["created_at"]))
+        _, is_suspect = happened_at(
+            command.client_timestamp,
+            as_instant(document["created_at"]),
+            is_offline=False,
+            tolerance=tolerance_of(session),
+        )
         document |= {
             "client_timestamp": format_instant(command.client_timestamp),
-            "sale_date": format_instant(came_back),
             "clock_suspect": is_suspect,
         }
-    rows = DocumentRows(
-        document, returned_rows(returned, document["id"], 0), payment_rows(document["id"], refund.payments)
-    )
+    rows = DocumentRows(document, returned_rows(returned, document["id"], 0), payment_rows(document["id"], payments))
     back = Restock(
         document=Document("return", document["id"]),
         warehouse_id=document["warehouse_id"],
@@ -160,6 +175,28 @@ def _to_cancel(session: Session, sale_id: int) -> Any:
     if kinds:
         raise Conflict("Some of this sale was returned; return the rest instead.", code="sale-has-returns")
     return sale
+
+
+def _money_back(session: Session, sale: Any, refund: str | None) -> tuple[Payment, ...]:
+    """Return the payments by which all the money for a sale goes back."""
+    paid = session.scalars(select(SalePayment).where(SalePayment.sale_id == sale.id).order_by(SalePayment.id))
+    back = [Payment(each.method, each.change - each.amount, ZERO, each.reference) for each in paid]
+    if refund is not None:
+        check_refund_methods(session, refund, ())
+        moved = sum((each.amount for each in back if each.method != refund), ZERO)
+        if moved and not snapshot_of(session).payment_methods[refund].takes_refunds:
+            message = f"Not all of it was paid by {refund}."
+            raise ValidationFailed.at("refund", message, code="refund-more-than-paid")
+        back = [each for each in back if each.method == refund]
+        back += [Payment(refund, moved, ZERO, "")] if moved else []
+    return ask_methods(
+        session,
+        back,
+        field=lambda _: "refund",
+        paid_by=[each.reference for each in back],
+        currency=sale.currency,
+        customer_id=sale.customer_id,
+    )
 
 
 def _known_return(session: Session, sale: Any, command: ReturnCommand) -> Outcome | None:
@@ -211,6 +248,7 @@ def _document(session: Session, sale: Any, kind: str, source_device: str, **colu
         source_device=actor.device or source_device,
         sale_date=format_instant(now),
         created_at=format_instant(now),
+        synced_at=format_instant(now),
         currency_places=snapshot.setting("currency_places"),
         request_id=request_id_of(session),
         **columns,

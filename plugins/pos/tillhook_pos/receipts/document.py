@@ -85,7 +85,6 @@ def build(
     snapshot: Snapshot,
     *,
     origin_number: str | None,
-    methods: Mapping[str, Any],
     copy: int | None,
     code: str,
 ) -> Receipt:
@@ -94,11 +93,11 @@ def build(
     Args:
         sale: As the API answers.
         origin_number: The number of the sale that it undoes.
-        methods: The declared payment methods by name.
         copy: 0 for the first that is handed out, ``None`` for a preview.
         code: What the square code holds.
     """
     money = _Money.of(sale, snapshot)
+    methods = snapshot.payment_methods
     firm = clean(snapshot.setting("company.name"))
     return Receipt(
         firm=firm or clean(sale["warehouse_name"]),
@@ -115,7 +114,7 @@ def build(
         notes=clean_lines(sale["notes"]),
         footer=clean_lines(snapshot.setting("pos.receipt_footer")),
         code=code,
-        opens_drawer=copy == 0 and snapshot.setting("pos.open_drawer") and _moves_cash(sale, methods),
+        opens_drawer=copy == 0 and snapshot.setting("pos.open_drawer") and _opens_drawer(sale, methods),
     )
 
 
@@ -173,10 +172,12 @@ def _line(item: Mapping[str, Any], money: _Money) -> ReceiptLine:
     details = []
     if item["variant"] is not None and (variant := clean(item["variant_details"])):
         details.append(variant)
-    if item["batch_number"]:
-        details.append(f"Lot {clean(item['batch_number'])}")
-    if item["expiry_date"]:
-        details.append(f"Best before {item['expiry_date']}")
+    # Without lots, what the till noted.
+    for lot in item["lots"] or (item,):
+        if lot["batch_number"]:
+            details.append(f"Lot {clean(lot['batch_number'])}")
+        if lot["expiry_date"]:
+            details.append(f"Best before {lot['expiry_date']}")
     discount = Decimal(item["discount_per_item"])
     return ReceiptLine(
         name=clean(item["product_name"]) or "?",
@@ -241,8 +242,8 @@ def _percent(rate: Decimal | str) -> str:
     return f"{format_quantity(Decimal(rate) * 100)} %"
 
 
-def _moves_cash(sale: Mapping[str, Any], methods: Mapping[str, Any]) -> bool:
+def _opens_drawer(sale: Mapping[str, Any], methods: Mapping[str, Any]) -> bool:
     return any(
-        payment["method"] in methods and methods[payment["method"]].gives_change and Decimal(payment["amount"])
+        payment["method"] in methods and methods[payment["method"]].opens_drawer and Decimal(payment["amount"])
         for payment in sale["payments"]
     )

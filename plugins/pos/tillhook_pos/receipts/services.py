@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import audit
 from tillhook.db import insert_or, utc_now
-from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.runtime import snapshot_of
 from tillhook.sales import get_sale, sales_by_id
 from tillhook_paper import A4, ROLL_80, to_escpos, to_pdf, to_text
 from tillhook_pos.models import PrintedReceipt
@@ -41,7 +41,6 @@ def print_receipt(session: Session, sale_id: int, query: dict[str, Any]) -> Prin
         sale,
         snapshot_of(session),
         origin_number=_origin_number(session, sale["origin"]),
-        methods=runtime_of(session).registry.payment_methods,
         copy=copy,
         code=square_content(session, sale_id),
     )

@@ -84,7 +84,7 @@ def sell_basket(session: Session, basket: Basket) -> Outcome:
         NotFound: 404 ``pos-unknown-code``, naming ``items.N.code`` as the others do.
         ValidationFailed: 422 ``pos-ambiguous-code``, ``pos-bad-element-string``, ``pos-price-not-chargeable``; or what
             the packages hold is no quantity of stock, or the code says by itself what is said beside it.
-        Conflict: 409 ``pos-lot-not-in-stock``, ``pos-expiry-differs``; ``insufficient-stock``.
+        Conflict: 409 ``pos-lot-not-in-stock``, ``lot-expiry-differs``; ``insufficient-stock``.
         DomainError: Whatever else the journal refuses.
     """
     command = by_device(session, replace(basket.sale, channel=CHANNEL))

@@ -62,7 +62,7 @@ def scanned_lot(session: Session, found: Found, lots: Sequence[Lot]) -> Lot | No
     Raises:
         ValidationFailed: 422 ``pos-ambiguous-code``: a separator was lost and the shop has no lot of the whole text, or
             several lots expire on the only thing said, the day.
-        Conflict: 409 ``pos-lot-not-in-stock`` or ``pos-expiry-differs``.
+        Conflict: 409 ``pos-lot-not-in-stock`` or ``lot-expiry-differs``.
     """
     reading = found.reading
     _refuse_lost_separator(found, lots)
@@ -76,7 +76,7 @@ def scanned_lot(session: Session, found: Found, lots: Sequence[Lot]) -> Lot | No
         raise _conflict(
             f"The label of lot {known.batch_number} says {min(days).isoformat()},"
             f" and the lot here expires on {known.expiry_date.isoformat()}.",
-            "pos-expiry-differs",
+            "lot-expiry-differs",
             found,
             lots,
         )

@@ -75,6 +75,9 @@ class BasketItemIn(SaleItemIn):
         {"anyOf": [given("code"), given("quantity")]},
     )
 
+    class Meta(SaleItemIn.Meta):
+        exclude = ("product",)
+
     code = Code(load_default=None)
     quantity = Quantity(allow_none=True, load_default=None)
 

@@ -40,7 +40,7 @@ def understand(session: Session, code: str, warehouse_id: int | None) -> Goods:
         NotFound: 404 ``pos-unknown-code``.
         ValidationFailed: 422 ``pos-ambiguous-code``, ``pos-bad-element-string``, ``pos-price-not-chargeable``; or the
             label says an amount that stock is not counted in.
-        Conflict: 409 ``pos-lot-not-in-stock`` or ``pos-expiry-differs``.
+        Conflict: 409 ``pos-lot-not-in-stock`` or ``lot-expiry-differs``.
     """
     return understand_all(session, Shelf(session, warehouse_id), {0: code})[0]
 

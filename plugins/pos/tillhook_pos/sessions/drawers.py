@@ -6,7 +6,7 @@ its drawer that no session has claimed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import and_, exists, literal, or_, select, update
 from sqlalchemy.orm import Session
@@ -19,8 +19,6 @@ from tillhook_pos.models import CounterDocument, Till, TillSession
 
 #: Stands in ``session_id`` of what was sold before its drawer ever had a session: in no Z report, and late in none.
 OUTSIDE = 0
-#: How far an online till's clock may be behind before what it says is believed to be of the session before.
-_TOLERANCE = timedelta(minutes=5)
 _NEVER = datetime.max.replace(tzinfo=UTC)
 #: Of updates: nothing of the table is held by the session.
 _PLAIN = {"synchronize_session": False}
@@ -48,8 +46,8 @@ def unclaimed(session: Session, till: Till, row: TillSession, *, lock: bool = Fa
     With those of its till come those that its opener posted without naming a device, unless a device is bound to the
     till, or another open session of this person covers their time: the person's own, else the one opened last.
 
-    An offline document is late when it happened before the session was opened. One that was posted online since then
-    is not, though the till's clock be a few minutes slow.
+    A document is late when it happened before the session was opened. One that was posted online since then is not: it
+    happened when it was posted, whatever the till's clock says.
 
     Args:
         lock: Keep others from claiming them; rows are locked in key order.
@@ -60,11 +58,7 @@ def unclaimed(session: Session, till: Till, row: TillSession, *, lock: bool = Fa
         outranked = _NEVER
     # What is the person's own drawer has the bounds of one.
     named = "" if personal == till.name else till.name
-    is_late = or_(
-        Sale.created_at < row.opened_at,
-        Sale.sale_date < row.opened_at - _TOLERANCE,
-        and_(Sale.is_offline, Sale.sale_date < row.opened_at),
-    )
+    is_late = Sale.sale_date < row.opened_at
     is_own = or_(
         CounterDocument.till == named,
         Sale.created_at < covered,

@@ -1,7 +1,7 @@
 """A report as text for a printer of 42 columns."""
 
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from textwrap import wrap
@@ -23,7 +23,13 @@ _DOCUMENTS = (
 def render(report: Mapping[str, Any]) -> str:
     """Return the report as lines of at most :data:`WIDTH` columns, all from the report itself."""
     blocks = [_head(report), _documents(report), _tenders(report["tenders"]), _taxes(report["taxes"])]
-    blocks += [_categories(report["categories"]), _drawer(report), _counted(report), _late(report["late"])]
+    blocks += [
+        _categories(report["categories"]),
+        _sellers(report["sellers"]),
+        _drawer(report),
+        _counted(report),
+        _late(report["late"]),
+    ]
     blocks += [_other_currency(each) for each in report["other_currencies"]]
     blocks.append(_waiting(report))
     printed = ("\n".join(lines) for lines in map(list, blocks) if lines)
@@ -95,6 +101,14 @@ def _categories(categories: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if not number:
             yield "CATEGORIES"
         yield from _pair(f"{row['quantity']} x {row['name'] or 'without category'}", row["gross"])
+
+
+def _sellers(sellers: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Say who sold how much, where it was not one person alone."""
+    for number, row in enumerate(sellers if len(sellers) > 1 else ()):
+        if not number:
+            yield "SELLERS"
+        yield from _pair(f"{row['count']} x {row['name'] or 'nobody'}", row["total"] or "")
 
 
 def _drawer(report: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from tillhook.access import UserAccount
 from tillhook.db import among, format_instant
 from tillhook.products import Category, Product
 from tillhook.quantities import ZERO, format_money, format_quantity, multiply, round_half_up
-from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.runtime import snapshot_of
 from tillhook.sales import (
     GROSS,
     NO_DEVICE,
@@ -46,9 +46,9 @@ def expected_cash(session: Session, row: TillSession, documents: Iterable[Docume
 
 
 def cash_methods(session: Session) -> frozenset[str]:
-    """Return the payment methods that are money in the drawer: cash, and whatever else gives change."""
-    methods = runtime_of(session).registry.payment_methods.values()
-    return frozenset({"cash", *(method.name for method in methods if method.gives_change)})
+    """Return the payment methods that are money in the drawer: cash, and whatever else counts as it."""
+    methods = snapshot_of(session).payment_methods.values()
+    return frozenset({"cash", *(method.name for method in methods if method.counts_as_cash)})
 
 
 def build(
@@ -100,6 +100,7 @@ def build(
         "tenders": [_show_tender(session, each, places) for each in figures.tenders],
         "taxes": [_show_tax(each, places) for each in figures.taxes],
         "categories": [_show_category(each, places) for each in _categories(session, own)],
+        "sellers": [_show_seller(each, places) for each in _sellers(session, own)],
         "discounts": _show_discounts(_line_discounts(session, own, places), figures.sum("discount"), places),
         "cash_rounding": format_money(figures.sum("rounding"), places),
         "expected_cash": format_money(expected, places),
@@ -129,6 +130,7 @@ def veil(report: dict[str, Any]) -> dict[str, Any]:
         ],
         "taxes": [],
         "categories": [],
+        "sellers": [each | {"total": None} for each in report["sellers"]],
         "discounts": dict.fromkeys(report["discounts"]),
         "cash_rounding": None,
         "expected_cash": None,
@@ -193,8 +195,9 @@ def _split(session: Session, documents: Iterable[Document]) -> tuple[list[int], 
 
 
 def _cash(session: Session, tenders: Iterable[TenderSum]) -> Decimal:
+    """Return what the tenders brought into the drawer; change is given out of it, whatever it is given for."""
     methods = cash_methods(session)
-    return sum((tender.net for tender in tenders if tender.method in methods), ZERO)
+    return sum((tender.net if tender.method in methods else -tender.change for tender in tenders), ZERO)
 
 
 def _categories(session: Session, keys: Sequence[int]) -> Sequence[Row[*tuple[Any, ...]]]:
@@ -213,6 +216,22 @@ def _categories(session: Session, keys: Sequence[int]) -> Sequence[Row[*tuple[An
         .where(among(SaleLine.sale_id, keys))
         .group_by(Category.id, Category.name)
         .order_by(Category.name.is_(None), Category.name, Category.id)
+    )
+    return session.execute(statement).all()
+
+
+def _sellers(session: Session, keys: Sequence[int]) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Return documents by seller; several people may work at one till."""
+    statement = (
+        select(
+            Sale.seller_id,
+            func.max(Sale.seller_name).label("name"),
+            func.count().label("number"),
+            func.sum(Sale.total_amount).label("total"),
+        )
+        .where(among(Sale.id, keys))
+        .group_by(Sale.seller_id)
+        .order_by(Sale.seller_id)
     )
     return session.execute(statement).all()
 
@@ -292,7 +311,7 @@ def _show_movements(movements: Iterable[Row[*tuple[Any, ...]]], direction: str, 
 
 
 def _show_tender(session: Session, tender: TenderSum, places: int) -> dict[str, Any]:
-    method = runtime_of(session).registry.payment_methods.get(tender.method)
+    method = snapshot_of(session).payment_methods.get(tender.method)
     return {
         "method": tender.method,
         # A method of a module that is off now has its name only.
@@ -313,6 +332,11 @@ def _show_tax(row: TaxSum, places: int) -> dict[str, Any]:
 def _show_category(row: Any, places: int) -> dict[str, Any]:
     named = {"category": row.id, "name": row.name, "quantity": format_quantity(row.quantity)}
     return {**named, **_show_taxed(row, places)}
+
+
+def _show_seller(row: Any, places: int) -> dict[str, Any]:
+    total = format_money(row.total, places)
+    return {"seller": row.seller_id, "name": row.name, "count": row.number, "total": total}
 
 
 def _show_taxed(row: Any, places: int) -> dict[str, str]:

@@ -185,6 +185,7 @@ class ReportOut(Answer):
     tenders = out.Json(type="array")
     taxes = out.Json(type="array")
     categories = out.Json(type="array")
+    sellers = out.Json(type="array")
     discounts = out.Json(type="object")
     cash_rounding = out.Text(allow_none=True)
     expected_cash = out.Text(allow_none=True)

@@ -6,13 +6,14 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.access import acting_with, require_warehouse
+from tillhook.access import acting_with, require_warehouse, sees_warehouse
 from tillhook.errors import NotFound
 from tillhook.quantities import format_money
+from tillhook.runtime import actor_of
 from tillhook.sales import Sale, fingerprint, get_sale
 from tillhook_pos.tills.signing import SignedReceipt, looks_signed, read, read_reference
 
-#: Who holds a signed receipt may see its sale, whoever sold it; within the own warehouses.
+#: Who holds a receipt may see its sale, whoever sold it; within the own warehouses.
 BEARER = ("sales:sale:read", "sales:sale:read_all")
 _SALE = select(Sale.id, Sale.warehouse_id, Sale.fingerprint)
 
@@ -24,7 +25,8 @@ class Found:
     Args:
         sale_id: ``None`` when the sale has not come in yet, which only a code can tell of.
         signed: What the code holds.
-        is_bearer: Whether the receipt itself, being signed, gives the right to see the sale.
+        is_bearer: Whether the receipt itself gives the right to see the sale: a signed one, or the number on it to
+            somebody who takes goods back in the same shop.
         agrees: Whether the known sale is what the code says.
     """
 
@@ -43,7 +45,9 @@ def find(session: Session, receipt: str, field: str) -> Found:
         NotFound: 404 ``unknown-sale``: no sale has this number, or not for this actor.
     """
     if not looks_signed(receipt):
-        return Found(_number(session, receipt, field).id)
+        row = _number(session, receipt, field)
+        may_take_back = actor_of(session).can("sales:sale:return") and sees_warehouse(session, row.warehouse_id)
+        return Found(row.id, is_bearer=may_take_back)
     if receipt.startswith("TH1R."):
         row = _number(session, read_reference(session, receipt, field), field)
         require_warehouse(session, row.warehouse_id, field=field)
@@ -67,7 +71,7 @@ def look_up(session: Session, receipt: str) -> dict[str, Any]:
     if found.sale_id is not None:
         with acting_with(session, BEARER if found.is_bearer else ()):
             sale = _visible(session, found)
-    kind = "code" if found.signed else "reference" if found.is_bearer else "number"
+    kind = "code" if found.signed else "reference" if looks_signed(receipt) else "number"
     return {
         "kind": kind,
         "known": found.sale_id is not None,

@@ -123,7 +123,8 @@ def _items(session: Session, sale: Mapping[str, Any], body: Mapping[str, Any]) -
     asked_of: list[int] = []
     for number, asked in enumerate(body["lines"]):
         for line_id, quantity in _parts(session, lines, number, asked, sale["warehouse"]):
-            items.append(ReturnItem(line_id=line_id, quantity=quantity, restock=asked["restock"]))
+            named = {name: asked[name] for name in ("restock", "batch_number")}
+            items.append(ReturnItem(line_id=line_id, quantity=quantity, **named))
             asked_of.append(number)
     return items, asked_of
 

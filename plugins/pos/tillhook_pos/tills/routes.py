@@ -3,11 +3,12 @@
 from typing import Any
 
 from tillhook.db import containing
+from tillhook.hooks import AUTHENTICATED
 from tillhook.http import Call, Reply, Routes, page
 from tillhook.sales import SaleOut, sale_reply
 from tillhook_pos import permissions
 from tillhook_pos.models import Till
-from tillhook_pos.tills import finding, restoring, returns, schemas, services
+from tillhook_pos.tills import finding, operators, restoring, returns, schemas, services
 
 routes = Routes()
 
@@ -68,6 +69,41 @@ def list_tills(call: Call) -> Any:
 def get_till(call: Call, till_id: int) -> Any:
     """Show a till, its last running number, and those that are missing."""
     return _shown(call, services.get_till(call.session, till_id))
+
+
+@routes.get(
+    "/pos/tills/{till_id:int}/operators",
+    permission=permissions.TILL_SIGN_IN,
+    answer=schemas.OperatorsOut,
+    problems=(404, 409),
+)
+def list_operators(call: Call, till_id: int) -> Any:
+    """List who can sign in at a till: people with a PIN who see its warehouse."""
+    return {"items": operators.operators(call.session, till_id)}
+
+
+# No Idempotency-Key where a PIN and a token pass. It writes in transactions of its own.
+@routes.post(
+    "/pos/tills/{till_id:int}/operators",
+    permission=permissions.TILL_SIGN_IN,
+    body=schemas.SignInIn,
+    answer=schemas.SignedInOut,
+    status=201,
+    writes=False,
+    idempotent=False,
+    problems=(401, 404, 409, 429),
+)
+def sign_in(call: Call, till_id: int) -> Any:
+    """Sign a person in at a till by their PIN; the token acts as that person, there only."""
+    body = call.body
+    person = body["email"] if body["user_id"] is None else body["user_id"]
+    return operators.sign_in(call.session, till_id, person, body["pin"])
+
+
+@routes.delete("/pos/tills/{till_id:int}/operators/current", permission=AUTHENTICATED, status=204, problems=(404, 409))
+def sign_out(call: Call, till_id: int) -> None:
+    """Sign the person out whose token this is."""
+    operators.sign_out(call.session, till_id)
 
 
 @routes.get(

@@ -48,6 +48,42 @@ class TillIn(Schema):
     user = Key(allow_none=True, load_default=None)
 
 
+class SignInIn(Schema):
+    """Who signs in at a till, by key or by e-mail address, and their PIN."""
+
+    together = (exactly_one("user_id", "email"),)
+
+    user_id = Key(allow_none=True, load_default=None)
+    email = Text(min=1, max=254, allow_none=True, load_default=None)
+    pin = Text(min=1, max=100, strip=False, required=True)
+
+    @validates_schema
+    def one_person(self, data: Mapping[str, Any], **_: Any) -> None:
+        require_one(data, "user_id", "email")
+
+
+class OperatorOut(Schema):
+    """Somebody who can sign in at a till."""
+
+    id = fields.Integer()
+    name = fields.String()
+
+
+class OperatorsOut(Schema):
+    """Who can sign in at a till."""
+
+    items = fields.List(fields.Nested(OperatorOut))
+
+
+class SignedInOut(Schema):
+    """A token that acts as the person at this till only, for ``expires_in`` seconds; a new one asks for the PIN."""
+
+    access_token = fields.String()
+    token_type = fields.String()
+    expires_in = fields.Integer()
+    user = fields.Nested(OperatorOut)
+
+
 class DeactivateIn(Schema):
     """Why a till is taken out of use."""
 
@@ -86,6 +122,7 @@ class CounterReturnLineIn(Schema):
     code = Text(min=1, max=200, allow_none=True, load_default=None)
     quantity = Quantity(required=True)
     restock = Flag(load_default=True)
+    batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
 
     @validates_schema
     def one_way(self, data: Mapping[str, Any], **_: Any) -> None:

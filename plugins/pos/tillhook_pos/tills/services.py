@@ -58,6 +58,7 @@ _SCOPES = (
     permissions.SESSION_CASH,
     permissions.SESSION_CLOSE,
     permissions.TILL_READ,
+    permissions.TILL_SIGN_IN,
     permissions.RECEIPT_VERIFY,
 )
 #: Of a device that has not sent any sale with a running number.

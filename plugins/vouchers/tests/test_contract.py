@@ -1,0 +1,7 @@
+"""Vouchers keep to what every plugin keeps to."""
+
+from tillhook.testing import PluginContract
+
+
+class TestContract(PluginContract):
+    plugin = "vouchers"
