@@ -72,7 +72,7 @@ def _take(draft: Draft, wanted: Wanted, parts: Parts) -> None:
     if wanted.item.tracking == "lot":
         taken = _names(draft, wanted, parts)
         draft.lots[line.line] = (*draft.lots.get(line.line, ()), *taken)
-        if any(lot.expiry_date is not None and lot.expiry_date < draft.issue.day for lot in taken):
+        if any(lot.expiry_date is not None and lot.expiry_date < _day(draft) for lot in taken):
             draft.mark(line, "expired-lot")
 
 
