@@ -153,7 +153,7 @@ def show_sale(
     lots: Mapping[int, Sequence[Row]] = NONE,
     taken_back: Sequence[Row] = (),
     returned: Mapping[int, int] = NONE,
-    warnings: Iterable[Mapping[str, Any]] = (),
+    warnings: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return the answer for one document.
 

@@ -3,7 +3,7 @@
 A row is a dict by column name: amounts and quantities in units of 1/10,000, instants and days as text.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal

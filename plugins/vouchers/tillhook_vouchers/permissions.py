@@ -15,9 +15,7 @@ PERMISSIONS = (
         title="Look a voucher up by its code, and see those that one has issued",
         roles=("manager", "supplier", "cashier", "accountant"),
     ),
-    Permission(
-        name=LIST, title="See all vouchers without their codes, and what is owed", roles=("manager", "accountant")
-    ),
+    Permission(name=LIST, title="See all vouchers without codes, and what is owed", roles=("manager", "accountant")),
     Permission(name=REVEAL, title="See the codes of others' vouchers"),
     Permission(name=ISSUE, title="Issue vouchers for nothing"),
     Permission(name=CHANGE, title="Extend vouchers and void them"),
