@@ -72,6 +72,9 @@ def _values(connection: Connection, sales: int, *, is_postgresql: bool) -> dict[
         "sales": sales,
         "back": key_of(sales, 0),
         "products": PRODUCTS,
+        "rare_product": RARE_PRODUCT,
+        "frequent_product": FREQUENT_PRODUCT,
+        "rare_warehouse": RARE_WAREHOUSE,
         "customers": CUSTOMERS,
         "cashier": people["cashier@test.com"],
         "supplier": people["supplier@test.com"],
@@ -81,6 +84,7 @@ def _values(connection: Connection, sales: int, *, is_postgresql: bool) -> dict[
         "moment": _moment(seconds, is_postgresql),
         # Every hundredth sale was synced ten days after it happened.
         "happened": _moment(f"{seconds} - CASE i % 100 WHEN 50 THEN 864000 ELSE 0 END", is_postgresql),
+        "adjusted": _moment(f"{begin.timestamp():.0f} + i * {step * 20:.9f}", is_postgresql),
         "day": f"to_char({_moment(seconds, True)}, 'YYMMDD')"
         if is_postgresql
         else f"substr(strftime('%Y%m%d', {seconds}, 'unixepoch'), 3)",
@@ -96,6 +100,7 @@ def _counts(sales: int) -> dict[str, int]:
         "return": sales // 100,
         "exception": sales // 100,
         "audit": sales // 100,
+        "document": sales // 20,
         "product": PRODUCTS,
         "customer": CUSTOMERS,
     }
@@ -177,6 +182,27 @@ INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id,
   recorded_at, document_type, document_id, document_line, effect)
 {product_numbers} SELECT i, i, 0, 1000000000, -1, l.id, {begin}, {begin}, 'receipt', l.id, i, 'receive'
 FROM n CROSS JOIN location l WHERE l.id > 0
+"""
+# For every twentieth sale. The first twenty are rare in all: transfers of the supplier's, of one product and batch.
+_DOCUMENT = """
+INSERT INTO stock_document (id, kind, number, warehouse_id, to_warehouse_id, reason, actor_id, request_id, occurred_at,
+  recorded_at)
+{document_numbers} SELECT 100 + i, CASE WHEN i <= 20 THEN 'transfer' ELSE 'adjustment' END, 'ADJ-' || i,
+  CASE WHEN i <= 20 THEN 1 ELSE i % 2 + 2 END, CASE WHEN i <= 20 THEN {rare_warehouse} END, '',
+  CASE WHEN i <= 20 THEN {supplier} ELSE {admin} END, '', {adjusted}, {adjusted} FROM n
+"""
+_LOT = """
+INSERT INTO lot (id, variant_id, batch_number, expiry_date, created_at)
+VALUES (1, {rare_product}, 'RARE', NULL, {begin}), (2, {frequent_product}, 'OFTEN', NULL, {begin})
+"""
+_ADJUSTED = """
+INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id, destination_id, occurred_at,
+  recorded_at, document_type, document_id, document_line, effect)
+{document_numbers}, moved AS (SELECT i, CASE WHEN i <= 20 THEN {rare_product} WHEN i % 3 = 0 THEN {frequent_product}
+  ELSE i % {products} + 1 END AS product FROM n)
+SELECT product, product, CASE WHEN i <= 20 THEN 1 WHEN i % 3 = 0 THEN 2 ELSE 0 END, 10000, d.warehouse_id,
+  COALESCE(d.to_warehouse_id, -3), d.occurred_at, d.recorded_at, d.kind, d.id, 0, d.kind
+FROM moved JOIN stock_document d ON d.id = 100 + i
 """
 # The cashier works in the first warehouse and so does the rare seller; the others have one each as well.
 _SALE = f"""
@@ -263,7 +289,7 @@ INSERT INTO pos_document (sale_id, till, is_late) SELECT id, 'till', FALSE FROM 
 """
 
 _STATEMENTS = (
-    *(_PRODUCT, _VARIANT, _PARTY, _LEVEL, _ALERT, _RECEIPT, _RECEIVED, _SALE),
+    *(_PRODUCT, _VARIANT, _PARTY, _LEVEL, _ALERT, _RECEIPT, _RECEIVED, _DOCUMENT, _LOT, _ADJUSTED, _SALE),
     _TAKEN_BACK.format(kind="return", offset=0, every=100),
     _TAKEN_BACK.format(kind="cancellation", offset=1, every=200),
     *(_LOT, _LINE, _PAYMENT, _MOVEMENT, _EVENT, _EXCEPTION, _AUDIT, _NOTE),

@@ -19,8 +19,32 @@ _MOVEMENTS = {
     "of receipts": "document_type=receipt",
     "of receipts, first come": "document_type=receipt&ordering=occurred_at",
     "of no kind": "document_type=transfer",
+    "of no such number": "document=nothing",
+    "of a sale's number": "document={number}",
+    "of a person": "person={cashier}",
+    "of a person of few, long ago": "person={supplier}",
+    "of a frequent batch": "batch=OFTEN",
+    "of a rare batch": "batch=RARE",
     "of a warehouse": "warehouse=1",
     "of a warehouse on a day": "warehouse=1&date_from={day}T00:00:00Z&date_to={day}T23:59:59Z",
+}
+_DOCUMENTS = {
+    "all": "",
+    "first come": "ordering=occurred_at",
+    "as they were recorded": "ordering=-recorded_at",
+    "of a day": "date_from={day}T00:00:00Z&date_to={day}T23:59:59Z",
+    "of the usual kind": "kind=adjustment",
+    "of a rare kind": "kind=transfer",
+    "of no kind": "kind=count",
+    "of a person": "person={admin}",
+    "of a person of few": "person={supplier}",
+    "of a warehouse": "warehouse=2",
+    "of a rare warehouse": "warehouse={rare_warehouse}",
+    "of a frequent product": "product={frequent_product}",
+    "of a rare product": "product={rare_product}",
+    "of a frequent batch": "batch=OFTEN",
+    "of a rare batch": "batch=RARE",
+    "of a frequent product, none of a kind": "product={frequent_product}&kind=count",
 }
 _LEVELS = {
     "levels": "/api/inventory",
@@ -52,6 +76,8 @@ _PRODUCTS = {
 READS = (
     *(Read(name=f"movements {name}", path=f"/api/inventory/movements?{query}") for name, query in _MOVEMENTS.items()),
     Read(name="movements all", path="/api/inventory/movements", person="supplier"),
+    *(Read(name=f"documents {name}", path=f"/api/inventory/documents?{query}") for name, query in _DOCUMENTS.items()),
+    Read(name="documents all", path="/api/inventory/documents", person="supplier"),
     *(Read(name=name, path=path, rows=250_000 if "by name" in name else 6_000) for name, path in _LEVELS.items()),
     # What has moved since is read, of a frequent product a twentieth of the sales.
     Read(

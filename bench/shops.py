@@ -11,8 +11,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from bench import filling
 from bench.requests import Read
+from tillhook.access import UserAccount
 from tillhook.config import Settings
 from tillhook.runtime import Runtime
 from tillhook.sales.rollups.counting import rebuild
@@ -74,7 +77,7 @@ class Shop:
         say(f"{sales:,} sales: written in {filled - begin:.0f} s, counted in {time.perf_counter() - filled:.0f} s")
         self._tokens = Tokens(runtime)
         self._client = Client(create_app(runtime), self._tokens)
-        self._facts = _facts(sales)
+        self._facts = _facts(sales) | _people(runtime)
         self._connection: http.client.HTTPConnection
 
     def serve(self, log: Path) -> RunningServer:
@@ -133,6 +136,14 @@ def _facts(sales: int) -> dict[str, Any]:
         "rare_batch": filling.RARE_BATCH,
         "origin": filling.key_of(sales, middle // 100 * 100 - 10),
     }
+
+
+def _people(runtime: Runtime) -> dict[str, int]:
+    """Return the keys of the people who ask, by the first part of their addresses."""
+    with runtime.unit_of_work(write=False) as session:
+        return {
+            email.partition("@")[0]: key for email, key in session.execute(select(UserAccount.email, UserAccount.id))
+        }
 
 
 def say(line: str) -> None:

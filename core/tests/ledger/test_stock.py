@@ -64,7 +64,7 @@ def test_setting_the_inventory_posts_the_difference(client, make):
     assert stale.status_code == 409 and make.stock(product) == 50
     assert client.put(url, {"inventory": -1, "warehouse": make.main}).status_code == 422
     movements = client.get("/api/inventory/movements", params={"product": product["id"]}).json["items"]
-    assert [(row["document_type"], row["quantity"]) for row in movements] == [("inventory", "45"), ("receipt", "5")]
+    assert [(row["document_type"], row["quantity"]) for row in movements] == [("count", "45"), ("receipt", "5")]
 
 
 def test_over_all_locations_every_variant_sums_to_zero(client, make, runtime):
@@ -90,13 +90,14 @@ def test_one_alert_opens_on_crossing_down_and_resolves_on_crossing_up(client, ma
     sale = make.sale([(product, 1)])
     make.sale([(product, 1)])
     opened = alerts(client, status="open")
-    assert [(row["product"], row["current_stock"], row["threshold"]) for row in opened] == [(product["id"], "9", "10")]
+    told = [(row["product"], row["stock_at_opening"], row["current_stock"], row["threshold"]) for row in opened]
+    assert told == [(product["id"], "9", "8", "10")]
     client.post(f"/api/sales/{sale.id}/cancel", {"reason": "x"})
     assert len(alerts(client, status="open")) == 1  # 9 again
     make.receipt(make.main, [(product, 1)])
     assert alerts(client, status="open") == []
-    resolved = alerts(client, status="resolved")
-    assert len(resolved) == 1 and resolved[0]["resolved_at"]
+    (resolved,) = alerts(client, status="resolved")
+    assert resolved["resolved_at"] and (resolved["stock_at_opening"], resolved["current_stock"]) == ("9", "10")
 
 
 def test_an_alert_counts_lots_and_variants_together(client, make):

@@ -107,6 +107,7 @@ def test_two_lines_of_one_product_cannot_slip_past_the_guard(client, make):
         "product_name": "",
         "requested": "3",
         "available": "2",
+        "expired": "0",
     }
     assert make.stock(product) == 5
 

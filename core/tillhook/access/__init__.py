@@ -17,6 +17,7 @@ from tillhook.access.scope import (
     sees_warehouse,
     visible_warehouses,
     warehouse_condition,
+    which_warehouse,
 )
 from tillhook.access.sessions import open_session, revoke_session, revoke_sessions_of, start_session
 from tillhook.access.tokens import Claims, authenticate_token, issue_access_token
@@ -62,4 +63,5 @@ __all__ = [
     "user_actor",
     "visible_warehouses",
     "warehouse_condition",
+    "which_warehouse",
 ]

@@ -82,7 +82,14 @@ def default_warehouse(session: Session) -> int:
         return int(default)
     if len(active) == 1:
         return next(iter(active))
-    raise ValidationFailed.at("warehouse", "Required: there is not just one warehouse of yours.")
+    raise ValidationFailed.at("warehouse", which_warehouse(len(active)))
+
+
+def which_warehouse(count: int) -> str:
+    """Return the message to somebody who names no warehouse and has ``count``, not just one."""
+    if not count:
+        return "Required: there is no warehouse of yours."
+    return f"Required: you have {count} warehouses. Name one, or let the setting default_warehouse name it."
 
 
 def sees_all_sales(who: Session | Actor) -> bool:

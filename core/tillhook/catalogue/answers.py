@@ -16,7 +16,7 @@ from tillhook.db import among, grouped
 from tillhook.http import Answer, out
 from tillhook.products.barcodes import Kind, kind_of
 from tillhook.products.models import Barcode, Category, Product, ProductImage, Tax, Unit, Variant
-from tillhook.quantities import ZERO, format_quantity, json_number, to_units
+from tillhook.quantities import format_quantity, json_number, to_units
 from tillhook.runtime import actor_of, snapshot_of
 
 
@@ -92,8 +92,9 @@ class VariantOut(Answer):
 class ProductOut(Answer):
     """A product; ``cost_price`` needs ``catalogue:cost:read``.
 
-    ``inventory`` is what is available over the reader's warehouses, null for an untracked product. ``needs_approval``
-    names what its owner has changed beyond what was approved, and why it is pending again.
+    ``inventory`` is what is available over the reader's warehouses, ``expired`` what is there beside it and has
+    expired; both are null for an untracked product. ``needs_approval`` names what its owner has changed beyond what was
+    approved, and why it is pending again.
     """
 
     id = out.Key()
@@ -119,6 +120,7 @@ class ProductOut(Answer):
     price_mode = out.Text(choices=PRICE_MODES)
     low_stock_threshold = out.Qty(allow_none=True)
     inventory = out.Qty(allow_none=True)
+    expired = out.Qty(allow_none=True)
     default_variant_id = out.Key(allow_none=True)
     variants = out.Many(VariantOut)
     images = out.Many(ImageOut)
@@ -209,7 +211,7 @@ class _Around:
     #: By variant.
     barcodes: Mapping[int, list[str]]
     images: Mapping[int, list[ProductImage]]
-    available: Mapping[int, Decimal]
+    stock: Mapping[int, ledger.Stock]
 
 
 def _around(session: Session, products: Sequence[Product]) -> _Around:
@@ -229,12 +231,12 @@ def _around(session: Session, products: Sequence[Product]) -> _Around:
         images=grouped(
             (each.product_id, each) for each in session.scalars(images.order_by(ProductImage.position, ProductImage.id))
         ),
-        available=ledger.available_by_product(session, _tracked(products), visible_warehouses(actor)),
+        stock=ledger.stock_by_product(session, _tracked(products), visible_warehouses(actor)),
     )
 
 
 def _product(product: Product, around: _Around) -> dict[str, Any]:
-    variants = around.variants.get(product.id, [])
+    variants, stock = around.variants.get(product.id, []), around.stock.get(product.id)
     barcodes = [code for variant in variants for code in around.barcodes.get(variant.id, ())]
     was_approved = product.status == "pending" and product.approved_terms is not None
     return ProductOut.of(
@@ -245,7 +247,8 @@ def _product(product: Product, around: _Around) -> dict[str, Any]:
         unit=around.units.get(product.unit_id),
         tax=around.taxes.get(product.tax_id),
         needs_approval=doubts(product, variants, around.owner_price_change) if was_approved else [],
-        inventory=None if product.tracking == "none" else around.available.get(product.id, ZERO),
+        inventory=None if stock is None else stock.available,
+        expired=None if stock is None else stock.expired,
         default_variant_id=next((variant.id for variant in variants if variant.is_default), None),
         variants=[_variant(product, each, around) for each in variants if product.has_variants and not each.is_default],
         images=[ImageOut.of(image) for image in around.images.get(product.id, ())],

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook import ledger
-from tillhook.access import active_warehouses
+from tillhook.access import active_warehouses, which_warehouse
 from tillhook.catalogue.drafts import ProductDraft, VariantDraft
 from tillhook.catalogue.import_result import ImportResult
 from tillhook.catalogue.import_rows import Entry
@@ -134,7 +134,7 @@ def _find_warehouse(session: Session, values: Mapping[str, Any], default: int | 
     if len(found) == 1:
         return int(found[0])
     if named is None:
-        return "Required: there is not just one warehouse of yours."
+        return which_warehouse(len(warehouses))
     return f"There is no warehouse {named} of yours."
 
 

@@ -16,6 +16,7 @@ _SEPARATORS = {
     "permission": ":",
     "event": ":.",
     "setting": ".",
+    "document_type": ".",
     "job": ".",
     "consumer": ".",
     "role": "-",

@@ -2,7 +2,7 @@
 
 import pkgutil
 import re
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import click
     from marshmallow import Schema
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Select
     from sqlalchemy.orm import Session
 
 
@@ -319,6 +319,35 @@ class Consumer:
         if (self.handle is None) == (self.deliver is None):
             raise ValueError(f"consumer {self.name} needs one of handle and deliver")
         _refuse_text(f"consumer {self.name}: events", self.events)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentFacts:
+    """What the owner of a document that moved stock says of it: who did it and why, its number and its API path.
+
+    ``person`` is a user's key. Without ``person_name`` it is the user's name of today.
+    """
+
+    number: str | None = None
+    link: str | None = None
+    person: int | None = None
+    person_name: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentType:
+    """A type of documents that move stock, as its owner names it in ``Document("invoicing.invoice", 17)``.
+
+    Args:
+        describe: Returns the facts of documents by their keys; those it leaves out have neither number nor person.
+        find: Returns the query for the keys of the documents of a ``person``, or of a ``number``; one is not ``None``.
+            Without it, movements of this type are not found by either.
+    """
+
+    name: str
+    describe: "Callable[[Session, Collection[int]], Mapping[int, DocumentFacts]]"
+    find: "Callable[[int | None, str | None], Select[int]] | None" = None
 
 
 @dataclass(frozen=True, kw_only=True)

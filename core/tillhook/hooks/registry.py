@@ -12,6 +12,7 @@ from tillhook.hooks.declarations import (
     Channel,
     Consumer,
     DemoData,
+    DocumentType,
     EventType,
     Invariant,
     Job,
@@ -62,6 +63,7 @@ class Registry:
         self.events = self._named("event", EventType)
         self.consumers = self._named("consumer", Consumer)
         self.reports = self._named("report", Report)
+        self.document_types = self._named("document_type", DocumentType)
         self.jobs = self._named("job", Job)
         self.invariants = self._named("invariant", Invariant)
         self.demo_data = self._named("demo_data", DemoData, hook="register_demo_data")

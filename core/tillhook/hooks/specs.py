@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Channel,
         Consumer,
         DemoData,
+        DocumentType,
         EventType,
         Invariant,
         Job,
@@ -135,6 +136,16 @@ def register_reports() -> "Iterable[Report]":
     """Return reports, which the reports plugin serves as JSON, CSV, Excel and PDF.
 
     Called: once per process, at start.
+    Since: 0.1
+    """
+
+
+@hookspec
+def register_document_types() -> "Iterable[DocumentType]":
+    """Return the types of documents by which this plugin moves stock, so that movements can say whose they are.
+
+    Called: once per process, at start; ``describe`` for each page of movements, documents or alerts that has some.
+    Refused: a name that does not begin with the plugin's and a dot.
     Since: 0.1
     """
 

@@ -8,15 +8,11 @@ levels, alerts, events and hooks. A document is named by its owner and key, whoe
 ``Document("invoicing.invoice", 17)``.
 """
 
-from tillhook.ledger.documents import (
-    StockCommand,
-    post_adjustment,
-    post_count,
-    post_receipt,
-    post_transfer,
-    set_inventory,
-)
+from tillhook.ledger.counting import post_count, set_inventory
+from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer
+from tillhook.ledger.expiry import today_of
 from tillhook.ledger.figures import own_inventory
+from tillhook.ledger.inventory import promised
 from tillhook.ledger.models import (
     ADJUSTMENT,
     CUSTOMER,
@@ -58,7 +54,7 @@ from tillhook.ledger.posting.values import (
     StockLine,
     TakenLot,
 )
-from tillhook.ledger.queries import available_by_product, has_moved, stock_check
+from tillhook.ledger.queries import Stock, available_by_product, has_moved, stock_by_product, stock_check
 from tillhook.ledger.reservations import ReserveLine, extend, release, reserve
 from tillhook.ledger.warehouses import create_warehouse
 
@@ -93,6 +89,7 @@ __all__ = [
     "Restock",
     "RestockLine",
     "ShortLine",
+    "Stock",
     "StockAlert",
     "StockCommand",
     "StockDocument",
@@ -119,6 +116,7 @@ __all__ = [
     "post_count",
     "post_receipt",
     "post_transfer",
+    "promised",
     "receive",
     "refresh_alerts",
     "release",
@@ -129,6 +127,8 @@ __all__ = [
     "reverse",
     "set_inventory",
     "shortages",
+    "stock_by_product",
     "stock_check",
+    "today_of",
     "transfer",
 ]

@@ -1,16 +1,20 @@
 """What the ledger declares through the hooks."""
 
 from collections.abc import Set
+from functools import partial
 from types import ModuleType
 
 from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import DemoData, EventType, Invariant, Job, Permission, Route
+from tillhook.hooks import DemoData, DocumentType, EventType, Invariant, Job, Permission, Route
 from tillhook.ledger import hookspecs
+from tillhook.ledger.expiring import tell_expired
 from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.invariants import INVARIANTS
+from tillhook.ledger.listing import facts_of_kind, find_of_kind
+from tillhook.ledger.models import KINDS
 from tillhook.ledger.repairs import review_alerts
 from tillhook.ledger.reservations import sweep_expired
 from tillhook.ledger.routes import routes
@@ -54,6 +58,14 @@ def register_permissions() -> tuple[Permission, ...]:
 
 
 @hookimpl
+def register_document_types() -> tuple[DocumentType, ...]:
+    return tuple(
+        DocumentType(name=kind, describe=partial(facts_of_kind, kind), find=partial(find_of_kind, kind))
+        for kind in KINDS
+    )
+
+
+@hookimpl
 def register_events() -> tuple[EventType, ...]:
     return (
         EventType(
@@ -79,7 +91,10 @@ def register_invariants() -> tuple[Invariant, ...]:
 
 @hookimpl
 def register_jobs() -> tuple[Job, ...]:
-    return (Job(name="stock.sweep_reservations", every_s=60, run=_sweep),)
+    return (
+        Job(name="stock.sweep_reservations", every_s=60, run=_sweep),
+        Job(name="stock.tell_expired", every_s=600, run=tell_expired),
+    )
 
 
 @hookimpl

@@ -56,10 +56,21 @@ _DOCUMENTS = text(
     """
     SELECT 'stock movement' AS what, m.id FROM stock_movement m
       LEFT JOIN stock_document d ON d.id = m.document_id AND d.kind = m.document_type
-     WHERE m.document_type IN ('receipt', 'adjustment', 'transfer', 'inventory') AND d.id IS NULL
+     WHERE m.document_type IN ('receipt', 'adjustment', 'transfer', 'count') AND d.id IS NULL
     UNION ALL
     SELECT 'stock document', d.id FROM stock_document d
-     WHERE NOT EXISTS (SELECT 1 FROM stock_movement m WHERE m.document_type = d.kind AND m.document_id = d.id)
+     WHERE d.kind <> 'count'
+       AND NOT EXISTS (SELECT 1 FROM stock_movement m WHERE m.document_type = d.kind AND m.document_id = d.id)
+    UNION ALL
+    SELECT 'stock document', d.id FROM stock_document d
+     WHERE d.kind = 'count' AND NOT EXISTS (SELECT 1 FROM stock_count_line l WHERE l.document_id = d.id)
+    UNION ALL
+    SELECT 'line of a count', l.id FROM stock_count_line l
+      LEFT JOIN stock_document d ON d.id = l.document_id AND d.kind = 'count'
+      LEFT JOIN stock_movement m ON m.document_type = 'count' AND m.document_id = l.document_id
+            AND m.document_line = l.line_number AND m.variant_id = l.variant_id AND m.lot_id = l.lot_id
+     WHERE d.id IS NULL
+        OR l.counted - l.expected <> COALESCE(CASE WHEN m.destination_id > 0 THEN m.quantity ELSE -m.quantity END, 0)
     """
 )
 _SERIES = text(

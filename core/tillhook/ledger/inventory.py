@@ -1,14 +1,13 @@
 """Levels by variant, warehouse and lot, as they are or as they were. Takes no lock."""
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     FromClause,
-    Row,
     Select,
     case,
     func,
@@ -25,7 +24,9 @@ from sqlalchemy.orm import Session
 from tillhook.access import in_warehouse, warehouse_condition
 from tillhook.db import Exact, Instant, among, utc_now
 from tillhook.http import narrowed, page
+from tillhook.ledger.expiry import today_of
 from tillhook.ledger.models import Location, Lot, Reservation, StockLevel, StockMovement
+from tillhook.ledger.posting.values import LevelKey
 from tillhook.ledger.schemas import LevelOut
 from tillhook.products.models import Product, Variant
 from tillhook.products.search import matches
@@ -47,8 +48,9 @@ def levels(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[str, A
         return _levels_then(session, query, or_(*since))
     level = StockLevel.__table__
     rows, cursor = page(session, _select(session, level, query), ordering=_ordering(level), query=query)
-    promised = _promised(session, rows)
-    return [_with_promised(row, promised) for row in rows], cursor
+    reserved = promised(session, [(row.variant_id, row.location_id, row.lot_id) for row in rows])
+    today = today_of(session)
+    return [_as_of_now(row, reserved, today) for row in rows], cursor
 
 
 def _levels_then(
@@ -61,7 +63,7 @@ def _levels_then(
     if is_sorted:
         return [LevelOut.of(row) for row in rows], cursor
     keys = [(row.variant_id, row.location_id, row.lot_id) for row in rows]
-    moved = _moved(session, rows, is_later)
+    moved = _moved(session, sorted({row.variant_id for row in rows}), is_later)
     recorded = _last_recorded(session, [key for key in keys if key in moved], is_later)
     return [
         LevelOut.of(row, on_hand=row.on_hand - moved.get(key, ZERO), last_updated=recorded.get(key, row.updated_at))
@@ -147,12 +149,17 @@ def _newest(movements: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return movements.order_by(StockMovement.occurred_at.desc(), StockMovement.id.desc()).limit(1)
 
 
-def _moved(session: Session, rows: Sequence[Row[Any]], is_later: ColumnElement[bool]) -> dict[_Key, Decimal]:
-    """Return by how much what is later changed the levels of these rows; each variant's movements are read once."""
+def moved_since(session: Session, variant_ids: Sequence[int], moment: datetime) -> dict[_Key, Decimal]:
+    """Return by how much what happened after a moment changed the levels of the variants."""
+    return _moved(session, variant_ids, _SINCE["as_of"](moment))
+
+
+def _moved(session: Session, variant_ids: Sequence[int], is_later: ColumnElement[bool]) -> dict[_Key, Decimal]:
+    """Return by how much what is later changed the variants' levels; each variant's movements are read once."""
     ends = (StockMovement.source_id, StockMovement.destination_id)
     found = session.execute(
         select(StockMovement.variant_id, StockMovement.lot_id, *ends, func.sum(StockMovement.quantity))
-        .where(among(StockMovement.variant_id, sorted({row.variant_id for row in rows})), is_later)
+        .where(among(StockMovement.variant_id, variant_ids), is_later)
         .group_by(StockMovement.variant_id, StockMovement.lot_id, *ends)
     )
     moved: dict[_Key, Decimal] = {}
@@ -180,17 +187,18 @@ def _last_recorded(session: Session, keys: Sequence[_Key], is_later: ColumnEleme
     return {keys[number]: recorded_at for number, recorded_at in found}
 
 
-def _promised(session: Session, rows: Sequence[Row[Any]]) -> dict[_Key, Any]:
-    """Return what is reserved at the levels of these rows, without what has expired."""
+def promised(session: Session, levels: Collection[LevelKey | _Key]) -> dict[_Key, Decimal]:
+    """Return what is reserved at the levels of which something is, without reservations that have expired."""
     key = (Reservation.variant_id, Reservation.location_id, Reservation.lot_id)
-    wanted = [(row.variant_id, row.location_id, row.lot_id) for row in rows]
     counts = (Reservation.released_at.is_(None), Reservation.expires_at > utc_now())
     found = session.execute(
-        select(*key, func.sum(Reservation.quantity)).where(tuple_(*key).in_(wanted), *counts).group_by(*key)
+        select(*key, func.sum(Reservation.quantity)).where(tuple_(*key).in_(levels), *counts).group_by(*key)
     )
     return {(row[0], row[1], row[2]): row[3] for row in found}
 
 
-def _with_promised(row: Any, promised: Mapping[_Key, Any]) -> dict[str, Any]:
+def _as_of_now(row: Any, promised: Mapping[_Key, Decimal], today: date) -> dict[str, Any]:
     reserved = promised.get((row.variant_id, row.location_id, row.lot_id), ZERO)
-    return LevelOut.of(row, reserved=reserved, available=row.on_hand - reserved)
+    if row.expiry_date is not None and row.expiry_date < today:
+        return LevelOut.of(row, reserved=reserved, available=ZERO, expired=row.on_hand)
+    return LevelOut.of(row, reserved=reserved, available=row.on_hand - reserved, expired=ZERO)

@@ -14,7 +14,7 @@ from tillhook.db import Base, IdMixin, TimestampMixin, exact_checks, partial_ind
 #: Fixed keys of the virtual locations, which hold no goods and keep the ledger's sum at zero.
 VENDOR, CUSTOMER, ADJUSTMENT, SCRAP, TRANSIT = -1, -2, -3, -4, -5
 #: Kinds of :class:`StockDocument`.
-KINDS = ("receipt", "adjustment", "transfer", "inventory")
+KINDS = ("receipt", "adjustment", "transfer", "count")
 #: The lot key of goods that are not tracked by lot.
 NO_LOT = 0
 
@@ -48,11 +48,16 @@ class Lot(IdMixin, Base):
     expiry_date: Mapped[date | None]
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
-    __table_args__ = (UniqueConstraint("variant_id", "batch_number"),)
+    __table_args__ = (
+        UniqueConstraint("variant_id", "batch_number"),
+        # Written when a batch is new, which is when goods come in.
+        Index("ix_lot_batch_number", "batch_number"),
+        partial_index("ix_lot_expiry_date", "expiry_date", where="expiry_date IS NOT NULL"),
+    )
 
 
 class StockDocument(IdMixin, Base):
-    """Why stock moved without a sale: a receipt, an adjustment, a transfer, a set inventory."""
+    """Why stock moved without a sale: a receipt, an adjustment, a transfer, a count."""
 
     __tablename__ = "stock_document"
     __append_only__ = True
@@ -66,6 +71,43 @@ class StockDocument(IdMixin, Base):
     request_id: Mapped[str] = mapped_column(default="")
     occurred_at: Mapped[datetime]
     recorded_at: Mapped[datetime]
+
+    # What lists begin with. No sale writes here.
+    __table_args__ = (
+        Index("ix_stock_document_occurred", "occurred_at", "id"),
+        Index("ix_stock_document_kind", "kind", "occurred_at", "id"),
+        Index("ix_stock_document_warehouse", "warehouse_id", "occurred_at", "id"),
+        Index("ix_stock_document_actor", "actor_id", "occurred_at", "id"),
+        partial_index(
+            "ix_stock_document_to_warehouse",
+            "to_warehouse_id",
+            "occurred_at",
+            "id",
+            where="to_warehouse_id IS NOT NULL",
+        ),
+    )
+
+
+class StockCountLine(IdMixin, Base):
+    """What was expected and what was counted of one variant and lot; where they differ, a movement says the rest."""
+
+    __tablename__ = "stock_count_line"
+    __append_only__ = True
+
+    document_id: Mapped[int]
+    line_number: Mapped[int]
+    product_id: Mapped[int]
+    variant_id: Mapped[int] = mapped_column(ForeignKey("variant.id"))
+    lot_id: Mapped[int] = mapped_column(default=NO_LOT)
+    expected: Mapped[Decimal]
+    counted: Mapped[Decimal]
+
+    __table_args__ = (
+        *exact_checks("expected", "counted"),
+        CheckConstraint("counted >= 0", name="counted"),
+        UniqueConstraint("document_id", "line_number"),
+        UniqueConstraint("variant_id", "lot_id", "document_id"),
+    )
 
 
 class StockMovement(IdMixin, Base):
@@ -104,7 +146,9 @@ class StockMovement(IdMixin, Base):
         Index("ix_stock_movement_occurred", "occurred_at", "id"),
         # What no channel did, which is what no sale did: costs a sale nothing.
         partial_index("ix_stock_movement_kind", "document_type", "occurred_at", "id", where="channel IS NULL"),
-        # What a lot did: costs a sale of other goods nothing.
+        # Those of a product, or a batch, that no sale made: costs a sale nothing either.
+        partial_index("ix_stock_movement_stocked", "variant_id", "lot_id", "document_id", where="channel IS NULL"),
+        # Those of a batch. Costs a sale of goods in lots what ix_stock_movement_occurred does, of other goods nothing.
         partial_index("ix_stock_movement_lot", "lot_id", "occurred_at", "id", where="lot_id <> 0"),
         partial_index("ix_stock_movement_reverses", "reverses_id", where="reverses_id IS NOT NULL"),
     )
@@ -196,7 +240,11 @@ class StockThreshold(IdMixin, Base):
 
 
 class StockAlert(IdMixin, Base):
-    """A product is, or was, below its threshold at a warehouse; at most one is open."""
+    """A product is, or was, below its threshold at a warehouse; at most one is open.
+
+    ``current_stock`` is what was on hand when it was opened. The documents by which it was opened and resolved are
+    ``None`` where no goods moved: the threshold changed, or the product is no longer tracked.
+    """
 
     __tablename__ = "stock_alert"
 
@@ -209,6 +257,10 @@ class StockAlert(IdMixin, Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     resolved_at: Mapped[datetime | None]
     resolved_by: Mapped[int | None]
+    opened_type: Mapped[str | None]
+    opened_id: Mapped[int | None]
+    resolved_type: Mapped[str | None]
+    resolved_id: Mapped[int | None]
 
     __table_args__ = (
         CheckConstraint("status IN ('open','resolved')", name="status"),

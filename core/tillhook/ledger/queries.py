@@ -1,25 +1,35 @@
-"""Reading the ledger: availability, movements, alerts. Takes no lock.
+"""What is available, and what is low. Takes no lock.
 
 ``reserved`` is summed from the reservations that have not expired, so an expired one stops counting by itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Text, and_, false, func, or_, select, type_coerce
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
-from tillhook.access import in_warehouse, require_warehouse, visible_warehouses, warehouse_condition
-from tillhook.db import among, utc_now
+from tillhook.access import in_warehouse, require_warehouse, warehouse_condition
+from tillhook.db import among, records, utc_now
 from tillhook.errors import NotFound
 from tillhook.http import narrowed, page
-from tillhook.ledger.models import KINDS, Reservation, StockAlert, StockLevel, StockMovement, StockThreshold
-from tillhook.ledger.schemas import AlertOut, MovementOut, StockCheckOut
+from tillhook.ledger.about import facts_of, show_document, user_names
+from tillhook.ledger.expiry import is_expired
+from tillhook.ledger.models import Lot, Reservation, StockAlert, StockLevel, StockMovement, StockThreshold
+from tillhook.ledger.posting.values import Document
+from tillhook.ledger.schemas import AlertOut, StockCheckOut
 from tillhook.products.models import Product, Variant
 from tillhook.products.search import get_product
 from tillhook.quantities import ZERO
-from tillhook.runtime import actor_of, snapshot_of
+from tillhook.runtime import snapshot_of
+
+
+class Stock(NamedTuple):
+    """What of a product can still be promised, and what is on hand and has expired, in stock units."""
+
+    available: Decimal
+    expired: Decimal
 
 
 def available_by_product(
@@ -27,15 +37,23 @@ def available_by_product(
 ) -> dict[int, Decimal]:
     """Return what can still be promised of each product, over the warehouses, or over all of them.
 
-    Products without any stock are there with 0.
+    Goods that have expired are not counted. Products without any stock are there with 0.
     """
+    stocks = stock_by_product(session, product_ids, warehouse_ids)
+    return {product_id: stock.available for product_id, stock in stocks.items()}
+
+
+def stock_by_product(
+    session: Session, product_ids: Iterable[int], warehouse_ids: Iterable[int] | None = None
+) -> dict[int, Stock]:
+    """Return what is available of each product, and what is expired, over the warehouses, or over all of them."""
     products = sorted(set(product_ids))
     if not products:
         return {}
     places = None if warehouse_ids is None else sorted(warehouse_ids)
-    on_hand = _by_product(session, StockLevel.on_hand, StockLevel, products, places)
-    reserved = _by_product(session, Reservation.quantity, Reservation, products, places)
-    return {key: on_hand.get(key, ZERO) - reserved.get(key, ZERO) for key in products}
+    fresh, expired = _by_product(session, StockLevel.on_hand, StockLevel, products, places)
+    reserved, _ = _by_product(session, Reservation.quantity, Reservation, products, places)
+    return {key: Stock(fresh.get(key, ZERO) - reserved.get(key, ZERO), expired.get(key, ZERO)) for key in products}
 
 
 def has_moved(session: Session, product_id: int, variant_id: int | None = None) -> bool:
@@ -56,31 +74,39 @@ def stock_check(session: Session, product_id: int, variant_id: int | None, wareh
     """
     require_warehouse(session, warehouse_id, field="warehouse_id")
     product = get_product(session, product_id)
-    variants = [row.id for row in session.scalars(select(Variant).where(Variant.product_id == product_id))]
+    is_default = dict(
+        session.execute(select(Variant.id, Variant.is_default).where(Variant.product_id == product_id)).all()
+    )
+    variants = list(is_default)
     if variant_id is not None:
-        if variant_id not in variants:
+        if variant_id not in is_default:
             raise NotFound("This product has no such variant.", code="unknown-variant")
         variants = [variant_id]
-    on_hand, updated = session.execute(
-        select(func.sum(StockLevel.on_hand), func.max(StockLevel.updated_at)).where(
-            StockLevel.variant_id.in_(variants), StockLevel.location_id == warehouse_id
-        )
+        variant_id = None if is_default[variant_id] else variant_id
+    fresh, expired, updated = session.execute(
+        select(*_fresh_and_expired(session, StockLevel.on_hand), func.max(StockLevel.updated_at))
+        .select_from(StockLevel)
+        .outerjoin(Lot, Lot.id == StockLevel.lot_id)
+        .where(StockLevel.variant_id.in_(variants), StockLevel.location_id == warehouse_id)
     ).one()
-    reserved = session.scalar(
-        select(func.sum(Reservation.quantity)).where(
-            Reservation.variant_id.in_(variants), Reservation.location_id == warehouse_id, *_counts()
-        )
-    )
+    reserved, _ = session.execute(
+        select(*_fresh_and_expired(session, Reservation.quantity))
+        .select_from(Reservation)
+        .outerjoin(Lot, Lot.id == Reservation.lot_id)
+        .where(Reservation.variant_id.in_(variants), Reservation.location_id == warehouse_id, *_counts())
+    ).one()
     threshold = threshold_of(session, product, warehouse_id)
-    stock = on_hand or ZERO
+    stock = (fresh or ZERO) + (expired or ZERO)
     tracked = product.tracking != "none"
     return StockCheckOut.of(
         None,
         product_id=product_id,
         variant_id=variant_id,
         warehouse_id=warehouse_id,
+        warehouse_name=snapshot_of(session).warehouses[warehouse_id].name,
         current_stock=stock if tracked else None,
-        available=stock - (reserved or ZERO) if tracked else None,
+        available=(fresh or ZERO) - (reserved or ZERO) if tracked else None,
+        expired=expired or ZERO if tracked else None,
         low_stock_threshold=threshold if tracked else None,
         is_low_stock=tracked and stock < threshold,
         last_updated=updated,
@@ -101,38 +127,8 @@ def threshold_of(session: Session, product: Product, warehouse_id: int) -> Decim
     return Decimal(snapshot_of(session).setting("low_stock_threshold"))
 
 
-def movements(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the ledger's rows of the warehouses that the actor sees, by default what happened last first.
-
-    By time, product, variant, document or kind it costs the same however much has moved, in this order.
-    """
-    statement = select(StockMovement)
-    visible = visible_warehouses(session)
-    if visible is not None:
-        statement = statement.where(
-            or_(StockMovement.source_id.in_(sorted(visible)), StockMovement.destination_id.in_(sorted(visible)))
-        )
-    if "warehouse" in query:
-        place = query["warehouse"]
-        require_warehouse(session, place)
-        statement = statement.where(or_(StockMovement.source_id == place, StockMovement.destination_id == place))
-    statement = narrowed(statement, query, _MOVEMENT_FILTERS)
-    if "document_type" in query or "document_id" in query:
-        statement = statement.where(_of_document(session, query.get("document_type"), query.get("document_id")))
-    apart: Sequence[ColumnElement[bool]] = ()
-    if "variant" in query:
-        statement = narrowed(statement, query, {"product": StockMovement.product_id})
-    elif "product" in query:
-        apart = _by_variant(session, query["product"])
-    ordering = {"id": StockMovement.id, "recorded_at": StockMovement.id, "occurred_at": StockMovement.occurred_at}
-    rows, cursor = page(session, statement, ordering=ordering, query=query, apart=apart)
-    if not actor_of(session).can("catalogue:cost:read"):
-        return [MovementOut.of(row) for row in rows], cursor
-    return [MovementOut.of(row, unit_cost=row.unit_cost) for row in rows], cursor
-
-
 def alerts(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]], str | None]:
-    """Return low-stock alerts of the warehouses that the actor sees, newest first."""
+    """Return low-stock alerts of the warehouses that the actor sees, newest first, with what is on hand now."""
     statement = (
         select(StockAlert, Product.name)
         .join(Product, Product.id == StockAlert.product_id)
@@ -147,66 +143,76 @@ def alerts(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]
     rows, cursor = page(
         session, statement, ordering={"id": StockAlert.id, "created_at": StockAlert.created_at}, query=query
     )
-    names = snapshot_of(session).warehouses
+    return _show_alerts(session, [(alert, name) for alert, name, *_ in rows]), cursor
+
+
+def _show_alerts(session: Session, rows: Sequence[tuple[StockAlert, str]]) -> list[dict[str, Any]]:
+    places = snapshot_of(session).warehouses
+    alerts = [alert for alert, _ in rows]
+    on_hand = _on_hand(session, {(alert.product_id, alert.warehouse_id) for alert in alerts})
+    persons = user_names(session, {alert.resolved_by for alert in alerts})
+    variants = {alert.variant_id for alert in alerts if alert.variant_id is not None}
+    named = set(session.scalars(select(Variant.id).where(among(Variant.id, variants), ~Variant.is_default)))
+    by_alert = [
+        (_document(alert.opened_type, alert.opened_id), _document(alert.resolved_type, alert.resolved_id))
+        for alert in alerts
+    ]
+    facts = facts_of(session, {each for both in by_alert for each in both if each is not None})
+    shown = {document: show_document(document, said) for document, said in facts.items()}
     return [
-        AlertOut.of(alert, product_name=name, warehouse_name=names[alert.warehouse_id].name) for alert, name, *_ in rows
-    ], cursor
+        AlertOut.of(
+            alert,
+            product_name=name,
+            variant=alert.variant_id if alert.variant_id in named else None,
+            warehouse_name=places[alert.warehouse_id].name,
+            current_stock=on_hand[alert.product_id, alert.warehouse_id],
+            opened_by_document=shown[opened] if opened else None,
+            resolved_by_name=persons.get(alert.resolved_by, ""),
+            resolved_by_document=shown[resolved] if resolved else None,
+        )
+        for (alert, name), (opened, resolved) in zip(rows, by_alert, strict=True)
+    ]
 
 
-#: Movements of a kind of document that are rather sorted than looked for.
-_FEW = 1_000
-#: SQLite joins no more than 500 queries.
-_MOST_VARIANTS = 400
-_MOVEMENT_FILTERS = {
-    "variant": StockMovement.variant_id,
-    "channel": StockMovement.channel,
-    "date_from": StockMovement.occurred_at.__ge__,
-    "date_to": StockMovement.occurred_at.__lt__,
-}
+def _document(type_: str | None, key: int | None) -> Document | None:
+    return None if type_ is None or key is None else Document(type_, key)
 
 
-def _by_variant(session: Session, product_id: int) -> list[ColumnElement[bool]]:
-    """Return a condition for each variant of the product, whose movements an index has in their order."""
-    variants = session.scalars(select(Variant.id).where(Variant.product_id == product_id).order_by(Variant.id)).all()
-    if len(variants) > _MOST_VARIANTS:
-        return [among(StockMovement.variant_id, variants)]
-    return [StockMovement.variant_id == each for each in variants] or [false()]
-
-
-def _of_document(session: Session, kind: str | None, key: int | None) -> ColumnElement[bool]:
-    """Return the condition of the filters for documents, such that the database takes the index that fits."""
-    name = StockMovement.document_type
-    if key is not None:
-        return and_(name.in_(_kinds()) if kind is None else name == kind, StockMovement.document_id == key)
-    if kind in KINDS:
-        # The index of what no channel moved; and no stock document is of a channel.
-        return and_(name == kind, StockMovement.channel.is_(None))
-    few = session.scalars(select(StockMovement.id).where(name == kind).limit(_FEW + 1)).all()
-    if len(few) <= _FEW:
-        return among(StockMovement.id, few)
-    # Of a kind that is frequent the first ones are found by time; its own index would have all of them sorted.
-    return type_coerce(name + "", Text) == kind
-
-
-def _kinds() -> Select[str]:
-    """Return the query for the kinds of documents that have moved anything, a step through an index for each."""
-    name = StockMovement.document_type
-    found = select(func.min(name).label("name")).cte("kind", recursive=True)
-    following = select(func.min(name)).where(name > found.c.name).scalar_subquery()
-    found = found.union_all(select(following).where(found.c.name.is_not(None)))
-    return select(found.c.name)
+def _on_hand(session: Session, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], Decimal]:
+    """Return what is on hand now of products at warehouses, over variants and lots."""
+    wanted = records(session, sorted(places), "p", "w")
+    # Each by itself, and not by the warehouse's column: SQLite would begin with it, and read all that is there.
+    here = (
+        select(func.sum(StockLevel.on_hand))
+        .join(Variant, Variant.id == StockLevel.variant_id)
+        .where(Variant.product_id == wanted.c.p, StockLevel.location_id + 0 == wanted.c.w)
+        .correlate(wanted)
+        .scalar_subquery()
+    )
+    rows = session.execute(select(wanted.c.p, wanted.c.w, here))
+    return {(product_id, place): on_hand or ZERO for product_id, place, on_hand in rows}
 
 
 def _counts() -> tuple[Any, ...]:
     return Reservation.released_at.is_(None), Reservation.expires_at > utc_now()
 
 
+def _fresh_and_expired(session: Session, quantity: Any) -> tuple[Any, Any]:
+    """Return the sums of a quantity, of what has not expired and of what has; ``lot`` is joined."""
+    expired = is_expired(session)
+    fresh = or_(Lot.expiry_date.is_(None), ~expired)
+    return func.sum(quantity).filter(fresh), func.sum(quantity).filter(expired)
+
+
 def _by_product(
     session: Session, column: Any, entity: Any, products: Sequence[int], places: Sequence[int] | None
-) -> dict[int, Decimal]:
+) -> tuple[dict[int, Decimal], dict[int, Decimal]]:
+    """Return the sums by product, of what has not expired and of what has."""
     statement = (
-        select(Variant.product_id, func.sum(column))
+        select(Variant.product_id, *_fresh_and_expired(session, column))
+        .select_from(entity)
         .join(Variant, Variant.id == entity.variant_id)
+        .outerjoin(Lot, Lot.id == entity.lot_id)
         .where(among(Variant.product_id, products))
         .group_by(Variant.product_id)
     )
@@ -215,4 +221,5 @@ def _by_product(
         statement = statement.where((entity.location_id + 0).in_(places))
     if entity is Reservation:
         statement = statement.where(*_counts())
-    return {row[0]: row[1] for row in session.execute(statement)}
+    rows = session.execute(statement).all()
+    return {row[0]: row[1] or ZERO for row in rows}, {row[0]: row[2] or ZERO for row in rows}

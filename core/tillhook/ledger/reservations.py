@@ -7,7 +7,7 @@ release records ``product:inventory-updated``.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 
 from sqlalchemy import ColumnElement, insert, select
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.db import utc_now
 from tillhook.errors import Conflict
+from tillhook.ledger.expiry import today_of
 from tillhook.ledger.models import NO_LOT, Reservation
 from tillhook.ledger.posting.effects import availability_changed
 from tillhook.ledger.posting.items import Item, load_items
@@ -62,7 +63,8 @@ def reserve(
         if item.tracking != "none":
             tracked.append((number, line, item))
     lots = lots_at(session, [item.variant_id for _, _, item in tracked if item.tracking == "lot"], warehouse_id)
-    keys = {item.variant_id: _levels_of(item, lots.get(item.variant_id, ())) for _, _, item in tracked}
+    today = today_of(session)
+    keys = {item.variant_id: _levels_of(item, lots.get(item.variant_id, ()), today) for _, _, item in tracked}
     levels = lock_available(session, (key for each in keys.values() for key in each))
     rows: list[tuple[int, LevelKey, int]] = []
     short: list[ShortLine] = []
@@ -71,8 +73,8 @@ def reserve(
         rows += [(number, key, units) for key, units in parts]
         if missing:
             left = line.quantity - from_units(missing)
-            name = item.product_name
-            short.append(ShortLine(number, item.product_id, item.variant_id, name, line.quantity, left))
+            variant_id = None if item.is_default else item.variant_id
+            short.append(ShortLine(number, item.product_id, variant_id, item.product_name, line.quantity, left))
     if short:
         raise InsufficientStock(short)
     _write(session, document, expires_at, rows)
@@ -120,11 +122,10 @@ def _of(document: Document) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return Reservation.document_type == document.type, Reservation.document_id == document.id
 
 
-def _levels_of(item: Item, lots: Sequence[LotLevel]) -> list[LevelKey]:
+def _levels_of(item: Item, lots: Sequence[LotLevel], today: date) -> list[LevelKey]:
     """Return the levels to reserve on, in order."""
     if item.tracking != "lot":
         return [LevelKey(item.variant_id, item.warehouse_id, NO_LOT)]
-    today = utc_now().date()
     return [LevelKey(item.variant_id, item.warehouse_id, lot.lot_id) for lot in lots if not lot.is_expired(today)]
 
 

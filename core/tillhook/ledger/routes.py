@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from sqlalchemy import select
-
+from tillhook.errors import PermissionDenied
 from tillhook.http import Call, Routes, page_of
-from tillhook.ledger import documents, inventory, queries, warehouses
-from tillhook.ledger.models import StockDocument, StockMovement
+from tillhook.ledger import counting, documents, inventory, listing, movements, queries, warehouses
+from tillhook.ledger.models import StockDocument
 from tillhook.ledger.schemas import (
     AdjustmentIn,
     AlertOut,
     AlertQuery,
-    DocumentMovementOut,
+    CountIn,
+    DocumentQuery,
     InventoryQuery,
     LevelOut,
     MovementOut,
@@ -96,9 +96,29 @@ def stock_check(call: Call) -> Any:
 
 @routes.get("/inventory/movements", permission="stock:movement:read", query=MovementQuery, answer=page_of(MovementOut))
 def list_movements(call: Call) -> Any:
-    """List the ledger's movements."""
-    items, cursor = queries.movements(call.session, call.query)
+    """List the ledger's movements: who, why, by which document, from where to where."""
+    items, cursor = movements.movements(call.session, call.query)
     return {"items": items, "next_cursor": cursor}
+
+
+@routes.get(
+    "/inventory/documents", permission="stock:movement:read", query=DocumentQuery, answer=page_of(StockDocumentOut)
+)
+def list_documents(call: Call) -> Any:
+    """List receipts, adjustments, transfers and counts."""
+    items, cursor = listing.list_documents(call.session, call.query)
+    return {"items": items, "next_cursor": cursor}
+
+
+@routes.get(
+    "/inventory/documents/{document_id:int}",
+    permission="stock:movement:read",
+    answer=StockDocumentOut,
+    problems=(404,),
+)
+def get_document(call: Call, document_id: int) -> Any:
+    """Read one receipt, adjustment, transfer or count again."""
+    return _show_document(call, listing.get_document(call.session, document_id))
 
 
 @routes.get("/inventory/alerts", permission="stock:alert:read", query=AlertQuery, answer=page_of(AlertOut))
@@ -142,6 +162,22 @@ def post_transfer(call: Call) -> Any:
     return _show_document(call, documents.post_transfer(call.session, call.body))
 
 
+@routes.post(
+    "/inventory/counts",
+    permission="stock:inventory:set",
+    body=CountIn,
+    answer=StockDocumentOut,
+    status=201,
+    problems=(409,),
+)
+def post_count(call: Call) -> Any:
+    """Make on hand what was counted; the document says what was expected too."""
+    if call.actor.device is not None:
+        # As for a product's inventory: a device may have been offline, and what it knows of stock is old.
+        raise PermissionDenied("A device reports sales; it does not set stock.", code="device-cannot-set-stock")
+    return _show_document(call, counting.post_count(call.session, call.body))
+
+
 @routes.put(
     "/inventory/{product_id:int}/threshold",
     permission="stock:inventory:set",
@@ -176,9 +212,4 @@ def delete_policy(call: Call, policy_id: int) -> None:
 
 
 def _show_document(call: Call, document: StockDocument) -> dict[str, Any]:
-    rows = call.session.scalars(
-        select(StockMovement)
-        .where(StockMovement.document_type == document.kind, StockMovement.document_id == document.id)
-        .order_by(StockMovement.id)
-    )
-    return StockDocumentOut.of(document, movements=[DocumentMovementOut.of(row) for row in rows])
+    return listing.show_documents(call.session, [document])[0]

@@ -24,8 +24,9 @@ from tillhook.http import (
     out,
 )
 from tillhook.ledger.documents import StockCommand
+from tillhook.ledger.models import KINDS
 from tillhook.ledger.policy import POLICIES
-from tillhook.ledger.posting.values import StockLine
+from tillhook.ledger.posting.values import CountLine, StockLine
 from tillhook.quantities import MAX
 
 
@@ -99,6 +100,25 @@ class TransferIn(Schema):
         return replace(StockCommand(**data | {"lines": ()}), lines=tuple(data["lines"]))
 
 
+class CountLineIn(Schema):
+    """``quantity`` is what was counted; ``expected`` refuses the count when on hand is no longer this."""
+
+    product_id = Key(required=True)
+    variant_id = Key(allow_none=True, load_default=None)
+    quantity = Quantity(required=True, allow_zero=True)
+    batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
+    expiry_date = Day(allow_none=True, load_default=None)
+    expected = Quantity(allow_none=True, allow_zero=True, min=-MAX, load_default=None)
+
+    @post_load
+    def command(self, data: dict[str, Any], **_: Any) -> CountLine:
+        return CountLine(**data)
+
+
+class CountIn(ReceiptIn):
+    lines = ListOf(Nested(CountLineIn), required=True, min=1, max=1000)
+
+
 class ThresholdIn(Schema):
     warehouse = Key(required=True)
     threshold = Quantity(allow_zero=True, allow_none=True, required=True)
@@ -135,8 +155,26 @@ class MovementQuery(ListQuery):
     variant = Key()
     warehouse = Key()
     channel = Text(min=1, max=60)
+    batch = Text(min=1, max=80)
+    person = Key()
+    document = Text(min=1, max=60)
     document_type = Text(min=1, max=60)
     document_id = Key()
+    date_from = Instant()
+    date_to = Instant()
+    ordering = Ordering("recorded_at", "occurred_at", default="-occurred_at")
+
+
+class DocumentQuery(ListQuery):
+    """``reason`` is looked for in the reason, ``date_from`` and later, before ``date_to``, is when it happened."""
+
+    kind = Choice(KINDS)
+    warehouse = Key()
+    person = Key()
+    reason = Text(min=1, max=200)
+    product = Key()
+    batch = Text(min=1, max=80)
+    number = Text(min=1, max=60)
     date_from = Instant()
     date_to = Instant()
     ordering = Ordering("recorded_at", "occurred_at", default="-occurred_at")
@@ -168,7 +206,10 @@ class PolicyOut(Answer):
 
 
 class LevelOut(Answer):
-    """What a warehouse has of one variant and lot; ``reserved`` and ``available`` only as of now."""
+    """What a warehouse has of one variant and lot; ``reserved``, ``available`` and ``expired`` only as of now.
+
+    What has expired is on hand, and not available.
+    """
 
     product_id = out.Key()
     product_name = out.Text()
@@ -181,6 +222,7 @@ class LevelOut(Answer):
     on_hand = out.Qty()
     reserved = out.Qty(optional=True)
     available = out.Qty(optional=True)
+    expired = out.Qty(optional=True)
     last_updated = out.Moment("updated_at")
 
 
@@ -193,31 +235,59 @@ class ProductInventoryOut(Schema):
 
 
 class StockCheckOut(Answer):
-    """What one warehouse has of a product; quantities are null for untracked products."""
+    """What one warehouse has of a product; quantities are null for untracked products.
+
+    ``current_stock`` is what is on hand, ``expired`` what of it has expired and so is not ``available``. Whether it is
+    low is said of what is on hand, as alerts say it.
+    """
 
     product_id = out.Key()
     variant_id = out.Key(allow_none=True)
     warehouse_id = out.Key()
+    warehouse_name = out.Text()
     current_stock = out.Qty(allow_none=True)
     available = out.Qty(allow_none=True)
+    expired = out.Qty(allow_none=True)
     low_stock_threshold = out.Qty(allow_none=True)
     is_low_stock = out.Flag()
     last_updated = out.Moment(allow_none=True)
 
 
+class DocumentRefOut(Answer):
+    """What moved goods; number and link are null where its owner says none."""
+
+    type = out.Text()
+    id = out.Key()
+    number = out.Text(allow_none=True)
+    link = out.Text(allow_none=True)
+
+
 class MovementOut(Answer):
-    """A quantity that went from one location to another; virtual locations have negative keys."""
+    """A quantity that went from one location to another: who moved it, why, and by which document.
+
+    Virtual locations have negative keys.
+    """
 
     id = out.Key()
     product_id = out.Key()
-    variant_id = out.Key()
-    lot_id = out.Key(lambda row: row.lot_id or None, allow_none=True)
+    product_name = out.Text()
+    variant_id = out.Key(allow_none=True)
+    variant_details = out.Text()
+    lot_id = out.Key(allow_none=True)
+    batch_number = out.Text(allow_none=True)
+    expiry_date = out.Date(allow_none=True)
     quantity = out.Qty()
     source = out.Key("source_id")
+    source_name = out.Text()
     destination = out.Key("destination_id")
+    destination_name = out.Text()
     occurred_at = out.Moment()
     recorded_at = out.Moment()
     channel = out.Text(allow_none=True)
+    person = out.Key(allow_none=True)
+    person_name = out.Text()
+    reason = out.Text()
+    document = out.One(DocumentRefOut)
     document_type = out.Text()
     document_id = out.Key()
     document_line = out.Count()
@@ -226,40 +296,68 @@ class MovementOut(Answer):
     unit_cost = out.Money(allow_none=True, optional=True)
 
 
-class DocumentMovementOut(Answer):
-    id = out.Key()
-    line = out.Count("document_line")
+class DocumentLineOut(Answer):
+    """What a document did to one variant and lot; a line that was served from several lots is there for each.
+
+    ``quantity`` is signed in an adjustment, and what was counted in a count, which alone has the last three.
+    """
+
+    line = out.Count()
     product_id = out.Key()
-    variant_id = out.Key()
-    lot_id = out.Key(lambda row: row.lot_id or None, allow_none=True)
+    product_name = out.Text()
+    variant_id = out.Key(allow_none=True)
+    variant_details = out.Text()
+    lot_id = out.Key(allow_none=True)
+    batch_number = out.Text(allow_none=True)
+    expiry_date = out.Date(allow_none=True)
     quantity = out.Qty()
-    source = out.Key("source_id")
-    destination = out.Key("destination_id")
+    unit_cost = out.Money(allow_none=True, optional=True)
+    expected = out.Qty(allow_none=True)
+    counted = out.Qty(allow_none=True)
+    difference = out.Qty(allow_none=True)
 
 
 class StockDocumentOut(Answer):
-    """A receipt, an adjustment or a transfer, with what it moved."""
+    """A receipt, an adjustment, a transfer or a count, with who, why and what it did.
+
+    In a list ``lines`` are those of the first hundred lines of each; the document itself has all of them.
+    """
 
     id = out.Key()
-    kind = out.Text()
+    kind = out.Text(choices=KINDS)
     number = out.Text()
-    warehouse = out.Key("warehouse_id")
-    to_warehouse = out.Key("to_warehouse_id", allow_none=True)
+    link = out.Text()
+    person = out.Key("actor_id", allow_none=True)
+    person_name = out.Text()
     reason = out.Text()
+    warehouse = out.Key("warehouse_id")
+    warehouse_name = out.Text()
+    to_warehouse = out.Key("to_warehouse_id", allow_none=True)
+    to_warehouse_name = out.Text()
     occurred_at = out.Moment()
     recorded_at = out.Moment()
-    movements = out.Many(DocumentMovementOut)
+    lines = out.Many(DocumentLineOut)
 
 
 class AlertOut(Answer):
+    """A product that is, or was, low at a warehouse: ``current_stock`` is what is on hand now.
+
+    A person is null where nobody did it; the documents are null where it was no movement of goods.
+    """
+
     id = out.Key()
     product = out.Key("product_id")
     product_name = out.Text()
-    variant = out.Key("variant_id", allow_none=True)
+    variant = out.Key(allow_none=True)
     warehouse = out.Key("warehouse_id")
     warehouse_name = out.Text()
     current_stock = out.Qty()
+    stock_at_opening = out.Qty("current_stock")
     threshold = out.Qty()
     status = out.Text(choices=("open", "resolved"))
     created_at = out.Moment()
+    opened_by_document = out.One(DocumentRefOut, allow_none=True)
     resolved_at = out.Moment(allow_none=True)
+    resolved_by = out.Key(allow_none=True)
+    resolved_by_name = out.Text()
+    resolved_by_document = out.One(DocumentRefOut, allow_none=True)

@@ -661,6 +661,19 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_document")),
         sa.UniqueConstraint("number", name=op.f("uq_stock_document_number")),
     )
+    with op.batch_alter_table("stock_document", schema=None) as batch_op:
+        batch_op.create_index("ix_stock_document_actor", ["actor_id", "occurred_at", "id"], unique=False)
+        batch_op.create_index("ix_stock_document_kind", ["kind", "occurred_at", "id"], unique=False)
+        batch_op.create_index("ix_stock_document_occurred", ["occurred_at", "id"], unique=False)
+        batch_op.create_index("ix_stock_document_warehouse", ["warehouse_id", "occurred_at", "id"], unique=False)
+        batch_op.create_index(
+            "ix_stock_document_to_warehouse",
+            ["to_warehouse_id", "occurred_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("to_warehouse_id IS NOT NULL"),
+            sqlite_where=sa.text("to_warehouse_id IS NOT NULL"),
+        )
+
     op.create_table(
         "user_account",
         sa.Column("email", sa.Text(), nullable=False),
@@ -897,6 +910,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
         sa.Column("resolved_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
         sa.Column("resolved_by", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("opened_type", sa.Text(), nullable=True),
+        sa.Column("opened_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("resolved_type", sa.Text(), nullable=True),
+        sa.Column("resolved_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.CheckConstraint("status IN ('open','resolved')", name=op.f("ck_stock_alert_status")),
         sa.ForeignKeyConstraint(
@@ -1015,6 +1032,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lot")),
         sa.UniqueConstraint("variant_id", "batch_number", name=op.f("uq_lot_variant_id_batch_number")),
     )
+    with op.batch_alter_table("lot", schema=None) as batch_op:
+        batch_op.create_index("ix_lot_batch_number", ["batch_number"], unique=False)
+        batch_op.create_index(
+            "ix_lot_expiry_date",
+            ["expiry_date"],
+            unique=False,
+            postgresql_where=sa.text("expiry_date IS NOT NULL"),
+            sqlite_where=sa.text("expiry_date IS NOT NULL"),
+        )
+
     op.create_table(
         "reservation",
         sa.Column("variant_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -1096,6 +1123,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("channel IS NULL"),
         )
         batch_op.create_index(
+            "ix_stock_movement_stocked",
+            ["variant_id", "lot_id", "document_id"],
+            unique=False,
+            postgresql_where=sa.text("channel IS NULL"),
+            sqlite_where=sa.text("channel IS NULL"),
+        )
+        batch_op.create_index(
             "ix_stock_movement_reverses",
             ["reverses_id"],
             unique=False,
@@ -1103,11 +1137,39 @@ def upgrade() -> None:
             sqlite_where=sa.text("reverses_id IS NOT NULL"),
         )
 
+    op.create_table(
+        "stock_count_line",
+        sa.Column("document_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("line_number", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("product_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("variant_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("lot_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("expected", sa.BigInteger(), nullable=False),
+        sa.Column("counted", sa.BigInteger(), nullable=False),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.CheckConstraint("counted >= 0", name=op.f("ck_stock_count_line_counted")),
+        sa.CheckConstraint(
+            "counted = CAST(counted AS BIGINT) AND counted BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_stock_count_line_counted_exact"),
+        ),
+        sa.CheckConstraint(
+            "expected = CAST(expected AS BIGINT) AND expected BETWEEN -999999999999999 AND 999999999999999",
+            name=op.f("ck_stock_count_line_expected_exact"),
+        ),
+        sa.ForeignKeyConstraint(["variant_id"], ["variant.id"], name=op.f("fk_stock_count_line_variant_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_stock_count_line")),
+        sa.UniqueConstraint("document_id", "line_number", name=op.f("uq_stock_count_line_document_id_line_number")),
+        sa.UniqueConstraint(
+            "variant_id", "lot_id", "document_id", name=op.f("uq_stock_count_line_variant_id_lot_id_document_id")
+        ),
+    )
+
     append_only("audit_entry")
     append_only("sale")
     append_only("sale_line")
     append_only("sale_payment")
     append_only("sale_sent")
+    append_only("stock_count_line")
     append_only("stock_document")
     op.create_index(
         "ux_stock_policy_key",
@@ -1135,6 +1197,8 @@ def _fixed_rows() -> None:
 
 
 def downgrade() -> None:
+    allow_changes("stock_count_line")
+    op.drop_table("stock_count_line")
     with op.batch_alter_table("stock_movement", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_stock_movement_reverses",
@@ -1148,6 +1212,11 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_stock_movement_kind",
+            postgresql_where=sa.text("channel IS NULL"),
+            sqlite_where=sa.text("channel IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_stock_movement_stocked",
             postgresql_where=sa.text("channel IS NULL"),
             sqlite_where=sa.text("channel IS NULL"),
         )
@@ -1165,6 +1234,14 @@ def downgrade() -> None:
         batch_op.drop_index("ix_reservation_document")
 
     op.drop_table("reservation")
+    with op.batch_alter_table("lot", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_lot_expiry_date",
+            postgresql_where=sa.text("expiry_date IS NOT NULL"),
+            sqlite_where=sa.text("expiry_date IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_lot_batch_number")
+
     op.drop_table("lot")
     with op.batch_alter_table("barcode", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_barcode_variant_id"))
@@ -1232,6 +1309,17 @@ def downgrade() -> None:
     op.drop_table("api_key")
     op.drop_table("user_account")
     allow_changes("stock_document")
+    with op.batch_alter_table("stock_document", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_stock_document_to_warehouse",
+            postgresql_where=sa.text("to_warehouse_id IS NOT NULL"),
+            sqlite_where=sa.text("to_warehouse_id IS NOT NULL"),
+        )
+        batch_op.drop_index("ix_stock_document_warehouse")
+        batch_op.drop_index("ix_stock_document_occurred")
+        batch_op.drop_index("ix_stock_document_kind")
+        batch_op.drop_index("ix_stock_document_actor")
+
     op.drop_table("stock_document")
     op.drop_table("role_permission")
     op.drop_table("worker")

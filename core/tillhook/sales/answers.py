@@ -232,14 +232,18 @@ class QuotePaymentOut(PaymentOut):
 
 
 class ShortLineOut(Answer):
-    """A line that wants more than is available; ``line`` is its position among the items, from 0."""
+    """A line that wants more than is available; ``line`` is its position among the items, from 0.
+
+    ``expired`` is what is there beside it, and sold only by who may and names the lot.
+    """
 
     line = out.Count()
     product = out.Key("product_id")
-    variant = out.Key("variant_id")
+    variant = out.Key("variant_id", allow_none=True)
     product_name = out.Text()
     requested = out.Qty()
     available = out.Qty()
+    expired = out.Qty()
 
 
 class QuoteOut(Answer):

@@ -1,15 +1,27 @@
 """What the sales journal declares through the hooks."""
 
 from decimal import Decimal
+from functools import partial
 from types import ModuleType
 
 from sqlalchemy.orm import Session
 
 from tillhook import hookimpl
 from tillhook.config import Settings
-from tillhook.hooks import EventType, Invariant, Job, PaymentMethod, Permission, Route, SettingDeclaration, within
+from tillhook.hooks import (
+    DocumentType,
+    EventType,
+    Invariant,
+    Job,
+    PaymentMethod,
+    Permission,
+    Route,
+    SettingDeclaration,
+    within,
+)
 from tillhook.quantities import round_half_up
 from tillhook.sales import hookspecs
+from tillhook.sales.documents import facts_of_sales, find_sales
 from tillhook.sales.events import EVENTS
 from tillhook.sales.invariants import INVARIANTS
 from tillhook.sales.methods.routes import routes as methods_routes
@@ -55,6 +67,14 @@ def register_permissions() -> tuple[Permission, ...]:
         Permission(name="sales:device:write_off", title="Write missing sales off", roles=_BOSSES),
         Permission(name="sales:method:read", title="See payment methods", roles=(*_SELLERS, "accountant")),
         Permission(name="sales:method:manage", title="Make payment methods, change them, switch them off"),
+    )
+
+
+@hookimpl
+def register_document_types() -> tuple[DocumentType, ...]:
+    return tuple(
+        DocumentType(name=kind, describe=facts_of_sales, find=partial(find_sales, kind))
+        for kind in ("sale", "return", "exchange", "cancellation")
     )
 
 

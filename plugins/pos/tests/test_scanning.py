@@ -70,6 +70,7 @@ def test_what_a_scan_shows(client, make):
         "pack_price": "2.50",
         "warehouse": make.main,
         "stock": "3",
+        "expired": "0",
         "is_low_stock": True,
         "lot": None,
         "quantity": "1",
@@ -110,11 +111,13 @@ def test_the_lot_that_is_sold_first_is_shown(client, make):
         for name, day in days.items()
     ]
     make.receipt(make.main, lines)
-    shown = scan(client, "CHEESE").json["lot"]
-    assert shown == {
+    answer = scan(client, "CHEESE").json
+    assert (answer["stock"], answer["expired"]) == ("4", "2")
+    assert answer["lot"] == {
         "batch_number": "FIRST",
         "expiry_date": days["FIRST"].isoformat(),
         "available": "2",
+        "expired": "0",
         "is_expired": False,
     }
     sold = sell(client, "CHEESE", quantity=1)

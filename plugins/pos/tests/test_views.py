@@ -283,6 +283,8 @@ def test_what_the_inventory_shows(client, make):
         "variant_id": None,
         "variant_details": "",
         "quantity": "7",
+        "available": "7",
+        "expired": "0",
         "low_stock_threshold": "8",
         "is_low_stock": True,
         "batch_number": None,
@@ -291,10 +293,29 @@ def test_what_the_inventory_shows(client, make):
         "warehouse_name": "Main shop",
     }
     assert inventory(client, "cashier") == [row]
-    there = {**row, "quantity": "20", "is_low_stock": False, "warehouse_id": make.other, "warehouse_name": "Other shop"}
+    there = {
+        **row,
+        "quantity": "20",
+        "available": "20",
+        "is_low_stock": False,
+        "warehouse_id": make.other,
+        "warehouse_name": "Other shop",
+    }
     assert inventory(client) == [row, there]
     assert inventory(client, warehouse=make.other) == [there]
     assert inventory(client, low_stock=True) == [row]
+
+
+def test_the_inventory_says_what_can_be_sold_and_what_has_expired(client, make):
+    product = make.product(tracking="lot")
+    lines = [
+        {"product_id": product.id, "quantity": 3, "batch_number": batch, "expiry_date": day}
+        for batch, day in (("OLD", "2020-01-01"), ("FRESH", "2150-01-01"))
+    ]
+    make.receipt(make.main, lines)
+    rows = inventory(client, "cashier")
+    shown = {row["batch_number"]: (row["quantity"], row["available"], row["expired"]) for row in rows}
+    assert shown == {"OLD": ("3", "0", "3"), "FRESH": ("3", "3", "0")}
 
 
 def test_variants_and_lots_have_rows_and_are_low_together(client, make):

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, select, text, update
+from sqlalchemy import ColumnElement, bindparam, func, select, text, true, update
 from sqlalchemy.orm import Session
 
 from tillhook.db import Exact, among, format_instant, records, utc_now
 from tillhook.events import NewEvent, record_many
-from tillhook.ledger.models import StockAlert, StockLevel, StockThreshold
+from tillhook.ledger.expiry import is_expired
+from tillhook.ledger.models import Lot, StockAlert, StockLevel, StockThreshold
 from tillhook.ledger.posting.items import Item
 from tillhook.ledger.posting.locks import lock_products
-from tillhook.ledger.posting.values import LevelAfter, LevelKey, Movement
+from tillhook.ledger.posting.values import Document, LevelAfter, LevelKey, Movement
 from tillhook.products.models import Product, Variant
 from tillhook.quantities import ZERO, from_units, json_number, to_units
 from tillhook.runtime import actor_of, runtime_of, snapshot_of
@@ -26,8 +27,9 @@ _INVENTORY = "product:inventory-updated"
 #: A product at a warehouse.
 Place = tuple[int, int]
 _OPEN = text(
-    "INSERT INTO stock_alert (product_id, variant_id, warehouse_id, current_stock, threshold, status, created_at)"
-    " VALUES (:product, :variant, :warehouse, :stock, :threshold, 'open', :now)"
+    "INSERT INTO stock_alert (product_id, variant_id, warehouse_id, current_stock, threshold, status, created_at,"
+    " opened_type, opened_id)"
+    " VALUES (:product, :variant, :warehouse, :stock, :threshold, 'open', :now, :type, :document)"
     " ON CONFLICT (product_id, warehouse_id) WHERE status = 'open' DO NOTHING RETURNING id"
 ).bindparams(bindparam("stock", type_=Exact), bindparam("threshold", type_=Exact))
 
@@ -67,8 +69,9 @@ def follow(
         stocks = _after(session, others, products)
         events += [_inventory_event(session, stock) for stock in stocks]
         changes += stocks
+    documents = _last_documents(movements) if any(map(_is_reviewed, changes)) else {}
     for change in changes:
-        events += _review(session, change)
+        events += _review(session, change, documents.get((change.product_id, change.warehouse_id)))
     if events:
         record_many(session, events)
     hooks = runtime_of(session).hooks
@@ -193,6 +196,8 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
         .correlate(Product, k)
     )
     here = of_product.where(StockLevel.location_id == k.c.w)
+    # What has expired is on hand, and not available.
+    fresh = of_product.outerjoin(Lot, Lot.id == StockLevel.lot_id).where(is_expired(session).is_not(true()))
     rows = session.execute(
         select(
             Product.id,
@@ -203,8 +208,8 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
             Product.low_stock_threshold,
             StockThreshold.threshold,
             here.scalar_subquery(),
-            of_product.scalar_subquery(),
-            of_product.with_only_columns(func.sum(StockLevel.reserved)).scalar_subquery(),
+            fresh.scalar_subquery(),
+            fresh.with_only_columns(func.sum(StockLevel.reserved)).scalar_subquery(),
         )
         .join(k, k.c.p == Product.id)
         .outerjoin(StockThreshold, (StockThreshold.product_id == Product.id) & (StockThreshold.warehouse_id == k.c.w))
@@ -219,22 +224,40 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
             price,
             _threshold(session, own, threshold),
             on_hand or ZERO,
-            (everywhere or ZERO) - (reserved or ZERO),
+            (unexpired or ZERO) - (reserved or ZERO),
         )
-        for product_id, place, name, category_id, price, threshold, own, on_hand, everywhere, reserved in rows
+        for product_id, place, name, category_id, price, threshold, own, on_hand, unexpired, reserved in rows
     ]
 
 
-def _review(session: Session, stock: ProductStock) -> list[NewEvent]:
-    """Open the product's alert when it is low, resolve it when it is no longer; return the events."""
+def _is_reviewed(stock: ProductStock) -> bool:
+    return min(stock.on_hand, stock.on_hand - stock.change) < stock.threshold
+
+
+def _last_documents(movements: Sequence[Movement]) -> dict[Place, Document]:
+    """Return the last document that moved any of a product to or from a place."""
+    return {
+        (movement.product_id, place): movement.document
+        for movement in movements
+        for place in (movement.source_id, movement.destination_id)
+    }
+
+
+def _review(session: Session, stock: ProductStock, document: Document | None = None) -> list[NewEvent]:
+    """Open the product's alert when it is low, resolve it when it is no longer; return the events.
+
+    Args:
+        document: What changed the stock; ``None`` when no goods moved.
+    """
     if stock.on_hand < stock.threshold:
-        return _open(session, stock)
+        return _open(session, stock, document)
     if stock.on_hand - stock.change < stock.threshold:
-        _resolve(session, StockAlert.product_id == stock.product_id, StockAlert.warehouse_id == stock.warehouse_id)
+        here = (StockAlert.product_id == stock.product_id, StockAlert.warehouse_id == stock.warehouse_id)
+        _resolve(session, *here, document=document)
     return []
 
 
-def _open(session: Session, stock: ProductStock) -> list[NewEvent]:
+def _open(session: Session, stock: ProductStock, document: Document | None) -> list[NewEvent]:
     opened = session.execute(
         _OPEN,
         {
@@ -244,6 +267,8 @@ def _open(session: Session, stock: ProductStock) -> list[NewEvent]:
             "stock": stock.on_hand,
             "threshold": stock.threshold,
             "now": format_instant(utc_now()),
+            "type": document and document.type,
+            "document": document and document.id,
         },
     ).first()
     if opened is None:
@@ -252,10 +277,16 @@ def _open(session: Session, stock: ProductStock) -> list[NewEvent]:
     return [("inventory:low-stock-alert", {"products": [product]}, stock.warehouse_id)]
 
 
-def _resolve(session: Session, *conditions: ColumnElement[bool]) -> None:
+def _resolve(session: Session, *conditions: ColumnElement[bool], document: Document | None = None) -> None:
     session.execute(
         update(StockAlert)
         .where(*conditions, StockAlert.status == "open")
-        .values(status="resolved", resolved_at=utc_now(), resolved_by=actor_of(session).user_id)
+        .values(
+            status="resolved",
+            resolved_at=utc_now(),
+            resolved_by=actor_of(session).user_id,
+            resolved_type=document and document.type,
+            resolved_id=document and document.id,
+        )
         .execution_options(synchronize_session=False)
     )

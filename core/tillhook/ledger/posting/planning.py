@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import date
 
 from tillhook.errors import Conflict, ValidationFailed
 from tillhook.ledger.models import ADJUSTMENT, NO_LOT
@@ -17,6 +18,8 @@ from tillhook.ledger.posting.lots import (
 )
 from tillhook.ledger.posting.values import InsufficientStock, IssueLine, LevelKey, Movement, ShortLine, TakenLot
 from tillhook.quantities import from_units, to_units
+from tillhook.reference import Calendar
+from tillhook.runtime import snapshot_of
 
 
 class NeedsLock(Exception):
@@ -54,7 +57,7 @@ def _take(draft: Draft, wanted: Wanted, parts: Parts) -> None:
             raise NeedsLock
         if wanted.policy == "block":
             available = sum(units for _, units in parts) - sum(short.values())
-            draft.short.append(_short_line(wanted, available))
+            draft.short.append(_short_line(draft, wanted, available))
             return
         draft.mark(line, "oversold" if wanted.policy == "allow" else "absorbed")
     if wanted.policy == "absorb":
@@ -69,7 +72,7 @@ def _take(draft: Draft, wanted: Wanted, parts: Parts) -> None:
     if wanted.item.tracking == "lot":
         taken = _names(draft, wanted, parts)
         draft.lots[line.line] = (*draft.lots.get(line.line, ()), *taken)
-        if any(lot.expiry_date is not None and lot.expiry_date < draft.issue.day for lot in taken):
+        if any(lot.expiry_date is not None and lot.expiry_date < _day(draft) for lot in taken):
             draft.mark(line, "expired-lot")
 
 
@@ -86,7 +89,7 @@ def _pick(draft: Draft, wanted: Wanted) -> Parts:
     parts = asked_of_plugins(draft.session, LotRequest(line, issue.warehouse_id, issue.channel, lots))
     if parts is None:
         wants = to_units(line.quantity)
-        parts = first_expired_first(lots, wants, issue.day, picks_expired=issue.picks_expired)
+        parts = first_expired_first(lots, wants, _day(draft), picks_expired=issue.picks_expired)
     rest = to_units(line.quantity) - sum(units for _, units in parts)
     # Sold short: the remainder is on record without a lot, for nobody knows which.
     return [*parts, (NO_LOT, rest)] if rest else parts
@@ -98,7 +101,7 @@ def _named_lot(draft: Draft, wanted: Wanted) -> int:
     where = f"{draft.issue.field}.{line.line}.batch_number"
     for lot in draft.book.lots.get(place, ()):
         if lot.batch_number == line.batch_number:
-            if lot.is_expired(draft.issue.day) and not draft.issue.may_sell_expired:
+            if lot.is_expired(_day(draft)) and not draft.issue.may_sell_expired:
                 raise ValidationFailed.at(where, "This lot has expired.", code="lot-expired")
             if lot.lot_id in draft.book.made:
                 draft.mark(line, "unknown-lot")
@@ -178,15 +181,29 @@ def _may_be_stale(draft: Draft, wanted: Wanted, parts: Parts) -> bool:
     return any(key in draft.book.levels and draft.book.levels[key].reserved for key in keys)
 
 
-def _short_line(wanted: Wanted, available: int) -> ShortLine:
+def _day(draft: Draft) -> date:
+    """Return the day that says what has expired."""
+    return draft.issue.today or Calendar.of(snapshot_of(draft.session)).day_of(draft.issue.occurred_at)
+
+
+def _expired(draft: Draft, wanted: Wanted) -> int:
+    """Return the units that the line could have only by naming their lot."""
+    if wanted.item.tracking != "lot" or wanted.line.batch_number or draft.issue.picks_expired:
+        return 0
+    lots, day = draft.book.lots.get((wanted.item.variant_id, draft.issue.warehouse_id), ()), _day(draft)
+    return sum(max(_left(draft, _key(draft, wanted, lot.lot_id)), 0) for lot in lots if lot.is_expired(day))
+
+
+def _short_line(draft: Draft, wanted: Wanted, available: int) -> ShortLine:
     item = wanted.item
     return ShortLine(
         wanted.line.line,
         item.product_id,
-        item.variant_id,
+        None if item.is_default else item.variant_id,
         item.product_name,
         wanted.line.quantity,
         from_units(available),
+        from_units(_expired(draft, wanted)),
     )
 
 

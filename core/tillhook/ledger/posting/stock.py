@@ -1,8 +1,9 @@
 """The verbs that bring goods in, correct what there is, and move it between warehouses."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
@@ -16,6 +17,16 @@ from tillhook.ledger.posting.values import Alongside, Document, Issue, Issued, I
 from tillhook.ledger.posting.writing import post
 from tillhook.products import why_not_there
 from tillhook.quantities import from_units
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a line of a count finds more, or less, of a variant and lot than was expected."""
+
+    line: int
+    item: Item
+    lot_id: int
+    quantity: Decimal
 
 
 def receive(
@@ -54,16 +65,10 @@ def adjust(
     lines: Sequence[StockLine],
     *,
     occurred_at: datetime,
-    effect: str = "adjustment",
-    policy: str = "block",
     items: Items | None = None,
     alongside: Alongside | None = None,
 ) -> tuple[Movement, ...]:
     """Correct what is on hand by signed quantities; lots are taken first expired first.
-
-    Args:
-        policy: What happens when a line takes away more than is available: ``block``, or ``allow`` for a count,
-            which is a fact.
 
     Raises:
         InsufficientStock: 409, naming every short line.
@@ -73,10 +78,10 @@ def adjust(
     movements, out = [], []
     for number, (line, item) in enumerate(zip(lines, found, strict=True)):
         if line.quantity > 0:
-            inbound = _inbound(session, document, number, line, item, effect, ADJUSTMENT, warehouse_id, occurred_at)
-            movements.append(inbound)
+            where = "adjustment", ADJUSTMENT, warehouse_id
+            movements.append(_inbound(session, document, number, line, item, *where, occurred_at))
         else:
-            out.append(_outbound(number, replace(line, quantity=-line.quantity), item, policy))
+            out.append(_outbound(number, replace(line, quantity=-line.quantity), item))
     movements += _taken(session, document, warehouse_id, out, ADJUSTMENT, occurred_at)
     return _written(session, document, movements, found, alongside)
 
@@ -99,9 +104,42 @@ def transfer(
         ValidationFailed: 422: an unknown or untracked product, an unknown lot.
     """
     found = _found(session, warehouse_id, lines, items)
-    out = [_outbound(number, line, item, "block") for number, (line, item) in enumerate(zip(lines, found, strict=True))]
+    out = [_outbound(number, line, item) for number, (line, item) in enumerate(zip(lines, found, strict=True))]
     movements = _taken(session, document, warehouse_id, out, to_warehouse_id, occurred_at)
     return _written(session, document, movements, found, alongside)
+
+
+def count(
+    session: Session,
+    document: Document,
+    warehouse_id: int,
+    differences: Sequence[Difference],
+    *,
+    occurred_at: datetime,
+) -> tuple[Movement, ...]:
+    """Make levels what was counted, whatever is reserved of them: a count is a fact.
+
+    Args:
+        differences: By how much the levels change, none of them by nothing; the caller has locked them.
+    """
+    movements = [
+        Movement(
+            product_id=each.item.product_id,
+            variant_id=each.item.variant_id,
+            lot_id=each.lot_id,
+            quantity=abs(each.quantity),
+            source_id=ADJUSTMENT if each.quantity > 0 else warehouse_id,
+            destination_id=warehouse_id if each.quantity > 0 else ADJUSTMENT,
+            document_type=document.type,
+            document_id=document.id,
+            document_line=each.line,
+            effect="count",
+            occurred_at=occurred_at,
+            unit_cost=None if each.item.cost_price is None else from_units(each.item.cost_price),
+        )
+        for each in differences
+    ]
+    return _written(session, document, movements, [each.item for each in differences], None) if movements else ()
 
 
 def _found(session: Session, warehouse_id: int, lines: Sequence[StockLine], items: Items | None) -> list[Item]:
@@ -151,7 +189,7 @@ def _inbound(
     )
 
 
-def _outbound(number: int, line: StockLine, item: Item, policy: str) -> Wanted:
+def _outbound(number: int, line: StockLine, item: Item) -> Wanted:
     wanted = IssueLine(
         line=number,
         product_id=item.product_id,
@@ -160,7 +198,7 @@ def _outbound(number: int, line: StockLine, item: Item, policy: str) -> Wanted:
         batch_number=line.batch_number,
         expiry_date=line.expiry_date,
     )
-    return Wanted(wanted, item, policy)
+    return Wanted(wanted, item, "block")
 
 
 def _taken(

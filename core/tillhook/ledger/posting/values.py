@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tillhook.errors import Conflict
 from tillhook.events import NewEvent
 from tillhook.ledger.models import CUSTOMER, NO_LOT
+from tillhook.quantities import ZERO
 
 
 class Document(NamedTuple):
@@ -117,7 +118,7 @@ class Issue:
 
     ``default_policy`` counts where neither a plugin nor a stored rule says what to do when stock is short.
     ``may_sell_expired`` lets a line name an expired lot; ``picks_expired`` picks one when nothing fresh is left;
-    ``today`` says what is expired, by default the day of ``occurred_at``. ``fulfils`` is the document that
+    ``today`` says what is expired, by default the business's day of ``occurred_at``. ``fulfils`` is the document that
     has reserved the goods: its reservations count as available, and are released as the goods go out.
     ``field`` begins the path of a line in errors.
     """
@@ -136,10 +137,6 @@ class Issue:
     today: date | None = None
     fulfils: Document | None = None
     field: str = "items"
-
-    @property
-    def day(self) -> date:
-        return self.today or self.occurred_at.date()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,14 +191,25 @@ class LevelAfter:
 
 @dataclass(frozen=True, slots=True)
 class ShortLine:
-    """A line that wants more than is available."""
+    """A line that wants more than is available; ``expired`` is what is there beside it and must not be sold."""
 
     line: int
     product_id: int
-    variant_id: int
+    variant_id: int | None
     product_name: str
     requested: Decimal
     available: Decimal
+    expired: Decimal = ZERO
+
+    def shown(self) -> dict[str, Any]:
+        """Return the line as JSON."""
+        names = ("requested", "available", "expired")
+        return asdict(self) | {name: _n(getattr(self, name)) for name in names}
+
+    @property
+    def message(self) -> str:
+        expired = f"; {_n(self.expired)} expired" if self.expired else ""
+        return f"Only {_n(self.available)} available{expired}."
 
 
 class InsufficientStock(Conflict):
@@ -217,13 +225,8 @@ class InsufficientStock(Conflict):
         )
         super().__init__(
             f"Not enough stock: {names}.",
-            errors=[
-                {"field": f"{field}.{line.line}.quantity", "message": f"Only {_n(line.available)} available."}
-                for line in short
-            ],
-            short_lines=[
-                asdict(line) | {"requested": _n(line.requested), "available": _n(line.available)} for line in short
-            ],
+            errors=[{"field": f"{field}.{line.line}.quantity", "message": line.message} for line in short],
+            short_lines=[line.shown() for line in short],
         )
 
 

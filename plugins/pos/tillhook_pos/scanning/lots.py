@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.ledger import lots_at, policy_for
 from tillhook.quantities import format_quantity, from_units, to_units
-from tillhook.reference import Calendar
-from tillhook.runtime import runtime_of, snapshot_of
+from tillhook.runtime import runtime_of
 from tillhook_pos.documents import CHANNEL
 from tillhook_pos.scanning.gs1 import ambiguous
 from tillhook_pos.scanning.readings import Reading
@@ -30,18 +29,16 @@ class Lot:
     available: int
 
     def shown(self, today: date) -> dict[str, Any]:
-        """Return the lot as JSON."""
+        """Return the lot as JSON; what has expired is not available."""
+        quantity, none = format_quantity(from_units(self.available)), "0"
+        is_expired = self.expiry_date is not None and self.expiry_date < today
         return {
             "batch_number": self.batch_number,
             "expiry_date": self.expiry_date and self.expiry_date.isoformat(),
-            "available": format_quantity(from_units(self.available)),
-            "is_expired": self.expiry_date is not None and self.expiry_date < today,
+            "available": none if is_expired else quantity,
+            "expired": quantity if is_expired else none,
+            "is_expired": is_expired,
         }
-
-
-def today_of(session: Session) -> date:
-    """Return the business day that it is."""
-    return Calendar.of(snapshot_of(session)).today()
 
 
 def lots_here(session: Session, shelf: Shelf, found: Iterable[Found]) -> dict[int, list[Lot]]:

@@ -135,6 +135,7 @@ class LotOut(Schema):
     batch_number = fields.String()
     expiry_date = fields.String(allow_none=True)
     available = fields.String()
+    expired = fields.String()
     is_expired = fields.Boolean()
 
 
@@ -189,6 +190,7 @@ class ScanOut(Schema):
     pack_price = fields.String(allow_none=True)
     warehouse = fields.Integer()
     stock = fields.String(allow_none=True)
+    expired = fields.String(allow_none=True)
     is_low_stock = fields.Boolean()
     lot = fields.Nested(LotOut, allow_none=True)
     quantity = fields.String()

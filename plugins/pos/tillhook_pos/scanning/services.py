@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from tillhook.errors import DomainError, ValidationFailed
-from tillhook.ledger import Item, stock_check
+from tillhook.ledger import Item, stock_check, today_of
 from tillhook.quantities import ZERO, format_money, format_quantity, from_units, multiply, round_half_up, to_units
 from tillhook.runtime import snapshot_of
 from tillhook_pos.scanning.amounts import Charged, charge, in_unit, is_currency, is_measured
-from tillhook_pos.scanning.lots import Lot, lots_here, next_lot, scanned_lot, today_of
+from tillhook_pos.scanning.lots import Lot, lots_here, next_lot, scanned_lot
 from tillhook_pos.scanning.readings import Reading
 from tillhook_pos.scanning.resolving import Found, Shelf, resolve_on
 
@@ -88,9 +88,10 @@ def scan(session: Session, code: str, warehouse_id: int | None) -> dict[str, Any
     """Return the product, its price, the stock here, and the lot that is sold, for a code.
 
     ``price`` is for one stock unit, ``pack_price`` for the ``pack_quantity`` units that the code stands for.
-    ``stock`` is ``None`` for an untracked product, the prices for one of open price that was never sold. ``quantity``,
-    ``unit_price`` and ``total`` are of the line that selling the code makes; ``item`` is that line for a sale's body,
-    though there the role's own limits bind a price that a label says.
+    ``stock`` is what can be sold, ``expired`` what is there beside it; both are ``None`` for an untracked product, as
+    the prices are for one of open price that was never sold. ``quantity``, ``unit_price`` and ``total`` are of the
+    line that selling the code makes; ``item`` is that line for a sale's body, though there the role's own limits bind a
+    price that a label says.
     """
     goods = understand(session, code, warehouse_id)
     found, item, reading = goods.found, goods.found.item, goods.found.reading
@@ -114,6 +115,7 @@ def scan(session: Session, code: str, warehouse_id: int | None) -> dict[str, Any
         "pack_price": None if price is None else format_money(multiply(price, found.scanned.pack_quantity)),
         "warehouse": found.warehouse_id,
         "stock": stock["available"],
+        "expired": stock["expired"],
         "is_low_stock": stock["is_low_stock"],
         "lot": None if lot is None else lot.shown(today_of(session)),
         "quantity": format_quantity(goods.line.quantity),

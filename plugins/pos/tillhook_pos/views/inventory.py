@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +12,9 @@ from sqlalchemy.orm import Session, aliased
 from tillhook.access import require_warehouse, visible_warehouses
 from tillhook.db import Exact
 from tillhook.errors import ValidationFailed
-from tillhook.ledger import Lot, StockLevel, StockThreshold
+from tillhook.ledger import Lot, StockLevel, StockThreshold, promised, today_of
 from tillhook.products import Product, Variant, sees_all
-from tillhook.quantities import format_quantity
+from tillhook.quantities import ZERO, format_quantity
 from tillhook.runtime import actor_of, snapshot_of
 
 _CURSOR = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})\.([0-9]{1,18})", re.ASCII)
@@ -39,7 +40,11 @@ def inventory(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, A
             rows += _read(session, place, after if place == first else (0, 0), query, query["limit"] + 1 - len(rows))
     more, rows = len(rows) > query["limit"], rows[: query["limit"]]
     cursor = f"{rows[-1].location_id}.{rows[-1].variant_id}.{rows[-1].lot_id}" if more else None
-    return [_show(row, snapshot.warehouses[row.location_id].name) for row in rows], cursor
+    reserved = promised(session, [_level(row) for row in rows])
+    today = today_of(session)
+    return [
+        _show(row, snapshot.warehouses[row.location_id].name, reserved.get(_level(row), ZERO), today) for row in rows
+    ], cursor
 
 
 def _warehouses(session: Session, wanted: int | None) -> list[int]:
@@ -138,13 +143,20 @@ def _place(cursor: str | None) -> tuple[int, int, int]:
     return warehouse, variant, lot
 
 
-def _show(row: Any, warehouse_name: str) -> dict[str, Any]:
+def _level(row: Any) -> tuple[int, int, int]:
+    return row.variant_id, row.location_id, row.lot_id
+
+
+def _show(row: Any, warehouse_name: str, reserved: Decimal, today: date) -> dict[str, Any]:
+    is_expired = row.expiry_date is not None and row.expiry_date < today
     return {
         "product_id": row.product_id,
         "product_name": row.name,
         "variant_id": None if row.is_default else row.variant_id,
         "variant_details": row.variant_name,
         "quantity": format_quantity(row.on_hand),
+        "available": format_quantity(ZERO if is_expired else row.on_hand - reserved),
+        "expired": format_quantity(row.on_hand if is_expired else ZERO),
         "low_stock_threshold": format_quantity(row.threshold),
         "is_low_stock": row.is_low,
         "batch_number": row.batch_number,

@@ -16,13 +16,15 @@ class InventoryQuery(QuerySchema):
 
 
 class InventoryRowOut(Schema):
-    """What a warehouse has of one variant and lot."""
+    """What a warehouse has of one variant and lot: ``quantity`` on hand, and what of it is ``available`` or expired."""
 
     product_id = fields.Integer()
     product_name = fields.String()
     variant_id = fields.Integer(allow_none=True)
     variant_details = fields.String()
     quantity = fields.String()
+    available = fields.String()
+    expired = fields.String()
     low_stock_threshold = fields.String()
     is_low_stock = fields.Boolean()
     batch_number = fields.String(allow_none=True)
