@@ -902,6 +902,9 @@ def test_all_z_reports_together_are_the_journal(client, make, shop, runtime, ste
 @pytest.mark.parametrize(
     ("statement", "invariant"),
     [
+        ("UPDATE pos_document SET is_late = NOT is_late", "documents of sessions"),
+        ("UPDATE pos_document SET till = 'another'", "documents of sessions"),
+        ("UPDATE pos_session SET opened_at = '2150-01-01T00:00:00.000000Z'", "sessions"),
         ("UPDATE pos_session SET z_number = 3 WHERE z_number = 2", "Z numbers"),
         ("UPDATE number_series SET last = 9 WHERE name LIKE 'pos-z:%%'", "Z numbers"),
         ("UPDATE pos_document SET session_id = 999999", "documents of sessions"),

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, and_, cast, func, literal, or_, select
-from sqlalchemy.orm import join, outerjoin
+from sqlalchemy import Connection, Select, Text, and_, cast, func, literal, not_, or_, select
+from sqlalchemy.orm import aliased, join, outerjoin
 
 from tillhook.hooks import Difference, Invariant
 from tillhook.numbering import NumberSeries
 from tillhook.quantities import ZERO
 from tillhook.sales import NET, Sale, SalePayment
-from tillhook_pos.documents import CHANNEL
+from tillhook_pos.documents import CHANNEL, PERSONAL
 from tillhook_pos.models import CashMovement, CounterDocument, Till, TillSession
 from tillhook_pos.sessions.drawers import OUTSIDE
 from tillhook_pos.sessions.report import KINDS
@@ -44,33 +44,40 @@ def _z_numbers(connection: Connection) -> Iterator[Difference]:
 
 
 def _claimed(connection: Connection) -> Iterator[Difference]:
-    of_session = TillSession.id == CounterDocument.session_id
+    is_late = Sale.sale_date < TillSession.opened_at
+    is_its_drawer = CounterDocument.till.in_((Till.name, literal(PERSONAL) + cast(TillSession.opened_by, Text)))
     claimed = (
         select(
             Sale.sale_number,
             CounterDocument.session_id,
+            CounterDocument.till,
+            CounterDocument.is_late,
             Sale.warehouse_id,
             TillSession.warehouse_id.label("session_warehouse"),
             TillSession.closed_at,
         )
         .select_from(_DOCUMENTS)
-        .outerjoin(TillSession, of_session)
+        .outerjoin(TillSession, TillSession.id == CounterDocument.session_id)
+        .outerjoin(Till, Till.id == TillSession.till_id)
         .where(CounterDocument.session_id.is_not(None), CounterDocument.session_id != OUTSIDE)
         .where(
             or_(
                 TillSession.id.is_(None),
                 TillSession.closed_at.is_(None),
                 TillSession.warehouse_id != Sale.warehouse_id,
+                CounterDocument.is_late != is_late,
+                not_(is_its_drawer),
             )
         )
         .order_by(Sale.sale_number)
     )
     for row in connection.execute(claimed):
+        late = ", late" if row.is_late else ""
         yield Difference(
             invariant="documents of sessions",
             subject=f"sale {row.sale_number}",
-            expected=f"a closed session of warehouse {row.warehouse_id}",
-            actual=f"session {row.session_id} of warehouse {row.session_warehouse}, closed {row.closed_at}",
+            expected=f"a closed session of {row.till} in warehouse {row.warehouse_id}, late if it was before",
+            actual=f"session {row.session_id} of warehouse {row.session_warehouse}, closed {row.closed_at}{late}",
         )
     notes = outerjoin(CounterDocument, Sale, Sale.id == CounterDocument.sale_id)
     lost = select(CounterDocument.sale_id).select_from(notes).where(Sale.id.is_(None))
@@ -84,6 +91,23 @@ def _claimed(connection: Connection) -> Iterator[Difference]:
             subject=f"sale {number}",
             expected="a till's",
             actual="no till's; the worker finds it one when it starts",
+        )
+
+
+def _times(connection: Connection) -> Iterator[Difference]:
+    other = aliased(TillSession)
+    overlaps = (
+        select(other.id)
+        .where(other.till_id == TillSession.till_id, other.id < TillSession.id)
+        .where(or_(other.closed_at.is_(None), other.closed_at > TillSession.opened_at))
+    )
+    wrong = select(TillSession.id).where(or_(TillSession.closed_at < TillSession.opened_at, overlaps.exists()))
+    for key in connection.scalars(wrong.order_by(TillSession.id)):
+        yield Difference(
+            invariant="sessions",
+            subject=f"session {key}",
+            expected="opened when its till's last one was closed, closed later",
+            actual="at the same time as another, or closed before it was opened",
         )
 
 
@@ -195,6 +219,7 @@ def _compared(session_id: int, what: str, expected: Any, actual: Any) -> Iterato
 
 
 INVARIANTS = (
+    Invariant(name="sessions", check=_times),
     Invariant(name="Z numbers", check=_z_numbers),
     Invariant(name="documents of sessions", check=_claimed),
     Invariant(name="Z reports", check=_z_reports),
