@@ -68,6 +68,18 @@ def test_a_refusal_names_who_may(client, sell):
     assert above["roles"] == ["admin"] and above["detail"].endswith("these roles may: admin.")
 
 
+def test_what_waits_for_approval_again_is_flagged_when_it_was_sold_offline(client, make):
+    product = make.product(as_="supplier", tracking="none")
+    client.post(f"/api/products/{product.id}/approve")
+    client.patch(f"/api/products/{product.id}", {"price": "0.01"}, as_="supplier")
+    for seller, flags in (("cashier", ["not-for-sale"]), ("supplier", [])):
+        items = [{"product_id": product.id, "quantity": 1, "unit_price": "0.01"}]
+        body = {"external_id": str(uuid.uuid4()), "channel": "counter", "source_device": "t1", "items": items}
+        body |= {"warehouse": make.main, "payment_method": "cash", "client_timestamp": "2026-01-31T14:30:00Z"}
+        [result] = client.post("/api/sales/sync", {"sales": [body]}, as_=seller).json["results"]
+        assert result["sale"]["flags"] == flags
+
+
 def test_what_was_given_offline_is_flagged(client, make):
     product = make.product(tracking="none")
 

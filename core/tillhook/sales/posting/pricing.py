@@ -12,6 +12,7 @@ from tillhook.quantities import ZERO, format_quantity, multiply, round_half_up
 from tillhook.sales.commands import SaleCommand, SaleItem
 from tillhook.sales.drafts import DraftLine
 from tillhook.sales.posting.entries import Run
+from tillhook.sales.posting.goods import is_for_sale
 from tillhook.sales.posting.resolving import listed_price, tax_of
 from tillhook.sales.totals import DocumentTotals
 
@@ -27,7 +28,8 @@ def price_line(run: Run, command: SaleCommand, number: int, asked: SaleItem, ite
 
     Online the product's price mode rules: ``list`` the server's price, ``bounded`` the client's within the
     role's discount, ``open`` the client's, with a permission where it isn't the remembered one. What was charged
-    offline is a fact: kept, and flagged when the price differs or the discount is beyond the role's.
+    offline is a fact: kept, and flagged when the price differs, the discount is beyond the role's, or the product is
+    not for sale.
 
     Raises:
         ValidationFailed: 422: a price is missing, or less than its discount.
@@ -59,6 +61,8 @@ def price_line(run: Run, command: SaleCommand, number: int, asked: SaleItem, ite
     if run.is_offline:
         if asked.discount_per_item and not _may_give(run, unit_price, unit_price - asked.discount_per_item):
             flags += (_BEYOND,)
+        if asked.product_data is None and not is_for_sale(run, item):
+            flags += ("not-for-sale",)
     else:
         # Of an open price, the one charged is what a discount is given on.
         reference = unit_price if item.price_mode == "open" else catalogue_price or ZERO
