@@ -1,8 +1,9 @@
 """Who does something, and what they may do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from tillhook.errors import PermissionDenied
 
@@ -76,12 +77,22 @@ class Actor:
         Raises:
             PermissionDenied: 403 ``permission-denied``, the permission and the ``roles`` that hold it named.
         """
-        if self.can(permission):
-            return
-        roles = self.who_may(permission)
-        detail = f"This needs the permission {permission}"
-        detail += f", which is held by the roles {', '.join(roles)}." if roles else "."
-        raise PermissionDenied(detail, permission=permission, roles=roles)
+        if not self.can(permission):
+            raise self.refusal(f"This needs the permission {permission}", permission)
+
+    def refusal(
+        self, detail: str, permission: str, *, roles: Sequence[str] | None = None, **members: Any
+    ) -> PermissionDenied:
+        """Return the 403 that names the ``permission`` and who may.
+
+        Args:
+            detail: What is refused, a sentence without its full stop.
+            roles: Who may; by default the roles that hold the permission.
+            members: What else the problem says.
+        """
+        roles = self.who_may(permission) if roles is None else roles
+        detail += f"; these roles may: {', '.join(roles)}." if roles else "."
+        return PermissionDenied(detail, permission=permission, roles=roles, **members)
 
 
 #: Jobs, commands and migrations.

@@ -127,7 +127,7 @@ def test_all_that_is_wrong_is_said_at_once(client: Client) -> None:
 def test_a_refusal_says_which_roles_may(client: Client, make: Factory) -> None:
     refused = client.get("/api/users", as_="cashier").json
     assert (refused["permission"], refused["roles"]) == ("access:user:manage", ["admin"])
-    assert refused["detail"] == "This needs the permission access:user:manage, which is held by the roles admin."
+    assert refused["detail"] == "This needs the permission access:user:manage; these roles may: admin."
     inline = {"product_data": {"name": "Bread"}, "quantity": "1", "unit_price": "2.00"}
     sale = {"channel": "counter", "warehouse": make.main, "items": [inline]}
     refused = client.post("/api/sales", sale, as_="cashier").json

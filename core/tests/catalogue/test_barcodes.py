@@ -76,3 +76,11 @@ def test_codes_are_found_by_barcode_and_by_sku(make, runtime):
         "S": ("S", "sku", shirt.id),
         "MUG-1": ("MUG-1", "sku", product.id),
     }
+
+
+def test_a_pack_holds_no_part_of_a_piece(client, make):
+    tea, flour = make.product(as_="supplier"), make.product(unit=make.unit("kg", precision=3)["code"])
+    part = {"code": "PART", "pack_quantity": "0.001"}
+    refused = client.post(f"/api/products/{tea.id}/barcodes", part, as_="supplier")
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "pack_quantity")
+    assert client.post(f"/api/products/{flour.id}/barcodes", part).status_code == 201

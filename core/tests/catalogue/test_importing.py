@@ -396,3 +396,10 @@ def test_the_command(runtime, tmp_path, place):
     file.write_bytes(csv("A,,abc,,,,"))
     failed = CliRunner().invoke(command, ["import", str(file)], obj=context)
     assert (failed.exit_code, "row 2 price" in failed.output) == (1, True)
+
+
+def test_a_variants_row_without_its_product_is_one_problem(upload, make):
+    make.product(sku="SHIRT", variants=[{"name": "S", "sku": "SHIRT-S"}])
+    refused = upload(PATH, b"sku,stock\nSHIRT-S,8\n", stock_mode="set").json
+    assert [error["field"] for error in refused["errors"]] == ["rows.2.sku"]
+    assert refused["detail"].startswith("1 problem, nothing imported. Row 2: This is the SKU of a variant")

@@ -172,6 +172,7 @@ class TestVisibility:
         assert client.patch(f"/api/products/{other.id}", {"name": "Mine"}, as_="supplier").status_code == 404
         refused = client.patch(f"/api/products/{published.id}", {"name": "Mine"}, as_="supplier")
         assert codes(refused)[:2] == (403, "not-your-product")
+        assert refused.json["roles"] == ["admin"]
         assert client.patch(f"/api/products/{own.id}", {"name": "Mine"}, as_="supplier").status_code == 200
 
     def test_inventory_is_of_the_own_warehouses(self, client, make):

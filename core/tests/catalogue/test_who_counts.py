@@ -21,6 +21,7 @@ def test_a_supplier_counts_the_own_products_only(client, make, own, theirs):
     for body in ({"inventory": 99, "warehouse": make.main}, {"inventory": None}):
         refused = client.put(f"/api/products/{theirs.id}/inventory", body, as_="supplier")
         assert (refused.status_code, refused.json["code"]) == (403, "not-your-product")
+        assert "admin" in refused.json["roles"] and "these roles may: admin" in refused.json["detail"]
     assert make.stock(theirs) == 5
     assert client.get(f"/api/products/{theirs.id}").json["tracking"] == "quantity"
 

@@ -63,9 +63,9 @@ class ImportFailed(ValidationFailed):
 
     def __init__(self, result: ImportResult) -> None:
         self.result = result
-        errors = result.errors
+        errors, problems = result.errors, "1 problem" if result.error_count == 1 else f"{result.error_count} problems"
         super().__init__(
-            f"{result.error_count} problems, nothing imported. Row {errors[0].row}: {errors[0].message}",
+            f"{problems}, nothing imported. Row {errors[0].row}: {errors[0].message}",
             errors=[RowMessageOut.of(message) | {"field": message.field} for message in errors],
             error_count=result.error_count,
         )

@@ -159,7 +159,9 @@ def _drafts(session: Session, entries: dict[str, Entry], result: ImportResult) -
     drafts: dict[str, ProductDraft] = {}
     for entry in entries.values():
         _warn_of_codes(entry, result)
-        if entry.parent_sku is None:
+        if entry.parent_sku is None and entry.sku in known.variants:
+            result.bad(entry.number, "sku", "This is the SKU of a variant; name its product in parent_sku.")
+        elif entry.parent_sku is None:
             drafts[entry.sku] = _product_draft(session, entry, entry.sku in parents, known, result)
     for entry in entries.values():
         if entry.parent_sku is not None:
@@ -211,8 +213,6 @@ def _product_draft(
 
 def _product_faults(session: Session, entry: Entry, is_parent: bool, known: _Known) -> list[Fault]:
     values, product, faults = entry.values, known.products.get(entry.sku), []
-    if entry.sku in known.variants:
-        faults.append(Fault(0, "sku", "This is the SKU of a variant; name its product in parent_sku."))
     if product is None:
         faults += [Fault(0, name, "Required for a new product.") for name in ("name", "price") if name not in values]
     elif (refusal := why_not_editable(actor_of(session), product)) is not None:

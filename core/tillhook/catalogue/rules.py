@@ -14,10 +14,12 @@ from tillhook.actor import Actor
 from tillhook.catalogue import setup
 from tillhook.catalogue.drafts import Fault, ProductDraft, VariantDraft, all_variants
 from tillhook.db import among
-from tillhook.errors import Conflict, DomainError, PermissionDenied, ValidationFailed
+from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.ledger.models import StockLevel
 from tillhook.products import Barcode, Product, Variant, canonical, sees_all
 from tillhook.runtime import actor_of
+
+_APPROVE = "catalogue:product:approve"
 
 
 def check(session: Session, drafts: list[ProductDraft], *, create_units: bool = False) -> list[Fault]:
@@ -37,7 +39,7 @@ def check(session: Session, drafts: list[ProductDraft], *, create_units: bool = 
 def why_not_editable(actor: Actor, product: Product, *, archived: bool = False) -> DomainError | None:
     """Return why the actor must not change the product: it is somebody else's (403), or archived (409)."""
     if not may_edit(actor, product):
-        return PermissionDenied(f"Product {product.id} belongs to somebody else.", code="not-your-product")
+        return actor.refusal(f"Product {product.id} belongs to somebody else", _APPROVE, code="not-your-product")
     if product.status == "archived" and not archived:
         return Conflict(f"Product {product.id} is archived.", code="product-archived")
     return None
@@ -45,7 +47,7 @@ def why_not_editable(actor: Actor, product: Product, *, archived: bool = False) 
 
 def may_edit(actor: Actor, product: Product) -> bool:
     """Say whether the actor may change the product: an own one, or any for one who approves products."""
-    return actor.can("catalogue:product:approve") or (actor.user_id is not None and product.owner_id == actor.user_id)
+    return actor.can(_APPROVE) or (actor.user_id is not None and product.owner_id == actor.user_id)
 
 
 def stocked(session: Session, product_ids: Iterable[int]) -> set[int]:

@@ -16,6 +16,7 @@ from tillhook.catalogue.writing import saved
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.products.barcodes import add_barcode
 from tillhook.products.models import Barcode, Product, Variant
+from tillhook.runtime import snapshot_of
 
 
 def create_variant(session: Session, product_id: int, command: NewVariant) -> Variant:
@@ -59,9 +60,12 @@ def attach_barcode(
     Raises:
         NotFound, PermissionDenied: As for changing the product.
         Conflict: 409 ``duplicate-barcode``.
-        ValidationFailed: 422: no code, or a product with variants and none named.
+        ValidationFailed: 422: no code, a product with variants and none named, or a pack of a part of a piece.
     """
     product = editable(session, product_id)
+    places = snapshot_of(session).units[product.unit_id].precision
+    if pack_quantity != round(pack_quantity, places):
+        raise ValidationFailed.at("pack_quantity", f"At most {places} digits after the point in this unit.")
     before = audit_answer(session, product)
     if variant_id is not None:
         variant = get_variant(session, product, variant_id)

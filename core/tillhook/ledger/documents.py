@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access import audit, require_warehouse
 from tillhook.db import utc_now
-from tillhook.errors import PermissionDenied, ValidationFailed
+from tillhook.errors import ValidationFailed
 from tillhook.ledger.models import StockDocument
 from tillhook.ledger.posting.items import Item, Items, load_items
 from tillhook.ledger.posting.stock import adjust, receive, transfer
@@ -25,6 +25,7 @@ from tillhook.runtime import actor_of, request_id_of, snapshot_of
 
 _SERIES = {"receipt": "REC", "adjustment": "ADJ", "transfer": "TRF", "count": "CNT"}
 _CLOCK_SKEW_S = 300
+_ANY_PRODUCT = "stock:level:change_all"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,11 +168,11 @@ def _require_own(session: Session, item: Item, field: str) -> None:
     """Refuse to say how much there is of what somebody else brought into the catalogue; goods may come and move."""
     actor = actor_of(session)
     is_own = item.owner_id is not None and item.owner_id == actor.user_id
-    if not is_own and not actor.can("stock:level:change_all"):
-        raise PermissionDenied(
-            f"Product {item.product_id} belongs to somebody else.",
+    if not is_own and not actor.can(_ANY_PRODUCT):
+        raise actor.refusal(
+            f"Product {item.product_id} belongs to somebody else",
+            _ANY_PRODUCT,
             code="not-your-product",
-            permission="stock:level:change_all",
             errors=[{"field": field, "message": "Somebody else's product."}],
         )
 

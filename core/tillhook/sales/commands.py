@@ -38,7 +38,8 @@ class SaleItem:
 
     ``unit_price`` ``None`` asks for the server's price; ``discount_per_item`` is money per unit.
     ``is_printed_price`` says that the price stands on the goods, as on the label of the shop's own scale: it takes the
-    place of the catalogue's, whatever the price mode. No client may say so.
+    place of the catalogue's, whatever the price mode. No client may say so, and no plugin of goods that the catalogue
+    has a price for by the piece.
     """
 
     quantity: Decimal

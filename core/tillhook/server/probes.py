@@ -7,7 +7,7 @@ import falcon
 from sqlalchemy import Connection, text
 
 from tillhook.db.migrate import progress_of
-from tillhook.errors import PermissionDenied, Unauthenticated
+from tillhook.errors import Unauthenticated
 from tillhook.http.media import JSON, dump_json
 from tillhook.server import metrics, problems
 from tillhook.server.dispatch import actor_of
@@ -85,11 +85,9 @@ class Metrics:
         if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
             return
         actor = actor_of(request, self._runtime, self._tokens)
-        if actor.can(METRICS_PERMISSION):
-            return
-        if actor.user_id is None:
+        if actor.user_id is None and not actor.can(METRICS_PERMISSION):
             raise Unauthenticated("This needs the metrics token or a log-in.")
-        raise PermissionDenied(f"This needs the permission {METRICS_PERMISSION}.")
+        actor.require(METRICS_PERMISSION)
 
 
 def mount(app: "falcon.App[Any, Any]", runtime: "Runtime", tokens: TokenReader) -> None:

@@ -104,7 +104,7 @@ def test_the_scanned_lot_is_the_lot_sold(client, make):
 
 def test_a_label_is_charged_as_by_its_code_alone(client, make):
     shop(client)
-    make.product(sku="00412", price="100.00", price_mode="list", stock=9)
+    make.product(sku="00412", price="100.00", price_mode="open", stock=9)
     basket = sell(client, [{"code": PRICED}]).json
     alone = client.post(f"/api/pos/sell/{PRICED}", {}, as_="cashier").json
     varying = ("id", "sale_number", "sale_date", "created_at", "synced_at", "updated_at", "items")
@@ -313,7 +313,7 @@ def test_two_tills_that_send_the_same_basket_at_once_sell_it_once(server, client
 
 def test_a_long_basket_asks_the_catalogue_no_more_often(client, make, runtime):
     shop(client)
-    products = [make.product(sku=f"{number:05d}", price="1.00", stock=50) for number in range(12)]
+    products = [make.product(sku=f"{number:05d}", price="1.00", price_mode="open", stock=50) for number in range(12)]
 
     def statements(items):
         seen = []

@@ -64,10 +64,9 @@ def test_without_the_shops_word_a_code_is_a_code(client, make):
     assert refused(answer, 404, "pos-unknown-code") and answer.json["understood"]["kind"] == "ean13"
 
 
-@pytest.mark.parametrize("price_mode", ["list", "bounded", "open"])
-def test_the_printed_price_is_charged_whatever_the_price_mode(client, make, shop, price_mode):
+def test_the_printed_price_of_goods_of_open_price_is_charged(client, make, shop):
     shop(PRICE)
-    product = make.product(sku="00412", price="19.00", price_mode=price_mode, stock=5)
+    product = make.product(sku="00412", price="19.00", price_mode="open", stock=5)
     shown = scan(client, PRICED).json
     assert (shown["kind"], shown["total"], shown["is_printed_price"]) == ("embedded", "25.50", True)
     assert shown["item"] == {"product_id": product.id, "quantity": "1", "unit_price": "25.50"}
@@ -79,6 +78,30 @@ def test_the_printed_price_is_charged_whatever_the_price_mode(client, make, shop
     assert line["flags"] == ["price-printed"] and make.stock(product) == 4
     # The label is no suggestion of a price.
     assert scan(client, "00412").json["price"] == "19.00"
+
+
+def test_of_pieces_a_label_asks_for_a_price_as_a_seller_does(client, make, shop):
+    shop(PRICE)
+    make.product(sku="00412", price="10.00", tracking="none")
+    cheap, low, above = (code("24", "00412", price) for price in ("00001", "00800", "01001"))
+    for label, slug in ((cheap, "discount-limit"), (above, "price-above-catalogue")):
+        answer = sell(client, label)
+        assert refused(answer, 403, slug) and answer.json["errors"][0]["field"] == "code"
+        assert answer.json["roles"] == ["admin"] and "these roles may: admin" in answer.json["detail"]
+    assert sell(client, low).json["total_amount"] == "8.00"
+    assert refused(sell(client, low, discount_per_item="0.01"), 403, "discount-limit")
+    assert sell(client, cheap, as_="admin", warehouse=make.main).json["total_amount"] == "0.01"
+    basket = {"items": [{"code": cheap}]}
+    refusal = client.post("/api/pos/sales", basket, as_="cashier").json
+    assert (refusal["code"], refusal["errors"][0]["field"]) == ("discount-limit", "items.0.code")
+
+
+def test_no_label_says_what_a_list_price_is(client, make, shop):
+    shop(PRICE)
+    make.product(sku="00412", price="19.00", price_mode="list", tracking="none")
+    shown = scan(client, PRICED).json
+    assert (shown["total"], shown["understood"]["price"], shown["is_printed_price"]) == ("19.00", "25.50", False)
+    assert sell(client, PRICED).json["total_amount"] == "19.00"
 
 
 def test_weighed_goods_leave_the_stock_by_what_the_price_is_worth(client, make, shop):
@@ -103,7 +126,7 @@ def test_a_price_that_no_weight_comes_to_is_charged_all_the_same(client, make, s
 def test_a_tax_that_the_price_contains_stays_in_it(client, make, shop):
     shop(PRICE)
     tax = make.tax("0.2", is_inclusive=True)
-    make.product(sku="00412", price="19.00", tax=tax.id, stock=5)
+    make.product(sku="00412", price="19.00", price_mode="open", tax=tax.id, stock=5)
     sold = sell(client, PRICED).json
     assert (sold["total_amount"], sold["tax_amount"]) == ("25.50", "4.25")
 
@@ -153,13 +176,13 @@ def test_decimals_where_the_point_says(client, make, shop):
 def test_a_currency_without_cents(client, make, shop):
     client.patch("/api/settings", {"currency": "JPY", "currency_places": 0})
     shop(PRICE)
-    make.product(sku="00412", price="100", stock=5)
+    make.product(sku="00412", price="100", price_mode="open", stock=5)
     assert sell(client, PRICED).json["total_amount"] == "2550.00"
 
 
 def test_discounts_begin_at_the_printed_price(client, make, shop):
     shop(PRICE)
-    make.product(sku="00412", price="100.00", stock=5)
+    make.product(sku="00412", price="100.00", price_mode="open", stock=5)
     # The label itself is 74 % below the catalogue; of it the cashier may give a fifth.
     assert sell(client, PRICED, discount_per_item="5.10").json["total_amount"] == "20.40"
     assert refused(sell(client, PRICED, discount_per_item="5.11"), 403, "discount-limit")
@@ -169,7 +192,7 @@ def test_discounts_begin_at_the_printed_price(client, make, shop):
 
 def test_a_label_says_how_much_it_is_on(client, make, shop):
     shop(PRICE)
-    make.product(sku="00412", stock=5)
+    make.product(sku="00412", price_mode="open", stock=5)
     for name, value in (("quantity", 2), ("unit_price", "1.00")):
         answer = sell(client, PRICED, **{name: value})
         assert answer.status_code == 422 and answer.json["errors"][0]["field"] == name

@@ -276,7 +276,7 @@ NO_STOCK = {
 
 
 def test_packages_that_hold_no_quantity_of_stock(client, make, runtime):
-    product = make.product(sku="SALT", stock=20)
+    product = make.product(sku="SALT", unit=make.unit("salt", precision=4)["code"], stock=20)
     for code, (pack, _) in NO_STOCK.items():
         client.post(f"/api/products/{product.id}/barcodes", {"code": code, "pack_quantity": pack})
     before = tables(runtime)

@@ -67,9 +67,14 @@ def _item(run: Run, entry: Entry, goods: Items, number: int) -> Item:
     return item
 
 
-def _check_sellable(run: Run, entry: Entry, item: Item, number: int) -> None:
+def is_for_sale(run: Run, item: Item) -> bool:
+    """Say whether the actor may sell the item: published, or an own one that is pending."""
     own = item.owner_id is not None and item.owner_id == run.actor.user_id
-    if not item.is_active or not (item.status == "published" or (item.status == "pending" and own)):
+    return item.is_active and (item.status == "published" or (item.status == "pending" and own))
+
+
+def _check_sellable(run: Run, entry: Entry, item: Item, number: int) -> None:
+    if not is_for_sale(run, item):
         raise _refused(entry, number, why_not_for_sale(item.product_name, item.status, item.is_active))
 
 

@@ -54,7 +54,7 @@ def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
     if entry.origin is not None:
         returned = _returned(run, entry, entry.origin)
         totals = net_totals(totals, returned.totals)
-    check_discount(run, command, lines, totals)
+    lines = check_discount(run, command, lines, totals)
     settled = settle(run, entry.sent, totals.total_amount, returned, command.customer_id)
     return SaleDraft(
         id=entry.sale_id,

@@ -36,10 +36,14 @@ _NEIGHBOURS = 50
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """A line's stock units, and the price of one when the label says what the line comes to."""
+    """A line's stock units, and the price of one when the label says what the line comes to.
+
+    ``is_binding``: that price takes the place of the catalogue's; else it is one that the seller asks for.
+    """
 
     quantity: Decimal
     unit_price: Decimal | None = None
+    is_binding: bool = False
 
 
 def is_measured(unit_code: str) -> bool:

@@ -156,7 +156,7 @@ def _line(asked: ScannedItem, goods: Goods, number: int) -> SaleItem:
         discount_per_item=asked.discount_per_item,
         batch_number=goods.lot.batch_number if goods.lot else asked.batch_number,
         expiry_date=goods.lot.expiry_date if goods.lot else asked.expiry_date,
-        is_printed_price=label.unit_price is not None,
+        is_printed_price=label.is_binding,
     )
 
 
@@ -205,7 +205,9 @@ def _scanned_field(field: str, goods: Mapping[int, Goods]) -> str:
     parts = field.split(".")
     if len(parts) != 3 or parts[0] != "items" or int(parts[1]) not in goods:
         return field
-    by_label = goods[int(parts[1])].lot is not None and parts[2] in _SAID_BY_LABEL
+    scanned = goods[int(parts[1])]
+    by_label = scanned.lot is not None and parts[2] in _SAID_BY_LABEL
+    by_label |= scanned.line.unit_price is not None and parts[2] == "unit_price"
     return f"items.{parts[1]}.code" if by_label or parts[2] in _SAID_BY_CODE else field
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -90,8 +90,8 @@ def scan(session: Session, code: str, warehouse_id: int | None) -> dict[str, Any
     ``price`` is for one stock unit, ``pack_price`` for the ``pack_quantity`` units that the code stands for.
     ``stock`` is what can be sold, ``expired`` what is there beside it; both are ``None`` for an untracked product, as
     the prices are for one of open price that was never sold. ``quantity``, ``unit_price`` and ``total`` are of the
-    line that selling the code makes; ``item`` is that line for a sale's body, though there the role's own limits bind a
-    price that a label says.
+    line that selling the code makes; ``item`` is that line for a sale's body, though there the role's own limits hold
+    for every price that a label says.
     """
     goods = understand(session, code, warehouse_id)
     found, item, reading = goods.found, goods.found.item, goods.found.reading
@@ -128,20 +128,26 @@ def scan(session: Session, code: str, warehouse_id: int | None) -> dict[str, Any
 
 
 def _line(session: Session, found: Found) -> Charged:
-    """Return how many stock units the label is on, and the price of one when the label says what is to be paid."""
+    """Return how many stock units the label is on, and the price of one when the label says what is to be paid.
+
+    What a label says binds where the catalogue can't know what a piece costs: weighed goods, and an open price. A code
+    can be typed too, so of others it is a price that the seller asks for, and never that of a list price.
+    """
     reading, item = found.reading, found.item
     snapshot = snapshot_of(session)
     unit = snapshot.units[item.unit_id] if item.unit_id is not None else None
     unit_code = unit.code if unit else ""
     quantity = _said_quantity(reading, unit_code, found.scanned.pack_quantity)
+    is_binding = item.price_mode == "open" or is_measured(unit_code)
     total = _said_price(session, reading)
-    if total is None:
+    if total is None or (item.price_mode == "list" and not is_binding):
         return Charged(stock_units(found.scanned.pack_quantity if quantity is None else quantity, Decimal(1), "code"))
     by_price = quantity is None and is_measured(unit_code) and item.price_mode != "open"
     if quantity is None and not (by_price and item.price):
         quantity = found.scanned.pack_quantity
     unit_price = ZERO if item.price_mode == "open" else from_units(item.price)
-    return charge(total, unit_price, quantity, unit.precision if unit else 0, snapshot.setting("currency_places"))
+    charged = charge(total, unit_price, quantity, unit.precision if unit else 0, snapshot.setting("currency_places"))
+    return replace(charged, is_binding=is_binding)
 
 
 def _said_quantity(reading: Reading, unit_code: str, pack_quantity: Decimal) -> Decimal | None:
