@@ -289,8 +289,12 @@ def test_a_simple_product_has_no_variant_and_what_is_absent_is_said_alike(client
     assert {line["product_id"]: line["variant_id"] for each in documents for line in each["lines"]} == expected
     assert {each["reason"] for each in documents} == {""} and {each["to_warehouse"] for each in documents} == {None}
     for product_id in expected:
-        (row,) = client.get(f"/api/inventory/{product_id}").json["items"]
-        assert (row["variant_id"], row["variant_details"] == "") == (expected[product_id], product_id != shirt.id)
+        (level,) = client.get(f"/api/inventory/{product_id}").json["items"]
+        (row,) = client.get("/api/inventory/movements", params={"product": product_id}).json["items"]
+        (document,) = client.get("/api/inventory/documents", params={"product": product_id}).json["items"]
+        (line,) = (each for each in document["lines"] if each["product_id"] == product_id)
+        named = (expected[product_id], shirt.variants[0]["name"] if product_id == shirt.id else None)
+        assert {(each["variant_id"], each["variant_details"]) for each in (level, row, line)} == {named}
     for asked in ({}, {"variant_id": default}):
         params = {"product_id": simple.id, "warehouse_id": make.main, **asked}
         answer = client.get("/api/inventory/stock/check", params=params).json
