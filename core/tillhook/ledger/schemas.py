@@ -65,6 +65,7 @@ class TransferLineIn(Schema):
     variant_id = Key(allow_none=True, load_default=None)
     quantity = Quantity(required=True)
     batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
+    expiry_date = Day(allow_none=True, load_default=None)
 
     @post_load
     def command(self, data: dict[str, Any], **_: Any) -> StockLine:
