@@ -107,6 +107,7 @@ class CountLineIn(Schema):
     product_id = Key(required=True)
     variant_id = Key(allow_none=True, load_default=None)
     quantity = Quantity(required=True, allow_zero=True)
+    unit_cost = Amount(allow_none=True, load_default=None)
     batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
     expiry_date = Day(allow_none=True, load_default=None)
     expected = Quantity(allow_none=True, allow_zero=True, min=-MAX, load_default=None)
