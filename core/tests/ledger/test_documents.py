@@ -198,6 +198,21 @@ def test_documents_are_found(client, make, me, books, monkeypatch, few):
     assert client.get("/api/inventory/documents", params={"kind": "sale"}).status_code == 422
 
 
+def test_what_is_searched_for_is_found_or_the_search_refused(client, make, books):
+    documents, milk, _ = books
+
+    def found(path, text):
+        return [row["id"] for row in client.get(f"/api/inventory/{path}", params={"search": text}).json["items"]]
+
+    assert found("documents", "delivery") == [documents["receipt"]["id"]]
+    assert found("documents", documents["transfer"]["number"]) == [documents["transfer"]["id"]]
+    assert found("documents", "nothing") == found("alerts", "nothing") == []
+    (alert, *_) = client.get("/api/inventory/alerts", params={"product": milk.id}).json["items"]
+    assert alert["id"] in found("alerts", "Milk")
+    refused = client.get("/api/inventory/movements", params={"search": "milk"})
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "search")
+
+
 def test_documents_of_other_warehouses_are_not_seen(client, make, books):
     pen = books[2]
     elsewhere = post(client, "receipt", warehouse=make.other, lines=[{"product_id": pen.id, "quantity": 5}])

@@ -20,7 +20,7 @@ from tillhook.ledger.models import Lot, Reservation, StockAlert, StockLevel, Sto
 from tillhook.ledger.posting.values import Document
 from tillhook.ledger.schemas import AlertOut, StockCheckOut
 from tillhook.products.models import Product, Variant
-from tillhook.products.search import get_product
+from tillhook.products.search import get_product, matches
 from tillhook.quantities import ZERO
 from tillhook.runtime import snapshot_of
 
@@ -138,6 +138,7 @@ def alerts(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]
         "warehouse": in_warehouse(session, StockAlert.warehouse_id),
         "status": StockAlert.status,
         "product": StockAlert.product_id,
+        "search": matches,
     }
     statement = narrowed(statement, query, filters)
     rows, cursor = page(

@@ -153,6 +153,10 @@ class StockCheckQuery(QuerySchema):
 
 
 class MovementQuery(ListQuery):
+    class Meta(ListQuery.Meta):
+        # Nothing of a movement is text.
+        exclude = ("search",)
+
     product = Key()
     variant = Key()
     warehouse = Key()
@@ -168,7 +172,10 @@ class MovementQuery(ListQuery):
 
 
 class DocumentQuery(ListQuery):
-    """``reason`` is looked for in the reason, ``date_from`` and later, before ``date_to``, is when it happened."""
+    """``reason`` is looked for in the reason, ``search`` in the number too.
+
+    ``date_from`` and later, before ``date_to``, is when it happened.
+    """
 
     kind = Choice(KINDS)
     warehouse = Key()
