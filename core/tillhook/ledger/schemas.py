@@ -1,6 +1,5 @@
 """Bodies, queries and answers of the stock routes."""
 
-from dataclasses import replace
 from typing import Any
 
 from marshmallow import post_load
@@ -98,7 +97,7 @@ class TransferIn(Schema):
     @post_load
     def command(self, data: dict[str, Any], **_: Any) -> StockCommand:
         data["warehouse"] = data.pop("from_warehouse")
-        return replace(StockCommand(**data | {"lines": ()}), lines=tuple(data["lines"]))
+        return StockCommand(**data | {"lines": tuple(data["lines"])})
 
 
 class CountLineIn(Schema):
