@@ -41,6 +41,14 @@ def test_a_count_makes_stock_what_was_counted(client, make, runtime):
     assert {row["document"]["number"] for row in moved} == {answer.json["number"]} and clean(runtime)
 
 
+def test_what_is_found_has_the_cost_that_the_count_says(client, make):
+    pen = make.product(stock=5, cost_price="2.00")
+    assert count(client, make, line(pen, 7, unit_cost="3.50")).status_code == 201
+    assert count(client, make, line(pen, 8)).status_code == 201
+    moved = client.get("/api/inventory/movements", params={"document_type": "count"}).json["items"]
+    assert [row["unit_cost"] for row in moved] == ["2.00", "3.50"]
+
+
 def test_lots_are_counted_by_name(client, make, runtime):
     milk = make.product(tracking="lot")
     make.receipt(

@@ -198,6 +198,21 @@ def test_documents_are_found(client, make, me, books, monkeypatch, few):
     assert client.get("/api/inventory/documents", params={"kind": "sale"}).status_code == 422
 
 
+def test_what_is_searched_for_is_found_or_the_search_refused(client, make, books):
+    documents, milk, _ = books
+
+    def found(path, text):
+        return [row["id"] for row in client.get(f"/api/inventory/{path}", params={"search": text}).json["items"]]
+
+    assert found("documents", "delivery") == [documents["receipt"]["id"]]
+    assert found("documents", documents["transfer"]["number"]) == [documents["transfer"]["id"]]
+    assert found("documents", "nothing") == found("alerts", "nothing") == []
+    (alert, *_) = client.get("/api/inventory/alerts", params={"product": milk.id}).json["items"]
+    assert alert["id"] in found("alerts", "Milk")
+    refused = client.get("/api/inventory/movements", params={"search": "milk"})
+    assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "search")
+
+
 def test_documents_of_other_warehouses_are_not_seen(client, make, books):
     pen = books[2]
     elsewhere = post(client, "receipt", warehouse=make.other, lines=[{"product_id": pen.id, "quantity": 5}])
@@ -289,8 +304,12 @@ def test_a_simple_product_has_no_variant_and_what_is_absent_is_said_alike(client
     assert {line["product_id"]: line["variant_id"] for each in documents for line in each["lines"]} == expected
     assert {each["reason"] for each in documents} == {""} and {each["to_warehouse"] for each in documents} == {None}
     for product_id in expected:
-        (row,) = client.get(f"/api/inventory/{product_id}").json["items"]
-        assert (row["variant_id"], row["variant_details"] is None) == (expected[product_id], product_id != shirt.id)
+        (level,) = client.get(f"/api/inventory/{product_id}").json["items"]
+        (row,) = client.get("/api/inventory/movements", params={"product": product_id}).json["items"]
+        (document,) = client.get("/api/inventory/documents", params={"product": product_id}).json["items"]
+        (line,) = (each for each in document["lines"] if each["product_id"] == product_id)
+        named = (expected[product_id], shirt.variants[0]["name"] if product_id == shirt.id else None)
+        assert {(each["variant_id"], each["variant_details"]) for each in (level, row, line)} == {named}
     for asked in ({}, {"variant_id": default}):
         params = {"product_id": simple.id, "warehouse_id": make.main, **asked}
         answer = client.get("/api/inventory/stock/check", params=params).json

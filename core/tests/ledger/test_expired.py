@@ -52,6 +52,26 @@ def test_what_is_told_is_what_can_be_sold(client, make, runtime, milk):
     assert client.get(f"/api/products/{milk.id}").json["inventory"] == "0"
 
 
+def test_what_was_sold_of_a_lot_beyond_what_there_was_does_not_expire(client, make, runtime, milk):
+    """What is missing is missing after the lot's last day too, and hides nothing of what has expired."""
+    line = {"product_id": milk.id, "quantity": "2", "batch_number": "NEW", "expiry_date": PAST}
+    body = {"channel": "counter", "warehouse": make.main, "items": [line]}
+    assert client.post("/api/sales/sync", {"sales": [body]}).json["results"][0]["status"] == "created"
+    product = client.get(f"/api/products/{milk.id}").json
+    assert (product["inventory"], product["expired"]) == ("3", "3")
+    levels = client.get(f"/api/inventory/{milk.id}").json["items"]
+    assert {row["batch_number"]: (row["available"], row["expired"]) for row in levels} == {
+        "FRESH": ("5", "0"),
+        "OLD": ("0", "3"),
+        "NEW": ("-2", "0"),
+    }
+    check = client.get("/api/inventory/stock/check", params={"product_id": milk.id, "warehouse_id": make.main}).json
+    assert (check["current_stock"], check["available"], check["expired"]) == ("6", "3", "3")
+    events = client.get("/api/events").json["items"]
+    assert [e["payload"]["product"]["inventory"] for e in events if e["name"] == "product:inventory-updated"][-1] == 3
+    assert clean(runtime)
+
+
 def test_who_may_sell_what_has_expired_names_the_lot(client, make, milk):
     line = {"product_id": milk.id, "quantity": "2", "batch_number": "OLD"}
     sale = {"channel": "counter", "warehouse": make.main, "items": [line]}

@@ -4,6 +4,8 @@ from decimal import Decimal
 
 import pytest
 
+LOTS = {"SOON": "2149-01-01", "LATE": "2150-01-01"}
+
 
 def check(client, product, warehouse):
     return client.get(
@@ -53,6 +55,25 @@ def test_a_transfer_moves_between_warehouses(client, make):
     assert same.json["errors"][0]["field"] == "to_warehouse"
     foreign = client.post("/api/inventory/transfers", body, as_="supplier")
     assert foreign.status_code == 403 and foreign.json["errors"][0]["field"] == "to_warehouse"
+
+
+def test_a_transfer_names_lots_by_their_last_day_too(client, make):
+    product = make.product(tracking="lot")
+    lots = [{"product_id": product.id, "quantity": 2, "batch_number": b, "expiry_date": d} for b, d in LOTS.items()]
+    make.receipt(make.main, lots)
+
+    def transfer(**line):
+        lines = [{"product_id": product.id, "quantity": "1", **line}]
+        body = {"from_warehouse": make.main, "to_warehouse": make.other, "lines": lines}
+        return client.post("/api/inventory/transfers", body)
+
+    moved = transfer(expiry_date=LOTS["LATE"])
+    assert moved.status_code == 201, moved.text
+    assert moved.json["lines"][0]["batch_number"] == "LATE"
+    assert transfer(batch_number="SOON", expiry_date=LOTS["SOON"]).status_code == 201
+    wrong = transfer(batch_number="SOON", expiry_date=LOTS["LATE"])
+    assert (wrong.status_code, wrong.json["code"]) == (409, "lot-expiry-differs")
+    assert wrong.json["errors"][0]["field"] == "lines.0.expiry_date"
 
 
 def test_setting_the_inventory_posts_the_difference(client, make):

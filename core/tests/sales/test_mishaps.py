@@ -86,6 +86,15 @@ def test_a_lot_that_nobody_received_is_flagged(client, make, runtime, sell, milk
     assert clean(runtime)
 
 
+def test_a_lot_that_nobody_received_is_flagged_where_shortage_is_absorbed(client, runtime, sell, milk):
+    """Such a sale is planned twice, the second time with locks; the first plan made the lot."""
+    for channel in ("counter", "counter:offline"):
+        client.put("/api/stock-policies", {"policy": "absorb", "channel": channel})
+    assert flags(sell.offline(milk, batch_number="NEW")) == ["unknown-lot", "absorbed"]
+    assert flags(sell(milk, batch_number="NEWER").json) == ["unknown-lot", "absorbed"]
+    assert clean(runtime)
+
+
 @pytest.mark.parametrize("tracking", ["quantity", "lot"])
 def test_what_went_below_zero_is_flagged_and_nothing_else(client, make, runtime, sell, tracking):
     product = make.product(tracking=tracking)

@@ -10,7 +10,7 @@ levels, alerts, events and hooks. A document is named by its owner and key, whoe
 
 from tillhook.ledger.counting import post_count, set_inventory
 from tillhook.ledger.documents import StockCommand, post_adjustment, post_receipt, post_transfer
-from tillhook.ledger.expiry import today_of
+from tillhook.ledger.expiry import fresh_and_expired, today_of
 from tillhook.ledger.figures import own_inventory
 from tillhook.ledger.inventory import promised
 from tillhook.ledger.models import (
@@ -102,6 +102,7 @@ __all__ = [
     "available_by_product",
     "create_warehouse",
     "extend",
+    "fresh_and_expired",
     "has_moved",
     "issue",
     "issue_many",

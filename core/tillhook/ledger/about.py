@@ -79,10 +79,10 @@ def _one_of(type_: Any, key: Any, name: str, keys: Select[int], few: Sequence[in
 
 
 class Goods(NamedTuple):
-    """A variant as answers name it; ``id`` is ``None`` for the only one of a simple product."""
+    """A variant as answers name it; ``id`` and ``name`` are ``None`` for the only one of a simple product."""
 
     id: int | None
-    name: str
+    name: str | None
     product_name: str
 
 
@@ -119,7 +119,10 @@ def names_of(session: Session, rows: Sequence[Any], places: Iterable[int | None]
     of_lots = session.execute(select(Lot.id, Lot.batch_number, Lot.expiry_date).where(among(Lot.id, lots)))
     return Names(
         _by_key(session, Location.id, {place for place in places if place is not None}, Location.name),
-        {key: Goods(None if is_default else key, name, product) for key, is_default, name, product in goods},
+        {
+            key: Goods(None, None, product) if is_default else Goods(key, name, product)
+            for key, is_default, name, product in goods
+        },
         {key: (batch_number, expiry_date) for key, batch_number, expiry_date in of_lots},
     )
 

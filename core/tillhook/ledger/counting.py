@@ -84,7 +84,7 @@ def _count(session: Session, command: StockCommand, expected_field: str) -> Stoc
             lot_of_inbound(session, item.variant_id, item.tracking, None, None, f"lines.{number}")
     _write_lines(session, document, counted, on_hand)
     differences = [
-        Difference(number, item, key.lot_id, line.quantity - on_hand[key])
+        Difference(number, item, key.lot_id, line.quantity - on_hand[key], line.unit_cost)
         for number, (line, item, key) in enumerate(counted)
         if line.quantity != on_hand[key]
     ]

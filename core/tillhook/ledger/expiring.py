@@ -30,7 +30,7 @@ def tell_expired(session: Session) -> int:
     rows = session.execute(
         select(*key, StockLevel.updated_at, Lot.expiry_date)
         .join(Lot, (Lot.id == StockLevel.lot_id) & (Lot.variant_id == StockLevel.variant_id))
-        .where(Lot.expiry_date < today, Lot.expiry_date >= today - _LATE, StockLevel.on_hand != 0)
+        .where(Lot.expiry_date < today, Lot.expiry_date >= today - _LATE, StockLevel.on_hand > 0)
     )
     expired = [
         LevelKey(*level) for *level, updated_at, last_day in rows if last_day and updated_at < calendar.end(last_day)

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Session
 from tillhook.access import in_warehouse, warehouse_condition
 from tillhook.db import Exact, Instant, among, utc_now
 from tillhook.http import narrowed, page
-from tillhook.ledger.expiry import today_of
+from tillhook.ledger.expiry import fresh_and_expired, today_of
 from tillhook.ledger.models import Location, Lot, Reservation, StockLevel, StockMovement
 from tillhook.ledger.posting.values import LevelKey
 from tillhook.ledger.schemas import LevelOut
@@ -199,6 +199,5 @@ def promised(session: Session, levels: Collection[LevelKey | _Key]) -> dict[_Key
 
 def _as_of_now(row: Any, promised: Mapping[_Key, Decimal], today: date) -> dict[str, Any]:
     reserved = promised.get((row.variant_id, row.location_id, row.lot_id), ZERO)
-    if row.expiry_date is not None and row.expiry_date < today:
-        return LevelOut.of(row, reserved=reserved, available=ZERO, expired=row.on_hand)
-    return LevelOut.of(row, reserved=reserved, available=row.on_hand - reserved, expired=ZERO)
+    available, expired = fresh_and_expired(row.on_hand, reserved, row.expiry_date, today)
+    return LevelOut.of(row, reserved=reserved, available=available, expired=expired)

@@ -116,6 +116,7 @@ def find_of_kind(kind: str, person: int | None, number: str | None) -> Select[in
 
 _FILTERS = {
     "reason": lambda text: containing(text, StockDocument.reason),
+    "search": lambda text: containing(text, StockDocument.number, StockDocument.reason),
     "number": StockDocument.number,
     "date_from": StockDocument.occurred_at.__ge__,
     "date_to": StockDocument.occurred_at.__lt__,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import Session
 
 from tillhook.access import in_warehouse, require_warehouse, warehouse_condition
@@ -20,7 +20,7 @@ from tillhook.ledger.models import Lot, Reservation, StockAlert, StockLevel, Sto
 from tillhook.ledger.posting.values import Document
 from tillhook.ledger.schemas import AlertOut, StockCheckOut
 from tillhook.products.models import Product, Variant
-from tillhook.products.search import get_product
+from tillhook.products.search import get_product, matches
 from tillhook.quantities import ZERO
 from tillhook.runtime import snapshot_of
 
@@ -138,6 +138,7 @@ def alerts(session: Session, query: dict[str, Any]) -> tuple[list[dict[str, Any]
         "warehouse": in_warehouse(session, StockAlert.warehouse_id),
         "status": StockAlert.status,
         "product": StockAlert.product_id,
+        "search": matches,
     }
     statement = narrowed(statement, query, filters)
     rows, cursor = page(
@@ -199,9 +200,8 @@ def _counts() -> tuple[Any, ...]:
 
 def _fresh_and_expired(session: Session, quantity: Any) -> tuple[Any, Any]:
     """Return the sums of a quantity, of what has not expired and of what has; ``lot`` is joined."""
-    expired = is_expired(session)
-    fresh = or_(Lot.expiry_date.is_(None), ~expired)
-    return func.sum(quantity).filter(fresh), func.sum(quantity).filter(expired)
+    expired = is_expired(session, quantity)
+    return func.sum(quantity).filter(expired.is_not(true())), func.sum(quantity).filter(expired)
 
 
 def _by_product(

@@ -1,6 +1,5 @@
 """Bodies, queries and answers of the stock routes."""
 
-from dataclasses import replace
 from typing import Any
 
 from marshmallow import post_load
@@ -65,6 +64,7 @@ class TransferLineIn(Schema):
     variant_id = Key(allow_none=True, load_default=None)
     quantity = Quantity(required=True)
     batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
+    expiry_date = Day(allow_none=True, load_default=None)
 
     @post_load
     def command(self, data: dict[str, Any], **_: Any) -> StockLine:
@@ -97,7 +97,7 @@ class TransferIn(Schema):
     @post_load
     def command(self, data: dict[str, Any], **_: Any) -> StockCommand:
         data["warehouse"] = data.pop("from_warehouse")
-        return replace(StockCommand(**data | {"lines": ()}), lines=tuple(data["lines"]))
+        return StockCommand(**data | {"lines": tuple(data["lines"])})
 
 
 class CountLineIn(Schema):
@@ -106,6 +106,7 @@ class CountLineIn(Schema):
     product_id = Key(required=True)
     variant_id = Key(allow_none=True, load_default=None)
     quantity = Quantity(required=True, allow_zero=True)
+    unit_cost = Amount(allow_none=True, load_default=None)
     batch_number = Text(min=1, max=80, allow_none=True, load_default=None)
     expiry_date = Day(allow_none=True, load_default=None)
     expected = Quantity(allow_none=True, allow_zero=True, min=-MAX, load_default=None)
@@ -151,6 +152,10 @@ class StockCheckQuery(QuerySchema):
 
 
 class MovementQuery(ListQuery):
+    class Meta(ListQuery.Meta):
+        # Nothing of a movement is text.
+        exclude = ("search",)
+
     product = Key()
     variant = Key()
     warehouse = Key()
@@ -166,7 +171,10 @@ class MovementQuery(ListQuery):
 
 
 class DocumentQuery(ListQuery):
-    """``reason`` is looked for in the reason, ``date_from`` and later, before ``date_to``, is when it happened."""
+    """``reason`` is looked for in the reason, ``search`` in the number too.
+
+    ``date_from`` and later, before ``date_to``, is when it happened.
+    """
 
     kind = Choice(KINDS)
     warehouse = Key()

@@ -197,7 +197,11 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
     )
     here = of_product.where(StockLevel.location_id == k.c.w)
     # What has expired is on hand, and not available.
-    fresh = of_product.outerjoin(Lot, Lot.id == StockLevel.lot_id).where(is_expired(session).is_not(true()))
+    of_lots = of_product.outerjoin(Lot, Lot.id == StockLevel.lot_id)
+    fresh, promised = (
+        of_lots.with_only_columns(func.sum(column)).where(is_expired(session, column).is_not(true()))
+        for column in (StockLevel.on_hand, StockLevel.reserved)
+    )
     rows = session.execute(
         select(
             Product.id,
@@ -209,7 +213,7 @@ def _read(session: Session, places: set[Place]) -> list[ProductStock]:
             StockThreshold.threshold,
             here.scalar_subquery(),
             fresh.scalar_subquery(),
-            fresh.with_only_columns(func.sum(StockLevel.reserved)).scalar_subquery(),
+            promised.scalar_subquery(),
         )
         .join(k, k.c.p == Product.id)
         .outerjoin(StockThreshold, (StockThreshold.product_id == Product.id) & (StockThreshold.warehouse_id == k.c.w))

@@ -84,11 +84,12 @@ def issue_many(
     origins = {line.origin for each in issues for line in each.returns}
     history = read_history(session, origins) if origins else History(())
     wanted = [wanted_of(session, each, items) for each in issues]
+    made: set[int] = set()
     try:
         locked = _needs_lock(session, issues, wanted)
-        results = _plan_all(session, issues, wanted, history, locked=locked)
+        results = _plan_all(session, issues, wanted, history, made, locked=locked)
     except NeedsLock:
-        results = _plan_all(session, issues, wanted, history, locked=True)
+        results = _plan_all(session, issues, wanted, history, made, locked=True)
     drafts = [result for result in results if isinstance(result, Draft)]
     if drafts:
         post_drafts(session, drafts, items, alongside, events)
@@ -192,13 +193,19 @@ def _plan_all(
     issues: Sequence[Issue],
     wanted: Sequence[list[Wanted] | DomainError],
     history: History,
+    made: set[int],
     *,
     locked: bool,
 ) -> list[Draft | DomainError]:
-    """Plan document after document on one book."""
+    """Plan document after document on one book.
+
+    Args:
+        made: Lots that planning has made; those of a first plan are still there in the second.
+    """
     pairs = list(zip(issues, wanted, strict=True))
     sound = [(each, lines) for each, lines in pairs if not isinstance(lines, DomainError)]
     book = open_book(session, ((each.warehouse_id, line) for each, lines in sound for line in lines), locked=locked)
+    book.made = made
     promised = promises_to(session, {each.fulfils for each in issues if each.fulfils})
     results: list[Draft | DomainError] = []
     for each, lines in pairs:

@@ -21,12 +21,13 @@ from tillhook.quantities import from_units
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What a line of a count finds more, or less, of a variant and lot than was expected."""
+    """What a line of a count finds more, or less, of a variant and lot than was expected; no cost is the product's."""
 
     line: int
     item: Item
     lot_id: int
     quantity: Decimal
+    unit_cost: Decimal | None
 
 
 def receive(
@@ -135,7 +136,7 @@ def count(
             document_line=each.line,
             effect="count",
             occurred_at=occurred_at,
-            unit_cost=None if each.item.cost_price is None else from_units(each.item.cost_price),
+            unit_cost=_cost(each.unit_cost, each.item),
         )
         for each in differences
     ]
@@ -169,9 +170,6 @@ def _inbound(
     warehouse_id: int,
     occurred_at: datetime,
 ) -> Movement:
-    cost = line.unit_cost
-    if cost is None and item.cost_price is not None:
-        cost = from_units(item.cost_price)
     where = f"lines.{number}"
     return Movement(
         product_id=item.product_id,
@@ -185,8 +183,15 @@ def _inbound(
         document_line=number,
         effect=effect,
         occurred_at=occurred_at,
-        unit_cost=cost,
+        unit_cost=_cost(line.unit_cost, item),
     )
+
+
+def _cost(named: Decimal | None, item: Item) -> Decimal | None:
+    """Return the cost that a line names, else the product's."""
+    if named is None and item.cost_price is not None:
+        return from_units(item.cost_price)
+    return named
 
 
 def _outbound(number: int, line: StockLine, item: Item) -> Wanted:

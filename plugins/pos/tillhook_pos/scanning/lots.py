@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from tillhook.errors import Conflict, DomainError, ValidationFailed
-from tillhook.ledger import lots_at, policy_for
-from tillhook.quantities import format_quantity, from_units, to_units
+from tillhook.ledger import fresh_and_expired, lots_at, policy_for
+from tillhook.quantities import ZERO, format_quantity, from_units, to_units
 from tillhook.runtime import runtime_of
 from tillhook_pos.documents import CHANNEL
 from tillhook_pos.scanning.gs1 import ambiguous
@@ -30,14 +30,13 @@ class Lot:
 
     def shown(self, today: date) -> dict[str, Any]:
         """Return the lot as JSON; what has expired is not available."""
-        quantity, none = format_quantity(from_units(self.available)), "0"
-        is_expired = self.expiry_date is not None and self.expiry_date < today
+        available, expired = fresh_and_expired(from_units(self.available), ZERO, self.expiry_date, today)
         return {
             "batch_number": self.batch_number,
             "expiry_date": self.expiry_date and self.expiry_date.isoformat(),
-            "available": none if is_expired else quantity,
-            "expired": quantity if is_expired else none,
-            "is_expired": is_expired,
+            "available": format_quantity(available),
+            "expired": format_quantity(expired),
+            "is_expired": self.expiry_date is not None and self.expiry_date < today,
         }
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from tillhook.access import require_warehouse, visible_warehouses
 from tillhook.db import Exact
 from tillhook.errors import ValidationFailed
-from tillhook.ledger import Lot, StockLevel, StockThreshold, promised, today_of
+from tillhook.ledger import Lot, StockLevel, StockThreshold, fresh_and_expired, promised, today_of
 from tillhook.products import Product, Variant, sees_all
 from tillhook.quantities import ZERO, format_quantity
 from tillhook.runtime import actor_of, snapshot_of
@@ -148,15 +148,15 @@ def _level(row: Any) -> tuple[int, int, int]:
 
 
 def _show(row: Any, warehouse_name: str, reserved: Decimal, today: date) -> dict[str, Any]:
-    is_expired = row.expiry_date is not None and row.expiry_date < today
+    available, expired = fresh_and_expired(row.on_hand, reserved, row.expiry_date, today)
     return {
         "product_id": row.product_id,
         "product_name": row.name,
         "variant_id": None if row.is_default else row.variant_id,
         "variant_details": None if row.is_default else row.variant_name,
         "quantity": format_quantity(row.on_hand),
-        "available": format_quantity(ZERO if is_expired else row.on_hand - reserved),
-        "expired": format_quantity(row.on_hand if is_expired else ZERO),
+        "available": format_quantity(available),
+        "expired": format_quantity(expired),
         "low_stock_threshold": format_quantity(row.threshold),
         "is_low_stock": row.is_low,
         "batch_number": row.batch_number,
