@@ -108,6 +108,10 @@ class Endpoint:
                 if self.route.idempotent:
                     sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
             result = retrying(lambda: self._attempt(sent, parameters))
+        except DomainError as error:
+            if error.afterwards is not None:
+                error.afterwards()
+            raise
         finally:
             for file in sent.files.values():
                 file.stream.close()
