@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from tillhook.db import Exact
 from tillhook.hooks import Difference, Invariant
 from tillhook.quantities import ZERO, format_money
 from tillhook.reference import Calendar
@@ -138,7 +139,10 @@ def _payments(connection: Connection) -> Iterator[Difference]:
     """
     first = select(func.min(Voucher.issued_at)).scalar_subquery()
     paid = (
-        select(SalePayment.sale_id.label("id"), func.sum(SalePayment.amount - SalePayment.change).label("amount"))
+        select(
+            SalePayment.sale_id.label("id"),
+            func.sum(SalePayment.amount - SalePayment.change, type_=Exact).label("amount"),
+        )
         .where(SalePayment.method == METHOD)
         .group_by(SalePayment.sale_id)
         .subquery()
