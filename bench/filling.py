@@ -191,9 +191,9 @@ INSERT INTO stock_document (id, kind, number, warehouse_id, to_warehouse_id, rea
   CASE WHEN i <= 20 THEN 1 ELSE i % 2 + 2 END, CASE WHEN i <= 20 THEN {rare_warehouse} END, '',
   CASE WHEN i <= 20 THEN {supplier} ELSE {admin} END, '', {adjusted}, {adjusted} FROM n
 """
-_LOT = """
+_LOT = f"""
 INSERT INTO lot (id, variant_id, batch_number, expiry_date, created_at)
-VALUES (1, {rare_product}, 'RARE', NULL, {begin}), (2, {frequent_product}, 'OFTEN', NULL, {begin})
+VALUES (1, {{rare_product}}, '{RARE_BATCH}', NULL, {{begin}}), (2, {{frequent_product}}, 'OFTEN', NULL, {{begin}})
 """
 _ADJUSTED = """
 INSERT INTO stock_movement (product_id, variant_id, lot_id, quantity, source_id, destination_id, occurred_at,
@@ -234,9 +234,6 @@ INSERT INTO sale (id, kind, origin_id, sale_number, channel, warehouse_id, selle
   o.seller_name, o.customer_id, o.customer_name, o.customer_phone, '', o.source_device, FALSE, FALSE, o.created_at,
   o.created_at, o.created_at, 'EUR', 2, 'line', -o.subtotal, 0, 0, -o.total_amount, 0, 0, 'Wrong', '', ''
 FROM n JOIN sale o ON o.id = i * {every} - 10 + {{back}}
-"""
-_LOT = f"""
-INSERT INTO lot (variant_id, batch_number, created_at) VALUES ({RARE_PRODUCT}, '{RARE_BATCH}', {{begin}})
 """
 # The product of the square of an even spread: a tenth of the products makes a third of the lines.
 _LINE = f"""
@@ -292,5 +289,5 @@ _STATEMENTS = (
     *(_PRODUCT, _VARIANT, _PARTY, _LEVEL, _ALERT, _RECEIPT, _RECEIVED, _DOCUMENT, _LOT, _ADJUSTED, _SALE),
     _TAKEN_BACK.format(kind="return", offset=0, every=100),
     _TAKEN_BACK.format(kind="cancellation", offset=1, every=200),
-    *(_LOT, _LINE, _PAYMENT, _MOVEMENT, _EVENT, _EXCEPTION, _AUDIT, _NOTE),
+    *(_LINE, _PAYMENT, _MOVEMENT, _EVENT, _EXCEPTION, _AUDIT, _NOTE),
 )

@@ -433,7 +433,7 @@ class Api:
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="retail.csv"\r\n'
         body = (head + "Content-Type: text/csv\r\n\r\n").encode() + table + f"\r\n--{boundary}--\r\n".encode()
         headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-        result = self.request("POST", f"/products/import?warehouse={warehouse}", body, headers)[1]
+        result = self.request("POST", f"/products/import?warehouse={warehouse}&stock_mode=ignore", body, headers)[1]
         told = ("rows", "created", "updated", "unchanged", "stock_lines")
         return ", ".join(f"{result[name]} {name.replace('_', ' ')}" for name in told)
 
@@ -733,7 +733,9 @@ class _Command:
     def import_products(self, table: bytes, warehouse: int) -> str:
         file = self._scratch / "products.csv"
         file.write_bytes(table)
-        status, out, errors = self._run("products", "import", str(file), "--warehouse", str(warehouse))
+        status, out, errors = self._run(
+            "products", "import", str(file), "--warehouse", str(warehouse), "--stock-mode", "ignore"
+        )
         if status:
             raise ReplayError(f"tillhook products import failed:\n{errors[-3000:]}{out}")
         return out.strip()

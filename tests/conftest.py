@@ -1,5 +1,6 @@
 """What the tests share that cross distributions."""
 
+import io
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 
@@ -88,3 +90,18 @@ def wheels(tmp_path_factory: pytest.TempPathFactory, distributions: list[Distrib
         assert run.returncode == 0, run.stdout + run.stderr
         (built[each.name],) = target.glob("*.whl")
     return built
+
+
+@pytest.fixture
+def add_picture(client):
+    """``add_picture(product)`` uploads a picture of it and returns its key."""
+
+    def add(product):
+        file = io.BytesIO()
+        Image.new("RGB", (2, 2)).save(file, "PNG")
+        head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="x.png"\r\n\r\n'
+        headers = {"Content-Type": "multipart/form-data; boundary=x"}
+        body = head + file.getvalue() + b"\r\n--x--\r\n"
+        return client.request("POST", f"/api/products/{product.id}/images", body=body, headers=headers).json["id"]
+
+    return add

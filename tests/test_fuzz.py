@@ -103,7 +103,7 @@ def voucher(client):
 
 
 @pytest.fixture
-def fitting(make, client):
+def fitting(make, client, add_picture):
     """Members of path and body by operation, where others are refused by the state of things."""
     stocked = make.product(stock=500, barcode="4006381333931")
     line = {"product_id": stocked.id, "quantity": "1"}
@@ -116,7 +116,8 @@ def fitting(make, client):
     sold, archived = make.sale([(stocked, 3)]), make.product(stock=1)
     make.sale([(archived, 1)])
     client.delete(f"/api/products/{archived.id}")
-    card, code = make.product(tracking="none"), voucher(client)
+    untaxed = make.tax("0")["id"]
+    card, code = make.product(tracking="none", tax=untaxed), voucher(client)
     client.put(f"/api/vouchers/products/{card.id}")
     basket = {name: value for name, value in sale.items() if name != "channel"}
     back = {"sale_id": sold.id, "receipt": None, "sale_number": None, **nothing}
@@ -141,8 +142,12 @@ def fitting(make, client):
             **{"product_id": stocked.id, "inventory": "900", "warehouse": make.main},
             **{"variant_id": None, "expected": None},
         },
-        "PUT /api/vouchers/products/{product_id}": {"product_id": make.product(tracking="none").id},
+        "PUT /api/vouchers/products/{product_id}": {"product_id": make.product(tracking="none", tax=untaxed).id},
         "DELETE /api/vouchers/products/{product_id}": {"product_id": card.id},
+        "PUT /api/products/{product_id}/images/order": {"product_id": plain.id, "ids": [add_picture(plain)]},
+        "PATCH /api/products/{product_id}/images/{image_id}": {
+            **{"product_id": marked.id, "image_id": add_picture(marked), "position": 1},
+        },
         "GET /api/vouchers/{code}": {"code": code},
         "GET /api/vouchers/{code}/card": {"code": code},
         "PATCH /api/vouchers/{code}": {"code": code, "expires_on": "2099-12-31"},

@@ -31,8 +31,8 @@ def test_nor_begins_to_track_what_somebody_else_does_not(client, make):
     assert (refused.status_code, refused.json["code"]) == (403, "not-your-product")
 
 
-@pytest.mark.parametrize("kind", ["receipts", "adjustments"])
-def test_receipts_and_adjustments_are_no_way_round(client, make, own, theirs, kind):
+@pytest.mark.parametrize("kind", ["counts", "adjustments"])
+def test_counts_and_adjustments_are_no_way_round(client, make, own, theirs, kind):
     def body(product):
         line = {"product_id": product.id, "quantity": 3}
         return {"warehouse": make.main, "reason": "Found", "lines": [line]}
@@ -42,6 +42,11 @@ def test_receipts_and_adjustments_are_no_way_round(client, make, own, theirs, ki
     assert (refused.status_code, refused.json["code"]) == (403, "not-your-product")
     assert refused.json["errors"][0]["field"] == "lines.0.product_id"
     assert make.stock(theirs) == 5
+
+
+def test_what_arrives_is_received_whosever_it_is(client, make, theirs):
+    body = {"warehouse": make.main, "lines": [{"product_id": theirs.id, "quantity": 3}]}
+    assert client.post("/api/inventory/receipts", body, as_="supplier").status_code == 201 and make.stock(theirs) == 8
 
 
 def test_who_holds_the_permission_counts_everything_in_the_own_warehouses(client, make, theirs):

@@ -29,7 +29,7 @@ def by_lot(client, product):
 
 def test_a_count_makes_stock_what_was_counted(client, make, runtime):
     more, less, same = (make.product(stock=5) for _ in range(3))
-    answer = count(client, make, line(more, 7), line(less, "2.0"), line(same, 5), reason="Year's end", as_="supplier")
+    answer = count(client, make, line(more, 7), line(less, "2.0"), line(same, 5), reason="Year's end", as_="manager")
     assert answer.status_code == 201 and answer.json["number"].startswith("CNT") and answer.json["kind"] == "count"
     assert told(answer.json) == [("5", "7", "2"), ("5", "2", "-3"), ("5", "5", "0")]
     assert [make.stock(each) for each in (more, less, same)] == [7, 2, 5]

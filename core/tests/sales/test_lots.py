@@ -10,7 +10,7 @@ from tillhook.testing import at_once, clean
 @pytest.fixture
 def milk(make):
     """Return a product with 3 of the lot SOON and 9 of LATE."""
-    product = make.product(name="Milk", price="1.50", tracking="lot", price_mode="open")
+    product = make.product(name="Milk", price="1.50", unit="l", tracking="lot", price_mode="open")
     receive(make, product, ("LATE", "9", "2150-06-30"), ("SOON", "3", "2149-01-01"))
     return product
 

@@ -101,7 +101,7 @@ def open_document(session: Session, kind: str, command: StockCommand) -> tuple[S
         if line.quantity == ZERO and kind != "count":
             raise ValidationFailed.at(f"{field}.quantity", "Must not be zero.")
         check_precision(session, item, line.quantity, f"{field}.quantity")
-        if kind != "transfer":
+        if kind in ("adjustment", "count"):
             _require_own(session, item, f"{field}.product_id")
     number_of_kind = next_number(session, f"stock_document.{kind}")
     document = StockDocument(
@@ -164,7 +164,7 @@ def checked_item(
 
 
 def _require_own(session: Session, item: Item, field: str) -> None:
-    """Refuse to make up stock of what somebody else brought into the catalogue; moving it is another matter."""
+    """Refuse to say how much there is of what somebody else brought into the catalogue; goods may come and move."""
     actor = actor_of(session)
     is_own = item.owner_id is not None and item.owner_id == actor.user_id
     if not is_own and not actor.can("stock:level:change_all"):
