@@ -43,10 +43,14 @@ def test_what_is_no_json_is_400(raw: bytes) -> None:
         (b'{"\\u0000": 1}', "body"),
         (b'{"a": {"b": "\\ud800"}}', "a.b"),
         (b'{"a": ["", "\\uDC00x"]}', "a.1"),
+        (b'{"a": {"\\ud800": ["\\ud800"]}}', "a"),
         (b"[" * 100_000 + b"]" * 100_000, "body"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "body"),
         (b'{"a": ' + b"9" * 5000 + b"}", "body"),
         (b'{"a": 0.' + b"9" * 5000 + b"}", "body"),
+        (b'{"a": 1e9999999}', "body"),
+        (b'{"a": 1e-9999999}', "body"),
+        (b'{"a": 1e9999999999999999999}', "body"),
     ],
 )
 def test_json_that_nothing_can_be_made_of_is_422(raw: bytes, field: str) -> None:

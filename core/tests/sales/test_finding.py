@@ -1,6 +1,7 @@
 """Finding what a sale became: returns, cancellations and exchanges, who bought a batch, what changed since."""
 
 import uuid
+from itertools import combinations, cycle
 
 import pytest
 
@@ -76,8 +77,22 @@ def test_kinds(listed):
 
 
 @pytest.mark.usefixtures("few")
+def test_what_changed_goes_with_any_two_filters_in_any_order(client, documents, make):
+    changed = {"updated_after": "2020-01-01T00:00:00Z"}
+    one = {"origin": documents["sale"].id, "product": documents["goods"]["id"], "batch": "None such"}
+    some = {"date_from": "2020-01-01", "date_to": "2090-12-31", "device": "till-1", "search": "Anna", "kind": "all"}
+    rest = {"warehouse": make.main, "channel": "counter", "seller": 1, "customer": 1, "payment_method": "cash"}
+    filters = {**one, **some, **rest, "is_cancelled": "true"}
+    orders = cycle(["updated_at", "-created_at", "total_amount", "-sale_date", "-updated_at"])
+    for pair, order in zip(combinations(filters, 2), orders, strict=False):
+        query = {name: filters[name] for name in pair} | changed | {"ordering": order}
+        assert client.get("/api/sales", params=query).status_code == 200, query
+
+
+@pytest.mark.usefixtures("few")
 def test_what_hangs_on_a_sale(listed, documents):
     assert listed(origin=documents["sale"].id) == ["exchange", "return"]
+    assert listed(origin=documents["sale"].id, search="Anna") == listed(origin=documents["sale"].id)
     assert listed(origin=documents["cancelled"].id) == ["cancellation"]
     assert listed(origin=documents["sale"].id, kind="return") == ["return"]
     assert listed(origin=documents["return"].id) == []

@@ -20,10 +20,12 @@ WORDS = {
 
 @pytest.mark.parametrize("code", WORDS)
 class TestWhyNot:
-    def test_sale_and_quote(self, client, make, goods, code):
+    @pytest.mark.parametrize("name", ["product_id", "product"])
+    def test_sale_and_quote(self, client, make, goods, code, name):
         body = {"channel": "counter", "warehouse": make.main, "payment_method": "cash"}
-        body["items"] = [{"product_id": goods[code], "quantity": 1}]
+        body["items"] = [{name: goods[code], "quantity": 1}]
         field, words = WORDS[code]
+        field = name if field == "product_id" else field
         for path in ("/api/sales", "/api/sales/quote"):
             refused = client.post(path, body, as_="cashier")
             assert (refused.status_code, refused.json["code"]) == (422, code)

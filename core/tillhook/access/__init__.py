@@ -1,7 +1,7 @@
 """Who may do what: users, roles, tokens, API keys, the rows that one sees, and the audit log."""
 
 from tillhook.access.acting import acting_for, acting_with
-from tillhook.access.api_keys import KeyRequest, create_api_key, revoke_api_key
+from tillhook.access.api_keys import KeyRequest, create_api_key, has_device_key, revoke_api_key
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.loading import load_actor, user_actor
 from tillhook.access.models import ApiKey, UserAccount
@@ -42,6 +42,7 @@ __all__ = [
     "create_user",
     "deactivate_user",
     "default_warehouse",
+    "has_device_key",
     "in_warehouse",
     "issue_access_token",
     "load_actor",

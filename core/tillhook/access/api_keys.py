@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import null, select
+from sqlalchemy import exists, null, select
 from sqlalchemy.orm import Session
 
 from tillhook.access.answers import ApiKeyOut
@@ -40,6 +40,11 @@ class KeyRequest:
     warehouse_ids: tuple[int, ...] | None = None
     device: str | None = None
     expires_at: datetime | None = None
+
+
+def has_device_key(session: Session, user_id: int | None, device: str) -> bool:
+    """Say whether a user has, or had, a key that is bound to a device."""
+    return session.scalar(select(exists().where(ApiKey.user_id == user_id, ApiKey.device == device))) is True
 
 
 def create_api_key(session: Session, command: KeyRequest) -> tuple[ApiKey, str]:

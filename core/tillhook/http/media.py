@@ -4,8 +4,9 @@ import json
 import re
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import Enum
 from typing import IO, Any, NoReturn
 from uuid import UUID
@@ -136,9 +137,13 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _fraction(text: str) -> Decimal:
-    if len(text) > _MAX_NUMBER:
-        raise _unusable("A number is too long.")
-    return Decimal(text)
+    if len(text) <= _MAX_NUMBER:
+        with suppress(InvalidOperation):
+            value = Decimal(text)
+            # Few characters may stand for many: 1e9999999.
+            if abs(value.adjusted()) <= _MAX_NUMBER:
+                return value
+    raise _unusable("A number is too long.")
 
 
 def _whole(text: str) -> int:
@@ -164,8 +169,9 @@ def _check_texts(value: Any) -> None:
             if "\x00" in each or any("\ud800" <= character <= "\udfff" for character in each):
                 raise _unusable("Holds a NUL or half a surrogate pair.", path or "body")
         elif isinstance(each, dict):
-            waiting += ((path, name) for name in each)
             waiting += ((f"{path}.{name}".lstrip("."), member) for name, member in each.items())
+            # Looked at before the members, whose path they become.
+            waiting += ((path, name) for name in each)
         elif isinstance(each, list):
             waiting += ((f"{path}.{number}".lstrip("."), member) for number, member in enumerate(each))
 

@@ -100,7 +100,7 @@ class Names:
         return {
             "product_name": goods.product_name,
             "variant_id": goods.id,
-            "variant_details": goods.name,
+            "variant_details": None if goods.id is None else goods.name,
             "lot_id": row.lot_id or None,
             "batch_number": batch_number,
             "expiry_date": expiry_date,

@@ -78,7 +78,8 @@ def list_sales(session: Session, query: Mapping[str, Any]) -> tuple[list[dict[st
     # Keys are given when sales are recorded.
     ordering = {"id": key, "created_at": key, "updated_at": _LAST.created_at}
     ordering |= {"total_amount": Sale.total_amount, "sale_date": Sale.sale_date}
-    statement = select(Sale.id).where(*(each.condition for each in filters if each is not begin))
+    # By its name, for conditions have further tables, which joins could begin with as well.
+    statement = select(Sale.id).select_from(Sale).where(*(each.condition for each in filters if each is not begin))
     if _is_of_changes(query, order):
         statement = statement.join(_LAST, _is_last(begins=begin is not None and begin.key is _LAST.id))
     if begin is not None:
@@ -137,10 +138,9 @@ def _kinds(query: Mapping[str, Any]) -> frozenset[str]:
 
 def _of_kinds(query: Mapping[str, Any]) -> ColumnElement[bool]:
     """Return the condition that a document is of the kinds that are asked for, or nearly."""
-    if query.get("kind") is None and query["search"]:
-        return or_(IS_SOLD, has_number(query["search"]))
-    # The others are a filter, see below.
-    return IS_SOLD if _kinds(query) <= _SOLD else true()
+    if not _kinds(query) <= _SOLD:
+        return true()  # some of them are a filter, see below
+    return or_(IS_SOLD, has_number(query["search"])) if query.get("kind") is None and query["search"] else IS_SOLD
 
 
 def _apart(query: Mapping[str, Any], order: str, kinds: ColumnElement[bool]) -> list[ColumnElement[bool]]:

@@ -37,8 +37,9 @@ def by_device(session: Session, command: Made) -> Made:
     """
     actor = actor_of(session)
     device = device_of(actor, command.source_device)
-    if isinstance(command, SaleCommand) and command.seller_id not in (None, actor.user_id):
-        _check_names_seller(actor)
+    names_another = isinstance(command, SaleCommand) and command.seller_id not in (None, actor.user_id)
+    if names_another and (actor.device is None or actor.session_id is not None):
+        raise foreign_seller()
     if device != command.source_device:
         command = replace(command, source_device=device)
     if isinstance(command, SaleCommand) and not command.channel:
@@ -47,11 +48,9 @@ def by_device(session: Session, command: Made) -> Made:
     return command
 
 
-def _check_names_seller(actor: Actor) -> None:
-    """Refuse another's name to all but a device's key: a person sells in the own name."""
-    if actor.device is None or actor.session_id is not None:
-        message = "Only a till's key sells in the name of others."
-        raise ValidationFailed.at("seller_id", message, code="foreign-seller")
+def foreign_seller() -> ValidationFailed:
+    """Return the refusal of another's name to all but a device's key: a person sells in the own name."""
+    return ValidationFailed.at("seller_id", "Only a till's key sells in the name of others.", code="foreign-seller")
 
 
 def as_sent_by(device: str, command: SaleCommand) -> SaleCommand:

@@ -353,3 +353,28 @@ def test_a_person_names_nobody_else(client, make, till, anna, bert):
         (result,) = client.post("/api/sales/sync", {"sales": [sale(product, seller_id=bert.id)]}, **by).json["results"]
         assert (result["status"], result["error"]["code"]) == ("rejected", "foreign-seller")
     assert client.post("/api/sales", sale(product, seller_id=anna.id), as_=anna).status_code == 201
+
+
+def test_what_a_person_sent_in_the_name_of_another_is_accepted_as_the_persons(client, make, till, anna, bert):
+    product = make.product(price="10.00", stock=9)
+    unreadable = sale(product, seller_id=bert.id) | {"notes": 7}
+    for body, changes in ((sale(product, seller_id=bert.id), []), (unreadable, ["notes"])):
+        (result,) = client.post("/api/sales/sync", {"sales": [body]}, as_=anna).json["results"]
+        assert result["status"] == "rejected"
+        exception = client.get("/api/sales/exceptions", params={"limit": 1}).json["items"][0]
+        path = f"/api/sales/exceptions/{exception['id']}/accept"
+        refused = client.post(path, {"reason": "Seen", "ignore": changes})
+        assert (refused.status_code, refused.json["code"]) == (422, "foreign-seller"), refused.text
+        assert refused.json["errors"][0]["field"] == "seller_id"
+        taken = client.post(path, {"reason": "Seen", "ignore": ["seller_id", *changes]})
+        assert (taken.status_code, taken.json["sale"]["seller"]) == (200, anna.id), taken.text
+
+
+def test_what_a_till_sent_in_the_name_of_another_is_accepted_as_that_ones(client, make, till, anna):
+    body = sale(make.product(price="10.00", stock=9), seller_id=anna.id) | {"notes": 7}
+    (result,) = client.post("/api/sales/sync", {"sales": [body]}, **by_key(till)).json["results"]
+    assert result["status"] == "rejected"
+    exception = client.get("/api/sales/exceptions", params={"limit": 1}).json["items"][0]
+    path = f"/api/sales/exceptions/{exception['id']}/accept"
+    taken = client.post(path, {"reason": "Seen", "ignore": ["notes"]})
+    assert (taken.status_code, taken.json["sale"]["seller"]) == (200, anna.id), taken.text

@@ -281,7 +281,7 @@ def test_what_the_inventory_shows(client, make):
         "product_id": product.id,
         "product_name": "Milk",
         "variant_id": None,
-        "variant_details": "",
+        "variant_details": None,
         "quantity": "7",
         "available": "7",
         "expired": "0",

@@ -14,7 +14,7 @@ from marshmallow import ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.access import acting_for, audit, default_warehouse, require_warehouse
+from tillhook.access import acting_for, audit, default_warehouse, has_device_key, require_warehouse
 from tillhook.actor import Actor
 from tillhook.errors import Conflict, DomainError
 from tillhook.http import validation_failed
@@ -25,6 +25,7 @@ from tillhook.sales.models import Sale, SaleException
 from tillhook.sales.offline.changes import changed, named_as_asked
 from tillhook.sales.offline.posting import post_sale
 from tillhook.sales.outcomes import Outcome
+from tillhook.sales.sender import foreign_seller
 
 #: Namespace of the ids of accepted sales whose own id another sale has.
 _NAMESPACE = uuid.UUID("6ba7b812-9dad-11d1-80b4-00c04fd430c8")
@@ -42,7 +43,8 @@ def accept(session: Session, exception_id: int, changes: Mapping[str, Any]) -> t
     Raises:
         NotFound: 404: there is no such exception, or not for this actor.
         Conflict: 409 ``exception-settled``; ``sale-already-posted`` when the same document has come in since.
-        ValidationFailed: 422: with these changes it is none that can be posted.
+        ValidationFailed: 422: with these changes it is none that can be posted; ``foreign-seller``: a person has sent
+            it in the name of another, and ``ignore`` does not say to pass ``seller_id`` over.
         PermissionDenied: 403: into another's warehouse.
         RetryTransaction: The device sent it at the same moment; run the transaction again.
     """
@@ -139,6 +141,9 @@ def _command(session: Session, exception: SaleException, payload: dict[str, Any]
     """Return the document to post: with the sent id while that is free, and known by what was sent."""
     command = read_payload(exception, payload)
     actor = actor_of(session)
+    names_another = command.seller_id not in (None, actor.user_id)
+    if names_another and not has_device_key(session, exception.seller_id, exception.source_device):
+        raise foreign_seller()
     if command.returns is None:
         require_warehouse(session, command.warehouse or default_warehouse(session))
     sent_as = _sent_as(exception, command, actor)

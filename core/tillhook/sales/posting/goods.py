@@ -20,15 +20,15 @@ def load_goods(run: Run, entries: Iterable[Entry], known: Items) -> Items:
     return known if known.by_key.keys() >= wanted else load_items(run.session, wanted)
 
 
-def lines_of(run: Run, command: SaleCommand, goods: Items) -> list[tuple[SaleItem, Item]]:
+def lines_of(run: Run, entry: Entry, goods: Items) -> list[tuple[SaleItem, Item]]:
     """Return each line as asked for, with what it sells; products that lines bring along are made.
 
     Raises:
         ValidationFailed: 422: something that is not there, not for sale, or not sold in such parts.
     """
-    made = _made(run, command)
+    made, command = _made(run, entry.command), entry.command
     return [
-        (made[number][0], made[number][1]) if number in made else (asked, _item(run, command, goods, number))
+        (made[number][0], made[number][1]) if number in made else (asked, _item(run, entry, goods, number))
         for number, asked in enumerate(command.items)
     ]
 
@@ -56,25 +56,29 @@ def _made(run: Run, command: SaleCommand) -> dict[int, tuple[SaleItem, Item]]:
     return {number: (line, items[number]) for number, line in lines.items()}
 
 
-def _item(run: Run, command: SaleCommand, goods: Items, number: int) -> Item:
-    asked = command.items[number]
+def _item(run: Run, entry: Entry, goods: Items, number: int) -> Item:
+    command, asked = entry.command, entry.command.items[number]
     item = goods.find(command.warehouse or 0, asked.product_id or 0, asked.variant_id)
     if item is None or is_hidden(run.actor, item.status, item.owner_id, was_approved=item.was_approved):
-        raise _refused(number, why_not_there(run.session, asked.product_id or 0, asked.variant_id))
+        raise _refused(entry, number, why_not_there(run.session, asked.product_id or 0, asked.variant_id))
     if not run.is_offline:
-        _check_sellable(run, item, number)
+        _check_sellable(run, entry, item, number)
         _check_precision(run, item, asked.quantity, number)
     return item
 
 
-def _check_sellable(run: Run, item: Item, number: int) -> None:
+def _check_sellable(run: Run, entry: Entry, item: Item, number: int) -> None:
     own = item.owner_id is not None and item.owner_id == run.actor.user_id
     if not item.is_active or not (item.status == "published" or (item.status == "pending" and own)):
-        raise _refused(number, why_not_for_sale(item.product_name, item.status, item.is_active))
+        raise _refused(entry, number, why_not_for_sale(item.product_name, item.status, item.is_active))
 
 
-def _refused(number: int, why: Refusal) -> ValidationFailed:
-    return ValidationFailed.at(f"items.{number}.{why.field}", why.message, code=why.code)
+def _refused(entry: Entry, number: int, why: Refusal) -> ValidationFailed:
+    """Return the refusal of a line, its field named as the body names it."""
+    items, field = entry.sent.payload.get("items", ()), why.field
+    if field == "product_id" and number < len(items) and items[number].get("product") is not None:
+        field = "product"
+    return ValidationFailed.at(f"items.{number}.{field}", why.message, code=why.code)
 
 
 def _check_precision(run: Run, item: Item, quantity: Decimal, number: int) -> None:

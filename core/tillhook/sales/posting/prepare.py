@@ -47,7 +47,7 @@ def _draft(run: Run, entry: Entry, goods: Items) -> SaleDraft:
     assert command.warehouse is not None
     lines = tuple(
         price_line(run, command, number, asked, item, sale_date)
-        for number, (asked, item) in enumerate(lines_of(run, command, goods))
+        for number, (asked, item) in enumerate(lines_of(run, entry, goods))
     )
     seller_id, seller_name, lines = seller_of(run, command, lines)
     totals, returned = _totals(run, entry, lines), None

@@ -153,7 +153,7 @@ def _show(row: Any, warehouse_name: str, reserved: Decimal, today: date) -> dict
         "product_id": row.product_id,
         "product_name": row.name,
         "variant_id": None if row.is_default else row.variant_id,
-        "variant_details": row.variant_name,
+        "variant_details": None if row.is_default else row.variant_name,
         "quantity": format_quantity(row.on_hand),
         "available": format_quantity(ZERO if is_expired else row.on_hand - reserved),
         "expired": format_quantity(row.on_hand if is_expired else ZERO),

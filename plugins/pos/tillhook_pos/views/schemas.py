@@ -21,7 +21,7 @@ class InventoryRowOut(Schema):
     product_id = fields.Integer()
     product_name = fields.String()
     variant_id = fields.Integer(allow_none=True)
-    variant_details = fields.String()
+    variant_details = fields.String(allow_none=True)
     quantity = fields.String()
     available = fields.String()
     expired = fields.String()
