@@ -15,7 +15,7 @@ Services raise these and never import the web framework.
 """
 
 import difflib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 
@@ -28,11 +28,15 @@ class DomainError(Exception):
         errors: ``[{"field": "items.0.quantity", "message": "..."}]``, dotted paths into the body or the
             query.
         extra: Further members of the problem document; JSON values only.
+
+    ``afterwards``, when somebody sets it, is called once when the request has been undone; for what is to be written
+    although the answer is an error, in a transaction of its own.
     """
 
     status = 400
     code = "bad-request"
     title = "Bad request"
+    afterwards: Callable[[], object] | None = None
 
     def __init__(
         self,

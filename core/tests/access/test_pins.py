@@ -1,5 +1,6 @@
 """PINs: set by oneself or by an admin, never shown, guarded against guessing; and overrides by them."""
 
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -240,6 +241,16 @@ def test_an_answer_that_is_given_again_is_one_override(client: Client, manager: 
     again = client.post(path, {"reason": "x"}, as_="cashier", headers=headers)
     assert (first.status_code, again.status_code, again.json) == (200, 200, first.json)
     assert len(client.get("/api/audit", params={"action": "override"}).json["items"]) == 1
+
+
+def test_a_return_that_is_sent_again_is_approved_once(client: Client, manager: int, sold: Any) -> None:
+    lines = [{"line_id": sold["items"][0]["id"], "quantity": "1"}]
+    path, body = f"/api/sales/{sold['id']}/returns", {"external_id": str(uuid.uuid4()), "lines": lines}
+    other = set_pin(client, "admin")
+    sent = [client.post(path, body, as_="cashier", headers=by(each)) for each in (manager, other)]
+    assert [answer.status_code for answer in sent] == [201, 200]
+    assert len(client.get("/api/audit", params={"action": "override"}).json["items"]) == 1
+    assert client.get(f"/api/sales/{sent[0].json['id']}").json["approved_by"]["id"] == manager
 
 
 def guess(client: Client, sale: int, pin: str, person: object = "manager@test.com") -> Any:

@@ -19,6 +19,7 @@ from tillhook.events import record
 from tillhook.events.models import ConsumerCursor
 from tillhook.hooks import DemoData
 from tillhook.server.models import JobTurn
+from tillhook.server.verify import repairable
 from tillhook.testing.plugins import write_plugin
 
 
@@ -125,6 +126,12 @@ def test_verify_is_silent_about_sound_books_and_names_a_damaged_level(run, make,
     done = run("verify", "--repair", input="y\n")
     assert done.exit_code == 0 and "Set what levels have on hand" in done.output, done.output
     assert run("verify").exit_code == 0 and make.stock(product) == 10
+
+
+def test_repairs_say_in_plain_words_what_they_do(runtime):
+    for name, invariant in repairable(runtime).items():
+        words = invariant.repair.__doc__.partition("\n")[0]
+        assert words.endswith(".") and "`" not in words, name
 
 
 def test_a_user_can_be_added_and_log_in(run, client):

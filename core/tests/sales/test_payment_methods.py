@@ -97,6 +97,19 @@ def test_one_that_was_used_is_only_switched_off(client, make, bread, runtime):
     assert clean(runtime)
 
 
+def test_nothing_goes_back_by_one_whose_plugin_is_not_enabled(client, make, bread, runtime, monkeypatch):
+    sale = sell(client, make, bread, payment_method="card").json
+    monkeypatch.delitem(runtime.registry.payment_methods, "card")
+    make.payment_method("meals")  # a new epoch
+    path = f"/api/sales/{sale['id']}"
+    refused = [
+        client.post(f"{path}/returns", {"lines": [{"position": 0, "quantity": "1"}]}),
+        client.post(f"{path}/cancel", {"reason": "x"}),
+    ]
+    assert [(each.status_code, each.json["code"]) for each in refused] == [(409, "payment-method-gone")] * 2
+    assert client.get(path).json["is_cancelled"] is False
+
+
 def test_one_that_nobody_used_is_gone(client, make):
     make.payment_method("meals")
     assert client.delete(f"{PATH}/meals").status_code == 204

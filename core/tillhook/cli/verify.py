@@ -1,6 +1,7 @@
 """``tillhook verify``."""
 
 import sys
+from collections.abc import Collection
 
 import click
 
@@ -24,22 +25,22 @@ def verify(context: Context, repair: bool, yes: bool) -> None:
         sys.exit(1)
 
 
-def _verified(context: Context) -> list[Difference]:
-    found = []
+def _verified(context: Context) -> dict[str, list[Difference]]:
+    found = {}
     for name, differences in verify_all(context.runtime):
         click.echo(f"{name}: {f'{len(differences)} differ' if differences else 'ok'}", err=True)
-        found += differences
+        if differences:
+            found[name] = differences
     if found:
-        rows = [(each.invariant, each.subject, each.expected, each.actual) for each in found]
+        rows = [(name, each.subject, each.expected, each.actual) for name in found for each in found[name]]
         print_table(("invariant", "subject", "expected", "actual"), rows)
     return found
 
 
-def _repaired(context: Context, found: list[Difference], *, yes: bool) -> bool:
+def _repaired(context: Context, names: Collection[str], *, yes: bool) -> bool:
     """Say what would be done, do it when that is wanted, and return whether it was."""
-    names = {each.invariant for each in found}
     known = repairable(context.runtime)
-    for name in sorted(names - known.keys()):
+    for name in sorted(set(names) - known.keys()):
         click.echo(f"{name}: cannot be repaired, for it is not derived from anything.")
     doing = [(name, each.repair) for name, each in known.items() if name in names]
     for name, does in doing:

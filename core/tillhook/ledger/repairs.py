@@ -103,7 +103,10 @@ def repair_reserved(session: Session) -> None:
 
 
 def repair_alerts(session: Session) -> None:
-    """Do as :func:`review_alerts` with no other change of stock under way."""
+    """Open the low-stock alerts that are missing, and resolve those that must not be open.
+
+    No other change of stock is under way meanwhile.
+    """
     _lock_levels(session)
     review_alerts(session)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from sqlalchemy.orm import Session
 
+from tillhook.errors import Conflict
 from tillhook.runtime import snapshot_of
 from tillhook.sales.drafts import Payment, TenderDraft
 
@@ -26,12 +27,20 @@ def ask_methods(
         paid_by: The references of refunds that nobody said, which are those by which the money came in.
 
     Raises:
+        Conflict: 409 ``payment-method-gone``: money went in by what only a plugin knows that is not enabled, so nobody
+            would hear that it goes back. Offline it has gone back.
         DomainError: A check's veto.
     """
     methods = snapshot_of(session).payment_methods
     done: list[Payment] = []
     for number, payment in enumerate(payments):
         method = methods.get(payment.method)
+        if method is None and not is_offline:
+            raise Conflict(
+                f"Nobody here knows {payment.method}, by which it was paid: enable its plugin.",
+                code="payment-method-gone",
+                method=payment.method,
+            )
         if method is not None and method.check is not None:
             is_known = payment.reference in paid_by
             tender = TenderDraft(

@@ -108,6 +108,10 @@ class Endpoint:
                 if self.route.idempotent:
                     sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
             result = retrying(lambda: self._attempt(sent, parameters))
+        except DomainError as error:
+            if error.afterwards is not None:
+                error.afterwards()
+            raise
         finally:
             for file in sent.files.values():
                 file.stream.close()
@@ -260,7 +264,9 @@ class Endpoint:
         if call.actor.override is not None and self._writes:
             reply = _as_reply(result, self.route.status)
             entity_id = reply.media.get("id", "") if self._entity and isinstance(reply.media, dict) else ""
-            if (reply.status or 200) < 400:
+            # 200 where 201 is usual: it was there before, and nobody approved anything now.
+            was_there = self.route.status == 201 and reply.status == 200
+            if (reply.status or 200) < 400 and not was_there:
                 request = f"{self.route.method} {call.request.path}"
                 record_override(call.session, call.actor, request, self._entity or "request", entity_id)
         return result

@@ -99,3 +99,16 @@ def test_a_product_that_is_none_any_more_sells_as_goods(client, make, runtime):
     sale = client.post("/api/sales", make.body(card)).json
     assert cards(client, sale) == []
     assert client.put(f"/api/vouchers/products/{card.id}", as_="cashier").status_code == 403
+
+
+def test_a_card_that_was_voided_by_hand_is_not_paid_back(client, make, bread, runtime):
+    card = make.gift_card("50.00")
+    sale = client.post("/api/sales", make.body(card)).json
+    [code] = [each["code"] for each in cards(client, sale)]
+    client.post("/api/sales", make.body(bread, payments=make.by(code, "20.00")))
+    assert client.post(f"/api/vouchers/{code}/void", {"reason": "lost"}).status_code == 200
+    path = f"/api/sales/{sale['id']}"
+    assert client.post(f"{path}/cancel", {"reason": "x"}).json["code"] == "vouchers-spent"
+    lines = [{"position": 0, "quantity": "1"}]
+    assert client.post(f"{path}/returns", {"lines": lines}).json["code"] == "vouchers-spent"
+    assert clean(runtime)

@@ -136,8 +136,21 @@ def test_damage_is_named(client, make, bread, runtime):
         "UPDATE voucher SET balance = -10000",
         "UPDATE voucher_entry SET amount = -190000 WHERE kind = 'redeemed'",
     )
-    found = [each.subject for each in differences(runtime) if each.invariant.startswith("voucher")]
-    assert found == ["voucher 1", "voucher 1, never used offline", found[2]] and found[2].startswith("sale ")
+    found = [each for each in differences(runtime) if each.invariant.startswith("voucher")]
+    subjects = [each.subject for each in found]
+    assert subjects == ["voucher 1", "voucher 1, never used offline", subjects[2]] and subjects[2].startswith("sale ")
+    shown = [(each.expected, each.actual) for each in found]
+    assert shown == [("31.00", "-1.00"), ("0.00", "-1.00"), ("20.00", "19.00")]
+
+
+def test_balances_are_repaired_from_their_entries(client, make, bread, runtime):
+    vouchers = [make.voucher("50.00") for _ in range(2)]
+    client.post("/api/sales", make.body(bread, payments=make.by(vouchers[0].code, "20.00")))
+    damage(runtime, "UPDATE voucher SET balance = balance + 10000")
+    with runtime.unit_of_work() as session:
+        runtime.registry.invariants["vouchers.balances"].repair(session)
+    assert [make.balance(each.code) for each in vouchers] == ["30.00", "50.00"]
+    assert clean(runtime)
 
 
 def test_a_gift_card_product_is_not_deleted(client, make):

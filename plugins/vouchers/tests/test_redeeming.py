@@ -141,6 +141,24 @@ def test_a_printed_code_that_was_sold_by_first_is_issued_then(client, make, brea
     assert clean(runtime)
 
 
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
+def test_guessing_at_the_till_is_slowed_down(client, make, bread, headers):
+    voucher = make.voucher("50.00")
+
+    def pay(code):
+        body = make.body(bread, payments=make.by(code, "20.00"))
+        return client.post("/api/sales", body, as_="cashier", headers=headers)
+
+    assert [pay(f"GUESS-{number:04}").status_code for number in range(10)] == [422] * 10
+    answer = pay(voucher.code)
+    assert answer.status_code == 429 and answer.json["code"] == "too-many-attempts"
+    assert client.get(f"/api/vouchers/{voucher.code}", as_="cashier").status_code == 429
+    # Whoever pays otherwise is not held up, and what happened offline has happened.
+    assert client.post("/api/sales", make.body(bread), as_="cashier").status_code == 201
+    sync(client, make.body(bread, payments=make.by(voucher.code, "20.00")))
+    assert make.balance(voucher.code) == "30.00"
+
+
 def test_another_currency_is_another_money(client, make, bread):
     voucher = make.voucher("50.00")
     assert client.patch("/api/settings", {"currency": "XTS"}).status_code == 200

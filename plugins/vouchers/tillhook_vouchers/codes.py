@@ -38,6 +38,13 @@ def is_mistyped(code: str) -> bool:
     return len(code) == _LENGTH and set(code) <= set(ALPHABET) and _check_character(code[:-1]) != code[-1]
 
 
+def unknown_code(code: str) -> tuple[str, str]:
+    """Return slug and message of the problem that a code is none."""
+    if is_mistyped(normal(code)):
+        return "vouchers-code-mistyped", "This code is mistyped: its last character does not fit the others."
+    return "vouchers-unknown-code", "There is no voucher of this code."
+
+
 def _check_character(characters: str) -> str:
     """Return the character after Luhn, modulo 32: one wrong character or two swapped neighbours do not fit it."""
     size, total = len(ALPHABET), 0

@@ -6,11 +6,11 @@ from sqlalchemy import case
 from sqlalchemy.orm import Session
 
 from tillhook.db import insert_or, utc_now
-from tillhook.errors import NotFound, TooManyRequests
+from tillhook.errors import DomainError, NotFound, TooManyRequests
 from tillhook.runtime import actor_of, runtime_of
 from tillhook_vouchers.books import find
+from tillhook_vouchers.codes import unknown_code
 from tillhook_vouchers.models import Voucher, VoucherGuess
-from tillhook_vouchers.tenders import unknown_code
 
 #: Wrong codes that cost nothing, within an hour of each other; each further one doubles the wait, up to the longest.
 FREE = 10
@@ -19,23 +19,30 @@ FIRST_S, LONGEST_S = 10, 900
 
 
 def look_up(session: Session, code: str) -> Voucher:
-    """Return the voucher of a code, for a session that only reads; a code that is none is counted.
+    """Return the voucher of a code; a code that is none is counted.
 
     Raises:
         NotFound: 404 ``vouchers-unknown-code`` or ``vouchers-code-mistyped``.
         TooManyRequests: 429 ``too-many-attempts``, with ``retry_after_s``: nothing was looked at.
     """
-    actor = actor_of(session)
-    guess = None if actor.user_id is None else session.get(VoucherGuess, actor.user_id)
-    _require_patience(guess)
+    require_patience(session)
     voucher = find(session, code)
     if voucher is None:
-        if actor.user_id is not None:
-            # By a transaction of its own, which commits although the answer is an error.
-            with runtime_of(session).unit_of_work(actor) as writing:
-                _count(writing, actor.user_id)
-        raise unknown(code)
+        raise counted(session, unknown(code))
     return voucher
+
+
+def counted(session: Session, problem: DomainError) -> DomainError:
+    """Let a code that is none be counted when its request has been undone."""
+    runtime, actor = runtime_of(session), actor_of(session)
+
+    def count() -> None:
+        with runtime.unit_of_work(actor) as writing:
+            _count(writing, actor.user_id)
+
+    if actor.user_id is not None:
+        problem.afterwards = count
+    return problem
 
 
 def unknown(code: str) -> NotFound:
@@ -44,7 +51,14 @@ def unknown(code: str) -> NotFound:
     return NotFound(message, code=slug)
 
 
-def _require_patience(guess: VoucherGuess | None) -> None:
+def require_patience(session: Session) -> None:
+    """Refuse whoever has tried too many codes that are none.
+
+    Raises:
+        TooManyRequests: 429 ``too-many-attempts``, with ``retry_after_s``.
+    """
+    user_id = actor_of(session).user_id
+    guess = None if user_id is None else session.get(VoucherGuess, user_id)
     if guess is None or guess.failures < FREE:
         return
     wait_s = min(FIRST_S * 2 ** min(guess.failures - FREE, 20), LONGEST_S)
@@ -57,7 +71,7 @@ def _require_patience(guess: VoucherGuess | None) -> None:
         )
 
 
-def _count(session: Session, user_id: int) -> None:
+def _count(session: Session, user_id: int | None) -> None:
     now = utc_now()
     again = {
         "failures": case((VoucherGuess.last_at < now - MEMORY, 1), else_=VoucherGuess.failures + 1),

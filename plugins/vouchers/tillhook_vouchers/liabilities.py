@@ -5,9 +5,10 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, case, exists, func, or_, select
+from sqlalchemy import Connection, case, exists, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from tillhook.db import Exact
 from tillhook.hooks import Difference, Invariant
 from tillhook.quantities import ZERO, format_money
 from tillhook.reference import Calendar
@@ -101,24 +102,34 @@ REPORT = Report(
 )
 
 
+_ENTERED = (
+    select(func.coalesce(func.sum(VoucherEntry.amount), 0))
+    .where(VoucherEntry.voucher_id == Voucher.id)
+    .scalar_subquery()
+)
+
+
 def _balances(connection: Connection) -> Iterator[Difference]:
-    entries = (
-        select(VoucherEntry.voucher_id, func.sum(VoucherEntry.amount).label("amount"))
-        .group_by(VoucherEntry.voucher_id)
-        .subquery()
+    wrong = select(Voucher.id, Voucher.balance, _ENTERED.label("entered")).where(Voucher.balance != _ENTERED)
+    for row in connection.execute(wrong.order_by(Voucher.id)):
+        yield _difference("vouchers.balances", f"voucher {row.id}", row.entered, row.balance)
+
+
+def _repair_balances(session: Session) -> None:
+    """Set the balances of vouchers to what their entries come to."""
+    is_wrong = Voucher.balance != _ENTERED
+    # Locked first, and added up by the next statement: whoever enters something holds the voucher's lock.
+    session.execute(select(Voucher.id).where(is_wrong).order_by(Voucher.id).with_for_update())
+    session.execute(
+        update(Voucher).where(is_wrong).values(balance=_ENTERED).execution_options(synchronize_session=False)
     )
-    wrong = (
-        select(Voucher.id, Voucher.balance, entries.c.amount)
-        .outerjoin(entries, entries.c.voucher_id == Voucher.id)
-        .where(or_(entries.c.amount.is_(None), entries.c.amount != Voucher.balance))
-        .order_by(Voucher.id)
-    )
-    for row in connection.execute(wrong):
-        yield _difference("voucher balances", f"voucher {row.id}", row.amount or ZERO, row.balance)
+
+
+def _overdrawn(connection: Connection) -> Iterator[Difference]:
     offline = exists().where(VoucherEntry.voucher_id == Voucher.id, VoucherEntry.is_offline)
     overdrawn = select(Voucher.id, Voucher.balance).where(Voucher.balance < 0, ~offline).order_by(Voucher.id)
     for row in connection.execute(overdrawn):
-        yield _difference("voucher balances", f"voucher {row.id}, never used offline", ZERO, row.balance)
+        yield _difference("vouchers.overdrawn", f"voucher {row.id}, never used offline", ZERO, row.balance)
 
 
 def _payments(connection: Connection) -> Iterator[Difference]:
@@ -128,7 +139,10 @@ def _payments(connection: Connection) -> Iterator[Difference]:
     """
     first = select(func.min(Voucher.issued_at)).scalar_subquery()
     paid = (
-        select(SalePayment.sale_id.label("id"), func.sum(SalePayment.amount - SalePayment.change).label("amount"))
+        select(
+            SalePayment.sale_id.label("id"),
+            func.sum(SalePayment.amount - SalePayment.change, type_=Exact).label("amount"),
+        )
         .where(SalePayment.method == METHOD)
         .group_by(SalePayment.sale_id)
         .subquery()
@@ -152,7 +166,7 @@ def _payments(connection: Connection) -> Iterator[Difference]:
         .order_by(sale.id)
     )
     for row in connection.execute(wrong):
-        yield _difference("voucher payments", f"sale {row.sale_number}", row.paid or ZERO, row.entered or ZERO)
+        yield _difference("vouchers.payments", f"sale {row.sale_number}", row.paid or ZERO, row.entered or ZERO)
 
 
 def _difference(invariant: str, subject: str, expected: Decimal, actual: Decimal) -> Difference:
@@ -162,6 +176,12 @@ def _difference(invariant: str, subject: str, expected: Decimal, actual: Decimal
 
 
 INVARIANTS = (
-    Invariant(name="vouchers.balances", check=_balances, title="Balances of vouchers are the sums of their entries"),
+    Invariant(
+        name="vouchers.balances",
+        check=_balances,
+        title="Balances of vouchers are the sums of their entries",
+        repair=_repair_balances,
+    ),
+    Invariant(name="vouchers.overdrawn", check=_overdrawn, title="Only what was sold offline overdraws a voucher"),
     Invariant(name="vouchers.payments", check=_payments, title="Payments by voucher are entered on the vouchers"),
 )

@@ -165,24 +165,26 @@ def _void_cards(session: Session, origin_id: int, back: Sequence[tuple[int, Deci
     """Void the cards that come back, those first that nobody has spent.
 
     Raises:
-        Conflict: 409 ``vouchers-spent``: fewer are unspent. Offline they are voided all the same, and overdrawn.
+        Conflict: 409 ``vouchers-spent``: fewer are unspent, or good at all. Offline they are voided all the same, and
+            overdrawn.
     """
     statement = select(Voucher).where(Voucher.sale_id == origin_id, Voucher.sale_line.is_not(None))
     if session.scalar(statement.with_only_columns(Voucher.id).limit(1)) is None:
         return
-    statement = statement.where(Voucher.voided_at.is_(None)).order_by(Voucher.id)
+    statement = statement.order_by(Voucher.id)
     cards = list(session.scalars(statement.with_for_update().execution_options(populate_existing=True)))
     keys = [key for key, _ in back]
     lines = session.execute(select(SaleLine.id, SaleLine.line_number).where(SaleLine.id.in_(keys)))
     numbers = {row.id: row.line_number for row in lines}
     for key, quantity in back:
         own = [card for card in cards if card.sale_line == numbers[key]]
-        unspent = [card for card in own if card.balance == card.amount]
-        spent = [card for card in own if card.balance != card.amount]
+        live = [card for card in own if card.voided_at is None]
+        unspent = [card for card in live if card.balance == card.amount]
+        spent = [card for card in live if card.balance != card.amount]
         count = int(quantity)
         if own and len(unspent) < count and not occasion.is_offline:
             raise Conflict(
-                f"Of {count} gift cards {len(unspent)} are unspent: what was spent does not come back.",
+                f"Of {count} gift cards {len(unspent)} are unspent: what was spent, or is void, does not come back.",
                 code="vouchers-spent",
             )
         for card in (*unspent, *spent)[:count]:

@@ -4,11 +4,12 @@ from decimal import Decimal
 
 from sqlalchemy.orm import Session
 
-from tillhook.errors import Conflict, ValidationFailed
+from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.quantities import ZERO, format_money
 from tillhook.sales import TenderDraft
 from tillhook_vouchers.books import Occasion, enter, find, issue, lock_all, why_not
-from tillhook_vouchers.codes import is_mistyped, new_code, normal
+from tillhook_vouchers.codes import new_code, normal, unknown_code
+from tillhook_vouchers.guesses import counted, require_patience
 from tillhook_vouchers.models import STORE_CREDIT, UNKNOWN, Voucher
 
 
@@ -18,10 +19,14 @@ def check(session: Session, tender: TenderDraft) -> str | None:
     Raises:
         ValidationFailed: 422 ``vouchers-code-missing``, ``vouchers-code-mistyped`` or ``vouchers-unknown-code``.
         Conflict: 409 ``vouchers-void``, ``vouchers-expired``, ``vouchers-other-currency``, or ``vouchers-too-little``
-            with the ``balance``. Nothing of that offline: there it has happened.
+            with the ``balance``.
+        TooManyRequests: 429 ``too-many-attempts``: too many codes that were none.
+        Nothing of that offline: there it has happened.
     """
     if not tender.amount:
         return None
+    if not tender.is_offline:
+        require_patience(session)
     code = tender.reference or tender.paid_by
     voucher = lock_all(session, tender.references).get(normal(code)) if normal(code) else None
     if tender.amount < 0:
@@ -30,7 +35,7 @@ def check(session: Session, tender: TenderDraft) -> str | None:
         # Whatever it is, it was taken as money: entered, and flagged by its balance if there is not so much.
         return voucher.code if voucher else _unissued(code)
     if voucher is None:
-        raise _unknown(tender.field, code)
+        raise _unknown(session, tender.field, code)
     _require_good(session, tender, voucher)
     own = (each for each in tender.before if (each.method, each.reference) == (tender.method, voucher.code))
     spent = sum((each.amount for each in own), ZERO)
@@ -59,13 +64,6 @@ def enter_payment(session: Session, code: str, amount: Decimal, occasion: Occasi
     enter(session, voucher, "redeemed", -amount, occasion)
 
 
-def unknown_code(code: str) -> tuple[str, str]:
-    """Return code and message of the problem that a code is none."""
-    if is_mistyped(normal(code)):
-        return "vouchers-code-mistyped", "This code is mistyped: its last character does not fit the others."
-    return "vouchers-unknown-code", "There is no voucher of this code."
-
-
 def _where_to(session: Session, tender: TenderDraft, voucher: Voucher | None) -> str:
     """Return the code of money that goes back: where somebody said, else where it came from, else a new one."""
     if voucher is not None and (tender.is_offline or tender.paid_by):
@@ -76,7 +74,7 @@ def _where_to(session: Session, tender: TenderDraft, voucher: Voucher | None) ->
     if tender.is_offline:
         return _unissued(tender.reference)
     if voucher is None:
-        raise _unknown(tender.field, tender.reference)
+        raise _unknown(session, tender.field, tender.reference)
     _require_good(session, tender, voucher)
     return voucher.code
 
@@ -88,11 +86,11 @@ def _require_good(session: Session, tender: TenderDraft, voucher: Voucher) -> No
         raise fault
 
 
-def _unknown(field: str, code: str) -> ValidationFailed:
+def _unknown(session: Session, field: str, code: str) -> DomainError:
     if not normal(code):
         return ValidationFailed.at(field, "Say the voucher's code.", code="vouchers-code-missing")
     slug, message = unknown_code(code)
-    return ValidationFailed.at(field, message, code=slug)
+    return counted(session, ValidationFailed.at(field, message, code=slug))
 
 
 def _unissued(code: str) -> str:
