@@ -163,10 +163,9 @@ def test_moments_and_days_as_either_driver_gives_them() -> None:
 def test_openapi_says_what_is_sent() -> None:
     routes = Routes()
     routes.get("/orders", permission=PUBLIC, answer=page_of(OrderOut))(list)
-    routes.get("/counted", permission=PUBLIC, answer=page_of(OrderOut, count=True))(list)
     components = openapi.Document(routes.all()).to_dict()["components"]["schemas"]
     by_name = {name.rpartition(".")[2]: (name, schema) for name, schema in components.items()}
-    assert {"OrderOut", "OrderPage", "CountedOrderPage", "LineOut", "NoteOut"} <= set(by_name)
+    assert {"OrderOut", "OrderPage", "LineOut", "NoteOut"} <= set(by_name)
 
     _, order = by_name["OrderOut"]
     said = order["properties"]
@@ -180,7 +179,7 @@ def test_openapi_says_what_is_sent() -> None:
     assert said["due_on"] == {"type": "string", "format": "date"}
     assert said["attributes"] == {"type": "object"}
 
-    page = {"$ref": f"#/components/schemas/{by_name['CountedOrderPage'][0]}", "components": {"schemas": components}}
+    page = {"$ref": f"#/components/schemas/{by_name['OrderPage'][0]}", "components": {"schemas": components}}
     answer = {"items": [SHOWN, SHOWN | {"note": None, "margin": "1.00"}], "next_cursor": None, "count": 2}
     validator = Draft202012Validator(page)
     assert [error.message for error in validator.iter_errors(answer)] == []
@@ -189,5 +188,4 @@ def test_openapi_says_what_is_sent() -> None:
 
 
 def test_a_page_is_made_once() -> None:
-    assert page_of(NoteOut) is page_of(NoteOut, count=False)
-    assert page_of(NoteOut) is not page_of(NoteOut, count=True)
+    assert page_of(NoteOut) is page_of(NoteOut)

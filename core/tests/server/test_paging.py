@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tillhook.http.answers import is_page
+
 #: For what no database has a part in.
 sqlite_only = pytest.mark.parametrize("engine", ["sqlite"])
 
@@ -108,3 +110,22 @@ def test_a_bad_query_names_the_parameter(shop: Any, query: str) -> None:
     result = shop.get("/api/things", query_string=query)
     assert result.status_code == 422
     assert result.json["errors"][0]["field"] == query.partition("=")[0]
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_every_list_says_how_many_there_are(client, make, runtime):
+    """Over all pages, and with the filters; who does not ask is not told."""
+    product = make.product(stock=9)
+    sales = [make.sale([(product, 1)]) for _ in range(3)]
+    client.post(f"/api/sales/{sales[0].id}/cancel", {"reason": "x"})
+    routes = runtime.registry.routes
+    lists = [route for route in routes if route.method == "GET" and is_page(route.answer) and route.path != "/events"]
+    assert len(lists) > 20
+    for route in lists:
+        path = "/api" + route.path.replace("{product_id:int}", str(product.id))
+        every, told = (client.get(path, params=asked) for asked in ({}, {"count": "true"}))
+        assert every.status_code == told.status_code == 200, path
+        assert "count" not in every.json and told.json["count"] == len(told.json["items"]), path
+    for filters, count in (({}, 3), ({"kind": "all"}, 4), ({"product": product.id, "is_cancelled": "false"}, 2)):
+        answer = client.get("/api/sales", params={**filters, "limit": "1", "count": "true"}).json
+        assert (len(answer["items"]), answer["count"]) == (1, count)

@@ -24,7 +24,7 @@ from tillhook.runtime import actor_of, snapshot_of
 
 def low_stock(
     session: Session, threshold: Decimal | None, query: Mapping[str, Any]
-) -> tuple[list[Product], int | None, str | None]:
+) -> tuple[list[Product], str | None]:
     """Return the tracked products with less on hand, over the actor's warehouses, than the threshold.
 
     Args:
@@ -32,7 +32,7 @@ def low_stock(
         query: ``limit``, ``cursor``, ``ordering`` (by ``name``, ``inventory`` or ``id``) and ``count``.
 
     Returns:
-        One page, how many there are in all if that was asked for, and the cursor of the next page.
+        One page, and the cursor of the next.
     """
     actor = actor_of(session)
     statement, total = _with_total(actor, is_sorted="inventory" in query["ordering"])
@@ -43,12 +43,8 @@ def low_stock(
     statement = statement.where(
         visible_to(actor), Product.tracking != "none", Product.status.not_in(("rejected", "archived")), total < limit
     )
-    count = None
-    if query["count"]:
-        count = session.scalar(select(func.count()).select_from(statement.with_only_columns(Product.id).subquery()))
     ordering = {"name": Product.name, "inventory": total, "id": Product.id}
-    rows, cursor = page(session, statement, ordering=ordering, query=query)
-    return rows, count, cursor
+    return page(session, statement, ordering=ordering, query=query)
 
 
 def _with_total(actor: Actor, *, is_sorted: bool) -> tuple[Select[Product], ColumnElement[Any]]:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import func, select
-
 from tillhook.catalogue import answers, schemas
 from tillhook.catalogue.answers import ProductOut, product_answer, product_answers
 from tillhook.catalogue.approval import approve, reject, restore
@@ -44,19 +42,14 @@ _READ, _UPDATE = "catalogue:product:read", "catalogue:product:update"
 routes = Routes()
 
 
-@routes.get("/products", permission=_READ, query=schemas.ProductQuery, answer=page_of(ProductOut, count=True))
+@routes.get("/products", permission=_READ, query=schemas.ProductQuery, answer=page_of(ProductOut))
 def list_products(call: Call) -> dict[str, Any]:
     """List the products that match; a category takes in those below it."""
     query = call.query
     filters = {name: query[name] for name in ("search", "category", "status", "barcode", "sku", "tracked")}
     statement = product_query(call.actor, **filters)
     products, cursor = page(call.session, statement, ordering=_ORDERING, query=query)
-    answer = _listed(call, products, cursor)
-    if query["count"]:
-        answer["count"] = call.session.scalar(
-            select(func.count()).select_from(statement.with_only_columns(Product.id).subquery())
-        )
-    return answer
+    return _listed(call, products, cursor)
 
 
 @routes.post(
@@ -121,13 +114,11 @@ def restore_product(call: Call, product_id: int) -> dict[str, Any]:
     return product_answer(call.session, restore(call.session, product_id))
 
 
-@routes.get(
-    "/products/low-stock", permission=_READ, query=schemas.LowStockQuery, answer=page_of(ProductOut, count=True)
-)
+@routes.get("/products/low-stock", permission=_READ, query=schemas.LowStockQuery, answer=page_of(ProductOut))
 def list_low_stock(call: Call) -> dict[str, Any]:
     """List the products strictly below the threshold, over the actor's warehouses."""
-    products, count, cursor = low_stock(call.session, call.query["threshold"], call.query)
-    return _listed(call, products, cursor) | ({} if count is None else {"count": count})
+    products, cursor = low_stock(call.session, call.query["threshold"], call.query)
+    return _listed(call, products, cursor)
 
 
 @routes.put(

@@ -169,7 +169,6 @@ class ProductQuery(ListQuery):
     barcode = _barcode(load_default=None)
     sku = Text(min=1, max=MAX_SKU, load_default=None)
     tracked = Flag(load_default=None)
-    count = Flag(load_default=False)
     ordering = Ordering("name", "price", "created_at", "sku")
 
 
@@ -177,7 +176,6 @@ class LowStockQuery(ListQuery):
     """Below which threshold; by default each product's own."""
 
     threshold = Quantity(allow_zero=True, load_default=None)
-    count = Flag(load_default=False)
     ordering = Ordering("name", "inventory", default="id")
 
 

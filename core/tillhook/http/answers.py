@@ -70,27 +70,27 @@ class Answer(Schema):
         return {"items": [cls.of(thing) for thing in things], "next_cursor": cursor}
 
 
-def page_of(answer: type[Schema], *, count: bool = False) -> type[Schema]:
+@cache
+def page_of(answer: type[Schema]) -> type[Schema]:
     """Return the schema of a page of ``answer``: ``ThingPage`` of ``ThingOut``, always the same class.
 
-    Args:
-        count: Whether it says, when asked, how many there are over all pages; it is then a ``CountedThingPage``.
+    With ``?count=true`` it says how many there are over all pages: the dispatcher adds it.
     """
-    return _page_of(answer, count)
-
-
-@cache
-def _page_of(answer: type[Schema], count: bool) -> type[Schema]:
-    name = ("Counted" if count else "") + answer.__name__.removesuffix("Out") + "Page"
+    name = answer.__name__.removesuffix("Out") + "Page"
     body: dict[str, Any] = {
         "__doc__": f"One page, and the cursor of the next. {answer.__doc__ or ''}".strip(),
         "__module__": answer.__module__,
         "items": fields.List(fields.Nested(answer), required=True),
         "next_cursor": out.Text(allow_none=True),
+        "count": out.Count(optional=True),
     }
-    if count:
-        body["count"] = out.Count(optional=True)
     return type(name, (Schema,), body)
+
+
+def is_page(answer: Any) -> bool:
+    """Say whether a route's answer is one page of a list."""
+    fields_here = getattr(answer, "_declared_fields", {})
+    return "next_cursor" in fields_here and "items" in fields_here
 
 
 def _compile(

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    func,
     literal,
     null,
     or_,
@@ -28,6 +29,9 @@ from tillhook.db import Exact, Instant, as_instant, format_instant
 from tillhook.errors import ValidationFailed
 from tillhook.http.schemas import MAX_KEY
 from tillhook.quantities import parse
+
+#: In ``Session.info``: how many rows the statement of the last page has in all, when that was asked for.
+COUNT = "count_of_list"
 
 
 class BadCursor(ValidationFailed):
@@ -59,7 +63,7 @@ def page(
         statement: Without ``ORDER BY`` and ``LIMIT``.
         ordering: The columns behind the names of the query's ``Ordering`` field, and always ``"id"``, the key or a
             tuple of its parts, which decides between equals. Nulls come last, whatever the direction.
-        query: What a ``ListQuery`` loaded: ``limit``, ``cursor``, ``ordering``.
+        query: What a ``ListQuery`` loaded: ``limit``, ``cursor``, ``ordering``, and ``count``, for the answer.
         apart: Conditions of which each row meets exactly one, and for each of which an index has the order: what comes
             first of each is read on its own. The key is then a single column.
 
@@ -70,6 +74,8 @@ def page(
     Raises:
         ValidationFailed: 422 for a cursor of another list or ordering, or one that somebody made up.
     """
+    if query.get("count"):
+        session.info[COUNT] = session.scalar(select(func.count()).select_from(_uncounted(statement, ordering["id"])))
     asked: str = query["ordering"]
     name = asked.removeprefix("-")
     keys = ordering["id"] if isinstance(ordering["id"], tuple) else (ordering["id"],)
@@ -93,6 +99,11 @@ def page(
     rows = rows[: query["limit"]]
     cursor = _write(asked, *rows[-1][-len(keys) - 1 :]) if more else None
     return ([row[0] for row in rows] if single else list(rows)), cursor
+
+
+def _uncounted(statement: Select[*tuple[Any, ...]], key: Any) -> Any:
+    keys = key if isinstance(key, tuple) else (key,)
+    return statement.with_only_columns(*keys, maintain_column_froms=True).subquery()
 
 
 def narrowed(statement: Any, query: Mapping[str, Any], conditions: Mapping[str, Any]) -> Any:

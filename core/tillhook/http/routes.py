@@ -6,6 +6,8 @@ from typing import Any, Protocol, TypedDict, TypeVar, Unpack
 from marshmallow import Schema
 
 from tillhook.hooks import Authenticated, Public, Route
+from tillhook.http.answers import is_page
+from tillhook.http.schemas import CountQuery
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -77,6 +79,8 @@ class Routes:
             path: str, *, permission: str | Public | Authenticated, **options: Unpack[Options]
         ) -> Callable[[Handler], Handler]:
             def add(handler: Handler) -> Handler:
+                if method == "GET" and is_page(options.get("answer")):
+                    options.setdefault("query", CountQuery)
                 route = Route(
                     method=method, path=self._prefix + path, handler=handler, permission=permission, **options
                 )

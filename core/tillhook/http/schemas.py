@@ -460,7 +460,13 @@ class ListOf(fields.List):
         return {"minItems": self.min, "maxItems": self.max}
 
 
-class ListQuery(QuerySchema):
+class CountQuery(QuerySchema):
+    """The query of a list that is one page whatever there is; ``count`` asks for how many there are in all."""
+
+    count = Flag(load_default=False)
+
+
+class ListQuery(CountQuery):
     """The query of a list; subclass it for filters, and give ``ordering`` its columns."""
 
     limit = Whole(min=1, max=MAX_LIMIT, load_default=DEFAULT_LIMIT)

@@ -240,6 +240,7 @@ class ProductInventoryOut(Schema):
     product_id = out.Key()
     items = out.Many(LevelOut)
     next_cursor = out.Text(allow_none=True)
+    count = out.Count(optional=True)
 
 
 class StockCheckOut(Answer):

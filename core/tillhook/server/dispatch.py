@@ -25,6 +25,7 @@ from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
 from tillhook.http.call import Call, Reply, Upload
 from tillhook.http.media import JSON, check_json_type, dump_json, parse_json, read_body, read_form
+from tillhook.http.paging import COUNT
 from tillhook.runtime import OldReferenceData, assume_epoch
 from tillhook.server import idempotency
 from tillhook.server.tokens import TokenReader
@@ -223,7 +224,7 @@ class Endpoint:
             result = self._once(session, call, sent.key, parameters) if sent.key else self._done(call, parameters)
             if lazy:
                 self._runtime.confirm(session)
-            return result
+            return _counted(session, query, result) if query else result
 
     def _actor(self, connection: "Connection", snapshot: "Snapshot", sent: Sent) -> Actor:
         if sent.claims is None:
@@ -294,6 +295,14 @@ class Endpoint:
 def takes_override(route: Route) -> bool:
     """Say whether a route takes ``X-Override``: those that write or try out what writes, by a permission."""
     return route.method in _WRITING and isinstance(route.permission, str)
+
+
+def _counted(session: "Session", query: Any, result: Any) -> Any:
+    """Return a list's answer with how many there are in all, where that was asked for."""
+    if not (isinstance(query, dict) and query.get("count")):
+        return result
+    # A list without pages is all there is.
+    return {**result, "count": session.info.get(COUNT, len(result["items"]))}
 
 
 def _as_reply(result: Any, status: int) -> Reply:

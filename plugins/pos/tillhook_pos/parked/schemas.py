@@ -55,3 +55,4 @@ class ParkedListOut(Schema):
 
     items = fields.List(fields.Nested(ParkedOut))
     next_cursor = fields.String(allow_none=True)
+    count = fields.Integer()

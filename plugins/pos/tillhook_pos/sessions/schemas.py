@@ -137,6 +137,7 @@ class SessionOut(Schema):
 class SessionsOut(Schema):
     items = fields.List(fields.Nested(SessionOut))
     next_cursor = fields.String(allow_none=True)
+    count = fields.Integer()
 
 
 class CashOut(Schema):

@@ -194,6 +194,7 @@ class TillsOut(Schema):
 
     items = fields.List(fields.Nested(TillOut))
     next_cursor = fields.String(allow_none=True)
+    count = fields.Integer()
 
 
 class RestoredOut(Schema):
