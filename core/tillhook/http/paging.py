@@ -75,7 +75,7 @@ def page(
         ValidationFailed: 422 for a cursor of another list or ordering, or one that somebody made up.
     """
     if query.get("count"):
-        session.info[COUNT] = session.scalar(select(func.count()).select_from(_uncounted(statement, ordering["id"])))
+        session.info[COUNT] = _count(session, statement.where(or_(*apart)) if apart else statement, ordering["id"])
     asked: str = query["ordering"]
     name = asked.removeprefix("-")
     keys = ordering["id"] if isinstance(ordering["id"], tuple) else (ordering["id"],)
@@ -101,9 +101,10 @@ def page(
     return ([row[0] for row in rows] if single else list(rows)), cursor
 
 
-def _uncounted(statement: Select[*tuple[Any, ...]], key: Any) -> Any:
+def _count(session: Session, statement: Select[*tuple[Any, ...]], key: Any) -> int:
     keys = key if isinstance(key, tuple) else (key,)
-    return statement.with_only_columns(*keys, maintain_column_froms=True).subquery()
+    rows = statement.with_only_columns(*keys, maintain_column_froms=True).subquery()
+    return session.scalar(select(func.count()).select_from(rows)) or 0
 
 
 def narrowed(statement: Any, query: Mapping[str, Any], conditions: Mapping[str, Any]) -> Any:
