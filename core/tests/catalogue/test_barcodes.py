@@ -84,3 +84,25 @@ def test_a_pack_holds_no_part_of_a_piece(client, make):
     refused = client.post(f"/api/products/{tea.id}/barcodes", part, as_="supplier")
     assert (refused.status_code, refused.json["errors"][0]["field"]) == (422, "pack_quantity")
     assert client.post(f"/api/products/{flour.id}/barcodes", part).status_code == 201
+
+
+def test_a_quantity_that_is_finer_than_the_unit_is_said_in_words(client, make):
+    piece, cheese = make.product(stock=5), make.product(unit="kg", stock=5)
+    for product, quantity, said in ((piece, "0.5", "Whole pcs only."), (cheese, "0.0005", "At most 3 digits after")):
+        items = [{"product_id": product.id, "quantity": quantity}]
+        lines = {"warehouse": make.main, "lines": items}
+        for path, body, field in (
+            ("sales", {"channel": "counter", "warehouse": make.main, "items": items}, "items.0.quantity"),
+            ("inventory/receipts", lines, "lines.0.quantity"),
+            ("inventory/counts", lines, "lines.0.quantity"),
+            (f"products/{product.id}/barcodes", {"code": "7", "pack_quantity": quantity}, "pack_quantity"),
+        ):
+            (error,) = client.post(f"/api/{path}", body).json["errors"]
+            assert error["field"] == field and error["message"].startswith(said), path
+
+
+def test_a_product_without_a_unit_can_have_a_pack(client, make):
+    item = {"product_data": {"name": "Bread by weight", "tracking": "none"}, "quantity": "0.5", "unit_price": "2"}
+    sold = make.post("/api/sales", {"channel": "counter", "warehouse": make.main, "items": [item]})
+    path = f"/api/products/{sold['items'][0]['product']}/barcodes"
+    assert client.post(path, {"code": "4006381333931", "pack_quantity": "0.5"}).status_code == 201

@@ -155,3 +155,8 @@ def test_a_sale_cancelled_for_a_method_that_takes_refunds(client, make, bread, r
     refunds = client.post(path, {"reason": "x", "refund": "scrip"}).json["refunds"]
     assert [(each["method"], each["amount"]) for each in refunds] == [("scrip", "-3.99")]
     assert clean(runtime)
+
+
+def test_a_method_that_says_no_title_is_called_by_its_name(client):
+    made = client.post("/api/payment-methods", {"name": "cheque"})
+    assert (made.status_code, made.json["title"]) == (201, "cheque")

@@ -20,6 +20,7 @@ from tillhook.catalogue.setup import resolve_unit
 from tillhook.catalogue.writing import Progress, chunks
 from tillhook.errors import ValidationFailed
 from tillhook.products.models import Unit
+from tillhook.reference import UnitRef
 from tillhook.runtime import actor_of, snapshot_of
 
 #: The drafts of the file's variants, each with its product's, by the number of the row.
@@ -58,7 +59,8 @@ def check_stock(
         PermissionDenied: 403: there is stock, and the actor may not receive or count.
     """
     rows: list[StockRow] = []
-    places = {row.id: row.precision for row in session.execute(select(Unit.id, Unit.precision))}
+    # Read, for some may be new.
+    units = {row.id: UnitRef(*row) for row in session.execute(select(Unit.id, Unit.code, Unit.precision))}
     for entry in entries:
         if entry.number not in variants:
             continue
@@ -69,7 +71,7 @@ def check_stock(
                 result.bad(number, "stock", _SAY_MODE)
             elif kind != "ignore" and (values["stock"] or kind == "set"):
                 said = {"cost_price": entry.values.get("cost_price"), **values}
-                fault = _fault(draft, said) or _unit_fault(session, draft, said, places)
+                fault = _fault(draft, said) or _unit_fault(session, draft, said, units)
                 place = None if fault else _find_warehouse(session, said, wanted.warehouse_id)
                 if isinstance(place, int):
                     rows.append(StockRow(number, kind, place, said, draft, variant))
@@ -106,15 +108,15 @@ def _fault(draft: ProductDraft, values: Mapping[str, Any]) -> tuple[str, str] | 
 
 
 def _unit_fault(
-    session: Session, draft: ProductDraft, values: Mapping[str, Any], precisions: dict[int, int]
+    session: Session, draft: ProductDraft, values: Mapping[str, Any], units: dict[int, UnitRef]
 ) -> tuple[str, str] | None:
     unit_id = draft.values.get("unit_id") or (draft.product.unit_id if draft.product else None)
     if unit_id is None:
         unit_id = resolve_unit(session, None)
-    places = precisions.get(unit_id, 0)
-    if values["stock"] != round(values["stock"], places):
-        return ("stock", f"At most {places} digits after the point in this unit.")
-    return None
+    # One that the import would make counts whole things.
+    unit = units.get(unit_id) or UnitRef(0, "pieces", 0)
+    fault = unit.fault(values["stock"])
+    return None if fault is None else ("stock", fault)
 
 
 def _find_warehouse(session: Session, values: Mapping[str, Any], default: int | None) -> int | str:

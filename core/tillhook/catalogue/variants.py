@@ -63,9 +63,9 @@ def attach_barcode(
         ValidationFailed: 422: no code, a product with variants and none named, or a pack of a part of a piece.
     """
     product = editable(session, product_id)
-    places = snapshot_of(session).units[product.unit_id].precision
-    if pack_quantity != round(pack_quantity, places):
-        raise ValidationFailed.at("pack_quantity", f"At most {places} digits after the point in this unit.")
+    fault = snapshot_of(session).unit_fault(product.unit_id, pack_quantity)
+    if fault is not None:
+        raise ValidationFailed.at("pack_quantity", fault)
     before = audit_answer(session, product)
     if variant_id is not None:
         variant = get_variant(session, product, variant_id)

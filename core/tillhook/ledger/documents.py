@@ -179,10 +179,9 @@ def _require_own(session: Session, item: Item, field: str) -> None:
 
 def check_precision(session: Session, item: Item, quantity: Decimal, field: str) -> None:
     """Refuse a quantity that is finer than the product's unit."""
-    units = snapshot_of(session).units
-    places = units[item.unit_id].precision if item.unit_id in units else 4
-    if quantity != round(quantity, places):
-        raise ValidationFailed.at(field, f"At most {places} digits after the point in this unit.")
+    fault = snapshot_of(session).unit_fault(item.unit_id, quantity)
+    if fault is not None:
+        raise ValidationFailed.at(field, fault)
 
 
 def check_warehouse(session: Session, warehouse_id: int, field: str) -> None:

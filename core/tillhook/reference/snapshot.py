@@ -66,6 +66,14 @@ class UnitRef:
     code: str
     precision: int
 
+    def fault(self, quantity: Decimal) -> str | None:
+        """Say why a quantity is finer than the unit; ``None`` when it is not."""
+        if quantity == round(quantity, self.precision):
+            return None
+        if not self.precision:
+            return f"Whole {self.code} only."
+        return f"At most {self.precision} digits after the point in {self.code}."
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -85,6 +93,10 @@ class Snapshot:
     payment_methods: dict[str, PaymentMethod]
     methods_off: frozenset[str]
     actors: dict[Any, Any] = field(default_factory=dict)
+
+    def unit_fault(self, unit_id: int | None, quantity: Decimal) -> str | None:
+        """Say why a quantity is finer than a unit; ``None`` when it is not, or there is no unit."""
+        return None if unit_id is None or unit_id not in self.units else self.units[unit_id].fault(quantity)
 
     def setting(self, key: str) -> Any:
         """Return the typed value of a declared setting."""

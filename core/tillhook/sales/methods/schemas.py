@@ -14,7 +14,7 @@ class MethodPatch(Schema):
 
 class MethodIn(MethodPatch):
     name = Text(min=1, max=40, required=True)
-    title = Text(min=1, max=80, required=True)
+    title = Text(min=1, max=80)
 
 
 class MethodOut(Answer):

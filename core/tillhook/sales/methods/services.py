@@ -60,7 +60,7 @@ def create_method(session: Session, fields: Mapping[str, Any]) -> dict[str, Any]
         )
     # What was said of a module's method that is gone makes room.
     row = row or ShopMethod(name=name)
-    for each, value in {**_PLAIN, **fields}.items():
+    for each, value in {**_PLAIN, "title": name, **fields}.items():
         setattr(row, each, value)
     session.add(row)
     _flush(session)

@@ -87,8 +87,6 @@ def _refused(entry: Entry, number: int, why: Refusal) -> ValidationFailed:
 
 
 def _check_precision(run: Run, item: Item, quantity: Decimal, number: int) -> None:
-    if item.unit_id is None or item.tracking == "none":
-        return
-    places = run.snapshot.units[item.unit_id].precision
-    if quantity != round(quantity, places):
-        raise ValidationFailed.at(f"items.{number}.quantity", f"At most {places} digits after the point in this unit.")
+    fault = None if item.tracking == "none" else run.snapshot.unit_fault(item.unit_id, quantity)
+    if fault is not None:
+        raise ValidationFailed.at(f"items.{number}.quantity", fault)

@@ -293,8 +293,6 @@ def _sum(one: LineTotals, other: LineTotals) -> LineTotals:
 
 def _check_precision(session: Session, line: Any, quantity: Decimal, where: str) -> None:
     """Refuse half a piece; all that is left may come back, for a till that was offline may have sold half of one."""
-    if line.unit_id is None or line.tracking == "none":
-        return
-    places = snapshot_of(session).units[line.unit_id].precision
-    if quantity != round(quantity, places):
-        raise ValidationFailed.at(where, f"At most {places} digits after the point in this unit.")
+    fault = None if line.tracking == "none" else snapshot_of(session).unit_fault(line.unit_id, quantity)
+    if fault is not None:
+        raise ValidationFailed.at(where, fault)
