@@ -372,6 +372,8 @@ def ask(client, route, body, **options):
 # --- the fields of a body ----------------------------------------------------------------------------------
 
 
+# The stricter of the two about what a column takes.
+@pytest.mark.parametrize("engine_name", ["postgresql"])
 def test_a_wrong_value_is_refused_by_its_name(client, runtime, known, watch):
     faults = {}
     for route in with_body(runtime):

@@ -77,6 +77,8 @@ def run_installed(wheels, others, distributions, tmp_path):
     return run
 
 
+# What differs by engine are the revisions, which go through every subset on both below.
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.xdist_group("wheels")
 def test_what_is_installed_migrates_and_boots(databases, engine_name, run_installed, tmp_path, installed):
     with databases.empty(engine_name) as url:

@@ -366,6 +366,7 @@ def test_only_those_with_the_permission_import(upload):
     assert upload(PATH, csv("A,Apples,1,,,,"), as_="supplier").status_code == 403
 
 
+@pytest.mark.parametrize("engine_name", ["postgresql"])
 def test_ten_thousand_products_take_few_statements(runtime):
     content = csv(*(f"S{n},Product {n},1.50,Group {n % 20},C{n},," for n in range(10_000)))
     statements, steps = [], []
