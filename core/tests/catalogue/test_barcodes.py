@@ -99,10 +99,3 @@ def test_a_quantity_that_is_finer_than_the_unit_is_said_in_words(client, make):
         ):
             (error,) = client.post(f"/api/{path}", body).json["errors"]
             assert error["field"] == field and error["message"].startswith(said), path
-
-
-def test_a_product_without_a_unit_can_have_a_pack(client, make):
-    item = {"product_data": {"name": "Bread by weight", "tracking": "none"}, "quantity": "0.5", "unit_price": "2"}
-    sold = make.post("/api/sales", {"channel": "counter", "warehouse": make.main, "items": [item]})
-    path = f"/api/products/{sold['items'][0]['product']}/barcodes"
-    assert client.post(path, {"code": "4006381333931", "pack_quantity": "0.5"}).status_code == 201
