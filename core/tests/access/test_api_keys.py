@@ -105,6 +105,7 @@ def test_scopes_and_warehouses_are_part_of_the_owners(client: Client, make: Fact
     assert make_key(client, user=99999).json["errors"][0]["field"] == "user"
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

@@ -89,6 +89,7 @@ def test_nobody_without_the_others_rights_sets_their_pin(client: Client, make: F
     assert (answer.status_code, answer.json["code"]) == (403, "cannot-grant")
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("pin", "code"),
     [
@@ -187,6 +188,7 @@ def test_overrides_that_are_refused(client: Client, make: Factory, manager: int,
     assert client.get("/api/audit", params={"action": "override"}).json["items"] == []
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize("header", ["", ":", "1:", ":1", "x", "a\x7f:1234", "x" * 400 + ":1234"])
 def test_headers_of_another_form(client: Client, sold: Any, header: str) -> None:
     answer = client.post(

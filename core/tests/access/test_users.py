@@ -79,6 +79,7 @@ def test_the_list_is_filtered_and_paged(client: Client) -> None:
     assert rest["next_cursor"] is None
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

@@ -324,6 +324,7 @@ def bomb():
     return file.getvalue()
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     "content",
     [

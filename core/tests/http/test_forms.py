@@ -5,6 +5,7 @@ import pytest
 UUID = "Not a UUID such as 550e8400-e29b-41d4-a716-446655440000."
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [

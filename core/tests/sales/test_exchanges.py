@@ -146,6 +146,7 @@ def test_a_short_exchange_leaves_nothing_behind(make, runtime, post):
     assert (make.stock(product), make.stock(rare)) == (6, 1) and clean(runtime)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("fields", "field"),
     [

@@ -257,6 +257,7 @@ def test_an_open_price_is_remembered_as_a_suggestion(client, make):
     assert make.sale([(product, 1)]).total_amount == "7.50"
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("change", "field"),
     [

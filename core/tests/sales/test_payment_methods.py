@@ -52,6 +52,7 @@ def test_a_method_is_made_and_used_from_the_next_request(client, make, bread, ru
     assert clean(runtime)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("fields", "status", "field"),
     [

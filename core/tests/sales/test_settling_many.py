@@ -103,6 +103,7 @@ def test_what_was_refused_for_two_reasons_is_settled_once(client, make, runtime,
     assert clean(runtime)
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("body", "field"),
     [

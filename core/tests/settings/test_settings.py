@@ -32,6 +32,7 @@ def test_null_takes_a_setting_back_to_its_default(runtime):
     assert setting(runtime, "currency") == "EUR"
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.parametrize(
     ("key", "value"),
     [
