@@ -361,7 +361,7 @@ def _sale_row(sale: dict[str, Any], sale_id: int, now: str, *, offline: bool) ->
         *(sale_id, "sale", sale["external_id"], digest, digest),
         _sale_number(sale_id, now),
         *(sale["channel"], sale["warehouse"], *_SELLER, "", "", "", sale["source_device"], offline),
-        *(sale["client_timestamp"], False, sale["client_timestamp"] if offline else now, now, now if offline else None),
+        *(sale["client_timestamp"], False, sale["client_timestamp"] if offline else now, now, now),
         *("EUR", 2, "line", total, 0, 0, total, 0, 0, "", "", _REQUEST),
     )
 
