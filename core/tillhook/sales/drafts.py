@@ -58,6 +58,10 @@ class DraftLine:
     tax_inclusive: bool
     flags: tuple[str, ...] = ()
 
+    def flagged(self, flag: str) -> "DraftLine":
+        """Return it with a mark, once."""
+        return self if flag in self.flags else replace(self, flags=(*self.flags, flag))
+
 
 @dataclass(frozen=True, slots=True)
 class Payment:

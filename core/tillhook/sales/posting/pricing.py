@@ -1,7 +1,6 @@
 """What a line is charged at, and who may change the price."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -99,7 +98,7 @@ def check_discount(
         return tuple(lines)
     if not run.is_offline:
         raise _beyond(run, full, net, "discount_amount", "Beyond your role's limit.")
-    return tuple(line if _BEYOND in line.flags else replace(line, flags=(*line.flags, _BEYOND)) for line in lines)
+    return tuple(line.flagged(_BEYOND) for line in lines)
 
 
 def _may_give(run: Run, full: Decimal, net: Decimal) -> bool:

@@ -1,8 +1,5 @@
 """Whose sale it is: the actor's, or that of the person whom a till's device names."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-
 from tillhook.access import name_at
 from tillhook.errors import ValidationFailed
 from tillhook.sales.commands import SaleCommand
@@ -32,11 +29,7 @@ def seller_of(
         return command.seller_id, name, lines
     if not run.is_offline:
         raise ValidationFailed.at("seller_id", "Nobody of this key works here.", code=FLAG)
-    return actor.user_id, actor.name, _flagged(lines)
-
-
-def _flagged(lines: Sequence[DraftLine]) -> tuple[DraftLine, ...]:
-    return tuple(replace(line, flags=(*line.flags, FLAG)) for line in lines)
+    return actor.user_id, actor.name, tuple(line.flagged(FLAG) for line in lines)
 
 
 def _name(run: Run, command: SaleCommand) -> str | None:
