@@ -1,7 +1,9 @@
 """``verify`` names what was damaged behind the ledger's back."""
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from tillhook.ledger.repairs import repair_alerts, repair_on_hand, repair_reserved
 from tillhook.sales.rollups.counting import count_sales
 from tillhook.server.verify import repair, verify
 
@@ -129,3 +131,13 @@ def test_alerts_follow_the_setting_and_tracking(client, make, runtime):
     client.put(f"{path}/inventory", {"inventory": 0, "warehouse": make.main})
     assert after(client.patch(path, {"tracking": "none"})) == ["resolved", "resolved"]
     assert after(client.patch(path, {"tracking": "quantity"})) == ["open", "resolved", "resolved"]
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+@pytest.mark.parametrize("repairs", [repair_on_hand, repair_reserved, repair_alerts])
+def test_no_level_changes_while_it_is_made_anew(runtime, sold, repairs):
+    with runtime.unit_of_work() as session:
+        repairs(session)
+        with runtime.database.connect() as other, pytest.raises(OperationalError, match="lock timeout"):
+            other.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
+            other.exec_driver_sql("UPDATE stock_level SET updated_at = updated_at WHERE false")
