@@ -304,8 +304,35 @@ def test_a_sign_of_life_keeps_the_turn(runtime, worker_of):
     with runtime.unit_of_work() as session:
         take(session, ConsumerCursor, "mail", "me")
         session.execute(update(ConsumerCursor).values(held_until=utc_now() + timedelta(seconds=1)))
-        renew(session, [ConsumerCursor], "me")
+        renew(session, ConsumerCursor, "me", ["mail"])
     assert cursor_of(runtime, "mail").held_until > utc_now() + LEASE / 2
+
+
+@pytest.mark.parametrize("way", ["handle", "deliver"])
+@pytest.mark.parametrize("ends", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_one_that_ends_its_process_fails_like_any_other(runtime, worker_of, way, ends):
+    def leave(*_given):
+        raise ends
+
+    got = []
+    worker = worker_of(Consumer(name="bad", **{way: leave}), Consumer(name="good", deliver=into(got)))
+    write(runtime, 1, 2)
+    worker.run_once()
+    assert numbers_of(got) == [1, 2]
+    cursor = cursor_of(runtime, "bad")
+    assert (cursor.failures, cursor.held_by) == (1, None)
+    assert cursor.last_error.startswith(f"{type(ends).__name__}: ")
+    assert cursor.next_at > utc_now()
+
+
+def test_a_pause_that_was_entered_while_the_clock_was_wrong_does_not_last(runtime, worker_of):
+    got = []
+    worker = worker_of(Consumer(name="mail", deliver=into(got)))
+    write(runtime, 1)
+    with runtime.unit_of_work() as session:
+        session.execute(update(ConsumerCursor).values(failures=3, next_at=utc_now() + timedelta(days=40)))
+    worker.run_once()
+    assert numbers_of(got) == [1]
 
 
 def test_a_handler_that_meets_a_concurrent_transaction_gets_them_again_as_they_were(runtime, worker_of):

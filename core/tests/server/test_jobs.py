@@ -1,8 +1,9 @@
 """Jobs: once per turn whatever the number of workers and restarts, tried again after a failure."""
 
+import sys
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -216,9 +217,121 @@ def test_a_hanging_job_does_not_keep_the_worker_from_stopping(runtime, worker_of
         left.join()
 
 
-def test_a_worker_stops_when_its_parent_is_gone(runtime, worker_of):
-    worker_of()
-    Worker(runtime, parent=1).run()
+@pytest.mark.parametrize("ends", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_a_job_that_ends_its_process_fails_like_any_other(runtime, worker_of, capsys, ends):
+    done = []
+
+    def leave(session):
+        record(session, NAME, {})
+        raise ends
+
+    worker = worker_of(
+        Job(name="bad", at="03:00", run=leave), Job(name="good", every_s=60, run=lambda session: done.append(1))
+    )
+    worker.run_once()
+    let_time_pass(runtime)
+    worker.run_once()
+    assert len(done) == 2
+    turn = turn_of(runtime, "bad")
+    assert (turn.failures, turn.held_by, turn.last_run_at) == (1, None, None)
+    assert turn.last_error.startswith(f"{type(ends).__name__}: ")
+    assert turn.next_at < utc_now() + timedelta(seconds=2)
+    assert "job bad" in capsys.readouterr().out
+    with runtime.unit_of_work() as session:
+        sequence_events(session)
+        assert read_events(session, 0, names=[NAME]) == []
+
+
+def test_a_job_that_leaves_when_it_is_run_by_hand_has_failed(runtime, worker_of, run):
+    worker_of(Job(name="nightly", at="03:00", run=lambda session: sys.exit(0)))
+    assert "nightly has failed: it called sys.exit(0)" in str(run("jobs", "run", "nightly").exception)
+
+
+class TestLeases:
+    """Whose a turn is, when workers die, are suspended, lose the database, or have clocks that differ."""
+
+    def test_what_a_suspended_worker_did_is_undone_when_another_has_taken_over(self, runtime, worker_of):
+        """Also when that one is done with it."""
+        inside, go_on = threading.Event(), threading.Event()
+        names = []
+
+        def run(session):
+            names.append(threading.current_thread().name)
+            if len(names) == 1:
+                inside.set()
+                assert go_on.wait(20)
+            record(session, NAME, {"run": len(names)})
+
+        job = Job(name="daily", every_s=86_400, run=run)
+        suspended = worker_of(job)
+        thread = threading.Thread(target=suspended.run_once)
+        thread.start()
+        assert inside.wait(10)
+        suspended._signed_at = float("inf")
+        let_time_pass(runtime, held_until=utc_now() - timedelta(seconds=1))
+        Worker(runtime).run_once()
+        done_at = turn_of(runtime, "daily").last_run_at
+        go_on.set()
+        thread.join()
+        assert len(names) == 2
+        turn = turn_of(runtime, "daily")
+        assert (turn.last_run_at, turn.failures, turn.held_by) == (done_at, 0, None)
+        with runtime.unit_of_work() as session:
+            sequence_events(session)
+            assert len(read_events(session, 0, names=[NAME])) == 1
+
+    def test_a_turn_that_could_not_be_given_back_is_free_again(self, runtime, worker_of):
+        """The database was away when the job ended: the worker goes on, and does not keep what it has not in hand."""
+        runs = []
+        worker = worker_of(Job(name="daily", every_s=60, run=lambda session: runs.append(1)))
+        worker.run_once()
+        let_time_pass(runtime, held_by=worker.name, held_until=utc_now() + timedelta(seconds=0.5))
+        worker._signed_at = float("-inf")
+        worker._give_sign()
+        time.sleep(0.6)
+        worker.run_once()
+        assert len(runs) == 2
+
+    @pytest.mark.parametrize("engine_name", ["postgresql"])
+    def test_a_machine_whose_clock_is_wrong_takes_nothing_and_does_nothing_twice(self, runtime, worker_of, monkeypatch):
+        """All go by the database's clock."""
+        runs, inside, go_on = [], threading.Event(), threading.Event()
+
+        def run(session):
+            runs.append(1)
+            inside.set()
+            assert go_on.wait(20)
+
+        thread = threading.Thread(target=worker_of(Job(name="daily", every_s=60, run=run)).run_once)
+        thread.start()
+        assert inside.wait(10)
+
+        class Ahead(datetime):
+            @classmethod
+            def now(cls, tz=None):
+                return datetime.now(tz) + timedelta(hours=1)
+
+        with monkeypatch.context() as patch:
+            patch.setattr("tillhook.db.types.datetime", Ahead)
+            Worker(runtime).run_once()
+            go_on.set()
+            thread.join()
+            Worker(runtime).run_once()
+        assert len(runs) == 1
+        assert turn_of(runtime, "daily").next_at < utc_now() + timedelta(seconds=61)
+
+    @pytest.mark.parametrize("values", [{}, {"failures": 3}, {"held_by": "dead", "held_until": True}])
+    def test_what_was_entered_while_the_clock_was_wrong_does_not_last(self, runtime, worker_of, values):
+        runs = []
+        worker = worker_of(Job(name="daily", every_s=86_400, run=lambda session: runs.append(1)))
+        worker.run_once()
+        wrong = utc_now() + timedelta(days=40)
+        let_time_pass(runtime, **(values | ({"held_until": wrong} if "held_until" in values else {"next_at": wrong})))
+        worker.run_once()
+        assert len(runs) == 2
+
+
+NOBODY = {"state": "none", "last_seen_s": None, "alive": 0, "late_jobs": {}}
 
 
 class TestSignsOfLife:
@@ -226,7 +339,7 @@ class TestSignsOfLife:
 
     def test_without_a_worker_it_says_none(self, client):
         answer = client.get("/readyz")
-        assert (answer.status_code, answer.json["worker"]) == (200, {"state": "none", "last_seen_s": None})
+        assert (answer.status_code, answer.json["worker"]) == (200, NOBODY)
 
     def test_a_worker_is_seen_while_it_runs(self, runtime, worker_of, client):
         seen = threading.Event()
@@ -246,6 +359,24 @@ class TestSignsOfLife:
             assert worker_state(session)["last_seen_s"] >= 300
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json["status"], answer.json["worker"]["state"]) == (200, "ready", "late")
+
+    def test_a_job_that_hangs_or_waits_is_told(self, runtime, worker_of, client):
+        """Until it is done, somebody has its turn, or nobody."""
+        worker = worker_of(Job(name="a", every_s=60, run=print), Job(name="b", every_s=60, run=print))
+        worker.run_once()
+        assert client.get("/readyz").json["worker"]["late_jobs"] == {}
+        with runtime.unit_of_work() as session:
+            session.execute(update(JobTurn).where(JobTurn.name == "b").values(next_at=utc_now() - timedelta(minutes=5)))
+        assert 300 <= client.get("/readyz").json["worker"]["late_jobs"].pop("b") < 330
+        assert 'tillhook_job_late_seconds{job="a"} 0.0' in client.get("/metrics").text
+
+    def test_several_workers_are_counted(self, runtime, client):
+        with runtime.unit_of_work() as session:
+            for name, minutes in {"one": 0, "two": 0, "dead": 5}.items():
+                session.add(WorkerSign(name=name, seen_at=utc_now() - timedelta(minutes=minutes)))
+        state = client.get("/readyz").json["worker"]
+        assert (state["state"], state["alive"]) == ("alive", 2)
+        assert "tillhook_workers_alive 2.0" in client.get("/metrics").text
 
     def test_what_waits_is_measured(self, runtime, worker_of, client):
         worker_of(Job(name="bad", every_s=60, run=lambda session: 1 / 0)).run_once()

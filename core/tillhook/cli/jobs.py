@@ -1,5 +1,6 @@
 """``tillhook jobs``: when the jobs run, and running one now."""
 
+import os
 import socket
 
 import click
@@ -49,6 +50,11 @@ def run(context: Context, name: str) -> None:
         raise StartupError(f"there is no job {name}; there are: {', '.join(sorted(declared))}")
     with context.runtime.unit_of_work() as session:
         plan_jobs(session, {name: declared[name]})
-    if not run_job(context.runtime, declared[name], f"{socket.gethostname()}: command line", early=True):
+    who = f"{socket.gethostname()}:{os.getpid()}: command line"
+    try:
+        had = run_job(context.runtime, declared[name], who, early=True)
+    except SystemExit as error:
+        raise StartupError(f"{name} has failed: it called sys.exit({error.code!r})") from error
+    if not had:
         raise StartupError(f"a worker runs {name} right now")
     click.echo(f"{name} is done.")

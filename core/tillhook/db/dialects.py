@@ -1,11 +1,15 @@
 """What the two engines say differently, for those who write expressions."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
+
+from tillhook.db.types import as_instant, utc_now
 
 #: ``date(1970, 1, 1).toordinal()``.
 _EPOCH_DAY = 719_163
@@ -37,6 +41,13 @@ def _day_number_sqlite(element: day_number, compiler: Any, **options: Any) -> st
     # Whole seconds: SQLite would round a fraction up into the next day.
     epoch = f"CAST(strftime('%s', substr({instant}, 1, 19)) AS INTEGER)"
     return f"(({epoch} + {seconds}) / 86400 + {_EPOCH_DAY})"
+
+
+def database_now(session: Session) -> datetime:
+    """Return the present moment by the clock that all who use the database share: PostgreSQL's, or the machine's."""
+    if session.connection().dialect.name != "postgresql":
+        return utc_now()
+    return as_instant(session.connection().execute(select(func.clock_timestamp())).scalar_one())
 
 
 def insert_or(connection: Connection, table: Any) -> Any:

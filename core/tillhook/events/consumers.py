@@ -8,11 +8,11 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.db import is_retryable, retrying, utc_now
+from tillhook.db import database_now, is_retryable, retrying, utc_now
 from tillhook.errors import Conflict
 from tillhook.events.models import ConsumerCursor, OutboxEvent
 from tillhook.events.outbox import CHUNK, count_unnumbered, delete_events, newest_seq, read_events, sequence_events
-from tillhook.events.turns import TurnLost, give_back, give_up, is_free, keep, take
+from tillhook.events.turns import TurnLost, give_back, give_up, is_due, is_free, keep, take
 from tillhook.hooks import Consumer, Event
 from tillhook.runtime import Runtime, runtime_of, snapshot_of
 
@@ -63,9 +63,9 @@ def number_events(runtime: Runtime) -> None:
 
 def due_consumers(session: Session, consumers: Mapping[str, Consumer]) -> list[Consumer]:
     """Return the consumers that events wait for, and that nobody feeds."""
-    now = utc_now()
+    now = database_now(session)
     behind = select(ConsumerCursor.name).where(
-        ConsumerCursor.seq < newest_seq(session), ConsumerCursor.next_at <= now, is_free(ConsumerCursor, now)
+        ConsumerCursor.seq < newest_seq(session), is_due(ConsumerCursor, now), is_free(ConsumerCursor, now)
     )
     return [consumers[name] for name in session.scalars(behind) if name in consumers]
 
@@ -87,7 +87,7 @@ def feed(runtime: Runtime, consumer: Consumer, worker: str, is_stopping: Callabl
         except TurnLost:
             log.warning("turn_lost", consumer=consumer.name)
             return
-        except Exception as error:
+        except BaseException as error:  # a plugin's sys.exit too is its own failure
             if alone:
                 _note_failure(runtime, consumer, worker, error)
                 return
@@ -129,7 +129,7 @@ def _move(session: Session, consumer: Consumer, worker: str, until: int, go_on: 
     return go_on
 
 
-def _note_failure(runtime: Runtime, consumer: Consumer, worker: str, error: Exception) -> None:
+def _note_failure(runtime: Runtime, consumer: Consumer, worker: str, error: BaseException) -> None:
     level = log.info if is_retryable(error) else log.error
     level("consumer_failed", consumer=consumer.name, exc_info=error)
     try:
@@ -165,7 +165,7 @@ def skip(session: Session, consumer: Consumer) -> int | None:
     """
     cursor = _take_anyway(session, consumer)
     events, until = _next(session, consumer, cursor.seq, 1)
-    give_back(session, ConsumerCursor, consumer.name, _PERSON, seq=until, next_at=utc_now())
+    give_back(session, ConsumerCursor, consumer.name, _PERSON, seq=until, next_at=database_now(session))
     return events[0].seq if events else None
 
 
@@ -179,7 +179,7 @@ def reset(session: Session, consumer: Consumer, to: int | None = None) -> int:
     newest = newest_seq(session)
     if to is None:
         to = 0 if consumer.from_beginning else newest
-    give_back(session, ConsumerCursor, consumer.name, _PERSON, seq=min(to, newest), next_at=utc_now())
+    give_back(session, ConsumerCursor, consumer.name, _PERSON, seq=min(to, newest), next_at=database_now(session))
     return min(to, newest)
 
 

@@ -1,24 +1,25 @@
 """Work that goes from worker to worker, one at a time: a lease in the work's row, not a lock held while it is done.
 
 A lease ends by itself when its worker gives no sign of life, so that another one takes over. Who lost it that way
-finds out when it gives the turn back, in the transaction of what it did, and that is undone.
+finds out when it gives the turn back, in the transaction of what it did, and that is undone. All moments are of the
+database's clock: workers on machines whose clocks differ agree on who has what.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 from sqlalchemy.orm import Session
 
-from tillhook.db import utc_now
+from tillhook.db import database_now
 from tillhook.events.models import TurnMixin
 
 Turn = TypeVar("Turn", bound=TurnMixin)
 
 #: How long a worker may give no sign of life before others take over.
 LEASE = timedelta(seconds=30)
-_LONGEST_PAUSE_S = 300
+_LONGEST_PAUSE = timedelta(minutes=5)
 _MAX_ERROR = 500
 
 
@@ -28,10 +29,10 @@ class TurnLost(Exception):
 
 def take(session: Session, model: type[Turn], name: str, worker: str, *, early: bool = False) -> Turn | None:
     """Take a turn that is due, or with ``early`` any that nobody has; ``None`` when it is not to be had."""
-    now = utc_now()
+    now = database_now(session)
     statement = update(model).where(model.name == name, is_free(model, now))
     if not early:
-        statement = statement.where(model.next_at <= now)
+        statement = statement.where(is_due(model, now))
     values = {"held_by": worker, "held_since": now, "held_until": now + LEASE}
     return session.scalars(
         statement.values(**values).returning(model), execution_options={"synchronize_session": False}
@@ -39,8 +40,16 @@ def take(session: Session, model: type[Turn], name: str, worker: str, *, early: 
 
 
 def is_free(model: type[TurnMixin], now: datetime) -> ColumnElement[bool]:
-    """Return the condition that nobody has the turn."""
-    return or_(model.held_until.is_(None), model.held_until < now)
+    """Return the condition that nobody has the turn.
+
+    Nobody gets one for so long as the last part says: it was given while the clock was wrong.
+    """
+    return or_(model.held_until.is_(None), model.held_until < now, model.held_until > now + 2 * LEASE)
+
+
+def is_due(model: type[TurnMixin], now: datetime) -> ColumnElement[bool]:
+    """Return the condition that the turn may be taken; no pause is so long as the second part says, see above."""
+    return or_(model.next_at <= now, and_(model.failures > 0, model.next_at > now + 2 * _LONGEST_PAUSE))
 
 
 def keep(session: Session, model: type[TurnMixin], name: str, worker: str, **values: Any) -> None:
@@ -49,7 +58,7 @@ def keep(session: Session, model: type[TurnMixin], name: str, worker: str, **val
     Raises:
         TurnLost: The transaction is to be undone.
     """
-    _change(session, model, name, worker, held_until=utc_now() + LEASE, failures=0, last_error="", **values)
+    _change(session, model, name, worker, held_until=database_now(session) + LEASE, failures=0, last_error="", **values)
 
 
 def give_back(session: Session, model: type[TurnMixin], name: str, worker: str, **values: Any) -> None:
@@ -62,25 +71,30 @@ def give_up(
     model: type[TurnMixin],
     name: str,
     worker: str,
-    error: Exception,
+    error: BaseException,
     latest: datetime | None = None,
 ) -> None:
     """Enter a failure: the next try comes after a pause, and at ``latest`` then; raises as :func:`keep`."""
     failures = session.scalars(select(model.failures).where(model.name == name)).one() + 1
-    next_at = utc_now() + pause_after(failures)
+    next_at = database_now(session) + pause_after(failures)
     values = {"failures": failures, "last_error": f"{type(error).__name__}: {error}"[:_MAX_ERROR]}
     _change(session, model, name, worker, **_NOBODY, **values, next_at=min(next_at, latest or next_at))
 
 
 def pause_after(failures: int) -> timedelta:
     """Return how long to wait after so many failures: 1 s, doubling to 5 minutes."""
-    return timedelta(seconds=min(2 ** min(failures - 1, 20), _LONGEST_PAUSE_S))
+    return min(timedelta(seconds=2 ** min(failures - 1, 20)), _LONGEST_PAUSE)
 
 
-def renew(session: Session, models: Iterable[type[TurnMixin]], worker: str) -> None:
-    """Give a sign of life: what the worker has in hand stays its own."""
-    for model in models:
-        session.execute(update(model).where(model.held_by == worker).values(held_until=utc_now() + LEASE), **_PLAIN)
+def renew(session: Session, model: type[TurnMixin], worker: str, names: Collection[str]) -> None:
+    """Let the worker keep these turns, as far as it has them.
+
+    Others that are its own by their rows are not renewed: work that could not be given back when it ended, for the
+    database was away, goes to whoever comes first.
+    """
+    if names:
+        held = update(model).where(model.held_by == worker, model.name.in_(names))
+        session.execute(held.values(held_until=database_now(session) + LEASE), **_PLAIN)
 
 
 def _change(session: Session, model: type[TurnMixin], name: str, worker: str, **values: Any) -> None:

@@ -1,15 +1,15 @@
 """How the worker, its jobs and its consumers are, for those who watch."""
 
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.db import utc_now
+from tillhook.db import database_now
 from tillhook.events.consumers import list_consumers
 from tillhook.runtime import runtime_of
 from tillhook.server.models import JobTurn, WorkerSign
@@ -20,12 +20,25 @@ FORGOTTEN = timedelta(days=1)
 
 
 def worker_state(session: Session) -> dict[str, Any]:
-    """Return ``alive``, ``late`` or ``none``, and the seconds since the last sign of life of any worker."""
-    seen_at = session.scalar(select(func.max(WorkerSign.seen_at)))
-    if seen_at is None:
-        return {"state": "none", "last_seen_s": None}
-    age = max((utc_now() - seen_at).total_seconds(), 0.0)
-    return {"state": "alive" if age <= _LATE_S else "late", "last_seen_s": round(age, 1)}
+    """Return how the workers are.
+
+    Returns:
+        ``state``: ``alive``, ``late`` or ``none``; ``last_seen_s``: seconds since the last sign of life of any;
+        ``alive``: how many there are; ``late_jobs``: those that should have been done a minute ago and are not, by
+        name, with their seconds: nobody does them, or whoever does hangs or takes long.
+    """
+    now = database_now(session)
+    ages = [max((now - seen_at).total_seconds(), 0.0) for seen_at in session.scalars(select(WorkerSign.seen_at))]
+    late = {name: seconds for name, seconds in _jobs_late_s(session, now).items() if seconds > _LATE_S}
+    state = {"last_seen_s": round(min(ages), 1) if ages else None, "alive": sum(age <= _LATE_S for age in ages)}
+    return {"state": "alive" if state["alive"] else "late" if ages else "none", **state, "late_jobs": late}
+
+
+def _jobs_late_s(session: Session, now: datetime) -> dict[str, float]:
+    """Return for how many seconds each declared job has been due; 0 until it is, and when it is done."""
+    declared = runtime_of(session).registry.jobs
+    turns = session.execute(select(JobTurn.name, JobTurn.next_at).order_by(JobTurn.name))
+    return {name: round(max((now - at).total_seconds(), 0.0), 1) for name, at in turns if name in declared}
 
 
 def consumer_lags(session: Session) -> dict[str, dict[str, Any]]:
@@ -56,8 +69,12 @@ class Gauges(Collector):
         declared = runtime_of(session).registry.jobs
         failures = {each.name: each.failures for each in session.scalars(select(JobTurn)) if each.name in declared}
         yield _gauge("tillhook_job_failures", "Failures in a row.", "job", failures)
-        seen = worker_state(session)["last_seen_s"]
-        if seen is not None:
+        late = _jobs_late_s(session, database_now(session))
+        yield _gauge("tillhook_job_late_seconds", "Since it was due; 0 when it is done.", "job", late)
+        workers = worker_state(session)
+        yield GaugeMetricFamily("tillhook_workers_alive", "Workers seen in the last minute.", value=workers["alive"])
+        if workers["last_seen_s"] is not None:
+            seen = workers["last_seen_s"]
             yield GaugeMetricFamily("tillhook_worker_seen_seconds", "Since the last sign of life.", value=seen)
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import structlog
 from sqlalchemy import delete, text
 
-from tillhook.db import format_instant, is_retryable, utc_now
+from tillhook.db import database_now, format_instant, is_retryable
 from tillhook.events.consumers import due_consumers, feed, introduce, number_events
 from tillhook.events.models import ConsumerCursor
 from tillhook.events.turns import renew
@@ -30,6 +30,8 @@ _POLL_S = 1.0
 _SIGN_S = 5.0
 #: Seconds that a job or a consumer has to come to its end when the worker is told to stop.
 _GRACE_S = 5.0
+#: Seconds after which looking for what is due counts as hanging: more than any wait for the database.
+_STUCK_S = 300.0
 _SIGN = text(
     "INSERT INTO worker (name, seen_at) VALUES (:name, :now)"
     " ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at"
@@ -40,30 +42,30 @@ class Worker:
     """Runs due jobs and hands out events until it is told to stop.
 
     Args:
-        parent: The process that started it; when that is gone, the worker stops.
+        beat: Called each second while the worker goes on, whether the database is there or not.
     """
 
-    def __init__(self, runtime: Runtime, parent: int | None = None) -> None:
+    def __init__(self, runtime: Runtime, beat: Callable[[], object] = lambda: None) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
         self._runtime = runtime
-        self._parent = parent
+        self._beat = beat
         self._stopping = threading.Event()
-        self._threads: dict[str, threading.Thread] = {}
+        self._threads: dict[tuple[str, str], threading.Thread] = {}
         self._signed_at = float("-inf")
+        self._looked_at = time.monotonic()
 
     def run(self) -> None:
         """Work until :meth:`stop`; what is under way has some seconds to end, then it is left."""
         # In a thread too: a job that holds SQLite's writer lock must not keep this one from ending.
-        self._start("turns", self._take_turns)
+        self._start("worker", "turns", self._take_turns)
         while not self._stopping.wait(_POLL_S):
-            if self._parent is not None and os.getppid() != self._parent:
-                log.error("worker_orphaned")
-                self.stop()
+            if time.monotonic() < self._looked_at + _STUCK_S:
+                self._beat()
         deadline = time.monotonic() + _GRACE_S
-        for name, thread in list(self._threads.items()):
+        for thread in list(self._threads.values()):
             thread.join(max(deadline - time.monotonic(), 0))
             if thread.is_alive():
-                log.error("worker_left", what=name)
+                log.error("worker_left", what=thread.name)
 
     def stop(self) -> None:
         """Let :meth:`run` come to its end."""
@@ -80,9 +82,13 @@ class Worker:
 
     def _take_turns(self) -> None:
         while not self._stopping.is_set():
-            for step in (self._give_sign, self._start_jobs, self._start_consumers):
-                self._guarded("turn", step)
-            self._stopping.wait(_POLL_S)
+            self._looked_at = time.monotonic()
+            if self._guarded("worker sign", self._give_sign):
+                self._guarded("worker jobs", self._start_jobs)
+                self._guarded("worker consumers", self._start_consumers)
+                self._stopping.wait(_POLL_S)
+            else:
+                self._stopping.wait(_SIGN_S)
         self._say_goodbye()
 
     def _start_jobs(self) -> None:
@@ -91,7 +97,7 @@ class Worker:
             plan_jobs(session, jobs)
             due = due_jobs(session, jobs)
         for job in due:
-            self._start(f"job {job.name}", lambda job=job: run_job(self._runtime, job, self.name))  # type: ignore[misc]
+            self._start("job", job.name, lambda job=job: run_job(self._runtime, job, self.name))  # type: ignore[misc]
 
     def _start_consumers(self) -> None:
         consumers = self._runtime.registry.consumers
@@ -102,34 +108,44 @@ class Worker:
             due = due_consumers(session, consumers)
         for consumer in due:
             self._start(
-                f"consumer {consumer.name}",
+                "consumer",
+                consumer.name,
                 lambda consumer=consumer: feed(self._runtime, consumer, self.name, self._stopping.is_set),  # type: ignore[misc]
             )
 
-    def _start(self, name: str, work: Callable[[], object]) -> None:
+    def _start(self, kind: str, name: str, work: Callable[[], object]) -> None:
         """Do work in a thread of its own, unless it is under way. The process does not wait for it when it ends."""
-        if name not in self._threads or not self._threads[name].is_alive():
-            self._threads[name] = threading.Thread(target=self._guarded, args=(name, work), name=name, daemon=True)
-            self._threads[name].start()
+        if name not in self._under_way(kind):
+            what = f"{kind} {name}"
+            thread = threading.Thread(target=self._guarded, args=(what, work), name=what, daemon=True)
+            thread.start()
+            self._threads[kind, name] = thread
+
+    def _under_way(self, kind: str) -> set[str]:
+        return {name for (its, name), thread in self._threads.items() if its == kind and thread.is_alive()}
 
     def _give_sign(self) -> None:
         """Say that this worker lives, and that what it has in hand goes on."""
         if time.monotonic() < self._signed_at + _SIGN_S:
             return
         with self._runtime.unit_of_work() as session:
-            session.execute(_SIGN, {"name": self.name, "now": format_instant(utc_now())})
-            session.execute(delete(WorkerSign).where(WorkerSign.seen_at < utc_now() - FORGOTTEN))
-            renew(session, (ConsumerCursor, JobTurn), self.name)
+            now = database_now(session)
+            session.execute(_SIGN, {"name": self.name, "now": format_instant(now)})
+            session.execute(delete(WorkerSign).where(WorkerSign.seen_at < now - FORGOTTEN))
+            renew(session, ConsumerCursor, self.name, self._under_way("consumer"))
+            renew(session, JobTurn, self.name, self._under_way("job"))
         self._signed_at = time.monotonic()
 
     def _say_goodbye(self) -> None:
         with self._runtime.unit_of_work() as session:
             session.execute(delete(WorkerSign).where(WorkerSign.name == self.name))
 
-    def _guarded(self, what: str, work: Callable[[], object]) -> None:
-        """Do the work; a failure is logged with its name and stops nobody."""
+    def _guarded(self, what: str, work: Callable[[], object]) -> bool:
+        """Do the work, and return whether it went well; a failure is logged with its name and stops nobody."""
         try:
             work()
-        except Exception as error:
+        except BaseException as error:  # a plugin's sys.exit too
             level = log.info if is_retryable(error) else log.error
             level("worker_failed", what=what, exc_info=True)
+            return False
+        return True
