@@ -79,7 +79,7 @@ def test_modules_are_switched_when_no_variable_fixes_them(run, folder, monkeypat
     refused = run("modules", "disable", "zebra")
     assert isinstance(refused.exception, StartupError)
     monkeypatch.delenv("TILLHOOK_MODULES")
-    assert run("modules", "enable", "zebra").output == "zebra is enabled; restart the server.\n"
+    assert run("modules", "enable", "zebra").output == "zebra is enabled from the next start on; servers and workers that run stay as they are.\n"
     assert run("modules", "disable", "zebra").exit_code == 0
     [line] = [line for line in run("modules", "list").output.splitlines() if line.startswith("zebra")]
     assert line.split() == ["zebra", "1.0", "disabled"]

@@ -41,7 +41,7 @@ def enable(context: Context, name: str) -> None:
     with runtime.unit_of_work() as session:
         introduce(session, runtime.registry.consumers.values())
         renew_jobs(session, runtime, name)
-    click.echo(f"{name} is enabled; restart the server.")
+    _say_when(f"{name} is enabled")
 
 
 @modules.command()
@@ -52,7 +52,11 @@ def disable(context: Context, name: str) -> None:
     _refuse_fixed(context)
     with context.database.unit_of_work() as session:
         services.disable(session, name)
-    click.echo(f"{name} is disabled, its data is kept; restart the server.")
+    _say_when(f"{name} is disabled, and its data kept,")
+
+
+def _say_when(change: str) -> None:
+    click.echo(f"{change} from the next start on; servers and workers that run stay as they are.")
 
 
 def _refuse_fixed(context: Context) -> None:

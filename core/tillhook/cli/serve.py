@@ -1,19 +1,23 @@
 """``tillhook serve``: everything that a server needs, in one command."""
 
 import json
+import mmap
 import os
 import shlex
 import shutil
 import signal
 import socket
 import tempfile
+import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import click
+import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
+from gunicorn.errors import HaltServer
 from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy import text
 
@@ -24,9 +28,15 @@ from tillhook.config import Settings
 from tillhook.errors import StartupError
 from tillhook.runtime import Runtime
 from tillhook.server import logs
-from tillhook.server.building import build_runtime
+from tillhook.server.building import rebuild_runtime
 from tillhook.server.install import install
+from tillhook.server.lifeline import die_with
 
+log = structlog.get_logger()
+#: Seconds that requests have to come to their end when the server is told to; then they are cut off.
+_GRACE_S = 30
+#: Seconds after which a process that could not start is tried again.
+_SPAWN_AGAIN_S = 1.0
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
 
@@ -44,6 +54,9 @@ def serve(context: Context, safe: bool) -> None:
         runtime = install(settings, safe=safe, database=context.database)
         for plugin in runtime.broken:
             click.echo(f"started without plugin {plugin.name}:\n{plugin.traceback}", err=True)
+        from tillhook.server.app import create_app
+
+        create_app(runtime)  # what cannot be served is said once, and nothing is started
         _prepare_demo(runtime)
         welcome = _welcome(runtime)
         runtime.dispose()  # a connection must not be shared with the processes that are forked now
@@ -52,7 +65,7 @@ def serve(context: Context, safe: bool) -> None:
         del os.environ["PROMETHEUS_MULTIPROC_DIR"]
         raise
     logs.configure(settings.log_level)
-    _Server(settings, safe, welcome, metrics).run()
+    _Server(runtime, welcome, metrics).run()
 
 
 class _Requests(ThreadWorker):
@@ -69,15 +82,29 @@ class _Requests(ThreadWorker):
 
 
 class _Server(BaseApplication):
-    """gunicorn with our settings; each worker process builds a runtime of its own."""
+    """gunicorn with our settings; each process builds a runtime of its own, of the master's plugins."""
 
-    def __init__(self, settings: Settings, safe: bool, welcome: str, metrics: str) -> None:
-        self._settings, self._safe, self._welcome, self._metrics = settings, safe, welcome, metrics
-        self.keeper = WorkerKeeper()
+    def __init__(self, runtime: Runtime, welcome: str, metrics: str) -> None:
+        self._runtime, self._settings = runtime, runtime.settings
+        self._welcome, self._metrics = welcome, metrics
+        self.keeper = WorkerKeeper([plugin.name for plugin in runtime.plugins])
+        # Shared with the processes that are forked: whether one of them ever came as far as to serve.
+        self._has_served = mmap.mmap(-1, 1)
         super().__init__()
 
+    @property
+    def has_served(self) -> bool:
+        """Whether the start is over: since then a process that cannot start stops nobody."""
+        return self._has_served[0] != 0
+
     def run(self) -> None:
-        _Master(self).run()
+        master = os.getpid()
+        try:
+            _Master(self).run()
+        finally:
+            # The processes that are forked come by here too.
+            if os.getpid() == master:
+                self._leave()
 
     def load_config(self) -> None:
         for name, value in self._options().items():
@@ -86,8 +113,9 @@ class _Server(BaseApplication):
     def load(self) -> Any:
         from tillhook.server.app import create_app, tune_process
 
-        app = create_app(build_runtime(self._settings, safe=self._safe))
+        app = create_app(rebuild_runtime(self._runtime))
         tune_process()
+        self._has_served[0] = 1
         return app
 
     def _options(self) -> Mapping[str, Any]:
@@ -104,12 +132,12 @@ class _Server(BaseApplication):
             "control_socket_disable": True,
             "keepalive": 75,
             "timeout": 60,
-            "graceful_timeout": 30,
+            "graceful_timeout": _GRACE_S,
             "loglevel": "warning",
             "proc_name": "tillhook",
             "when_ready": lambda server: click.echo(self._welcome),
             "child_exit": lambda server, worker: forget_process(worker.pid),
-            "on_exit": lambda server: self._leave(),
+            "post_fork": lambda server, worker: die_with(server.pid),
         }
 
     def _leave(self) -> None:
@@ -118,12 +146,50 @@ class _Server(BaseApplication):
 
 
 class _Master(Arbiter):
-    """gunicorn's master, which looks after the worker as it does after the requests' processes."""
+    """gunicorn's master, which looks after the worker as it does after the requests' processes.
+
+    A process that cannot start ends the server while that starts. Later it is tried again each second.
+    """
+
+    _spawn_at = 0.0
+    _is_stopping = False
 
     def manage_workers(self) -> None:
         """Called each second, and whenever a child has ended."""
         super().manage_workers()
         self.app.keeper.watch()
+
+    def spawn_workers(self) -> None:
+        """Called when processes are missing."""
+        if time.monotonic() >= self._spawn_at:
+            super().spawn_workers()
+
+    def spawn_worker(self) -> None:
+        """Called for each of them."""
+        try:
+            super().spawn_worker()
+        except OSError as error:  # no process, no memory, no file
+            self._put_up_with(error)
+
+    def reap_workers(self) -> None:
+        """Called when a child has ended."""
+        try:
+            super().reap_workers()
+        except HaltServer as error:
+            self._put_up_with(error)
+            self.reap_workers()  # those that ended with it
+
+    def _put_up_with(self, error: BaseException) -> None:
+        if not self.app.has_served and not self._is_stopping:
+            raise error
+        self._spawn_at = time.monotonic() + _SPAWN_AGAIN_S
+        log.error("process_not_started", error=str(error), retry_in_s=_SPAWN_AGAIN_S)
+
+    def stop(self, graceful: bool = True) -> None:
+        """End all processes, the worker at the same time."""
+        self._is_stopping = True
+        self.app.keeper.begin_stop()
+        super().stop(graceful)
 
 
 def _bracketed(host: str) -> str:

@@ -42,7 +42,7 @@ def list_modules(settings: Settings, database: Database) -> list[ModuleStatus]:
 
 
 def enable(session: Session, plugin: LoadedPlugin) -> None:
-    """Switch a plugin on; its tables must be there. Processes that run notice at their next start."""
+    """Switch a plugin on; its tables must be there. Servers and workers that run notice at their next start."""
     module = session.get(Module, plugin.name)
     if module is None:
         session.add(Module(name=plugin.name, version=plugin.manifest.version, installed_at=utc_now()))
@@ -52,7 +52,7 @@ def enable(session: Session, plugin: LoadedPlugin) -> None:
 
 
 def disable(session: Session, name: str) -> None:
-    """Switch a plugin off and keep its data. Processes that run notice at their next start.
+    """Switch a plugin off and keep its data. Servers and workers that run notice at their next start.
 
     Raises:
         StartupError: It is unknown, or an enabled plugin requires it.

@@ -66,7 +66,11 @@ def _give_memory_back() -> None:
 
 
 def get_app() -> "falcon.App[Any, Any]":
-    """Return the application of the environment's settings."""
+    """Return the application of the environment's settings.
+
+    Each process of a server that is not ours reads which plugins are enabled when it starts: after ``modules
+    disable``, one that replaces another would differ from the rest. ``TILLHOOK_MODULES`` fixes the set.
+    """
     from tillhook.config import Settings
     from tillhook.server import logs
     from tillhook.server.building import build_runtime

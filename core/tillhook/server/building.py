@@ -79,6 +79,16 @@ def build_runtime(
             broken.append(BrokenPlugin(error.plugin, traceback.format_exc()))
 
 
+def rebuild_runtime(runtime: Runtime) -> Runtime:
+    """Return another runtime of the same settings and plugins, for a process forked from the one that loaded them.
+
+    Neither the database nor the disk is asked: whatever was enabled, installed or lost since, the process is like
+    the others.
+    """
+    settings = runtime.settings
+    return Runtime(settings, open_database(settings), AREAS, runtime.plugins, runtime.broken)
+
+
 def open_database(settings: Settings) -> Database:
     """Return the database of the settings.
 
