@@ -63,20 +63,21 @@ def _command_line(process):
 def start_shop(settings, tokens, tmp_path):
     """``start_shop(workers=1, threads=4, TILLHOOK_…="…")`` starts ``tillhook serve`` and waits until it answers.
 
-    Other variables are the environment's, such as ``TMPDIR``. Several on one database are several installations of it.
+    Other variables are the environment's, such as ``TMPDIR``; ``None`` takes one away. Several on one database are several installations of it.
     """
     shops = []
 
     def start(*, workers=1, threads=4, **variables):
         log = tmp_path / f"shop{len(shops)}.log"
         shop = Shop(environment_of(settings), log, tokens=tokens, workers=workers, threads=threads)
-        shop._environment = {
+        environment = {
             **shop._environment,
             "TILLHOOK_PORT": str(shop.port),
             "TILLHOOK_WORKERS": str(workers),
             "TILLHOOK_THREADS": str(threads),
             **variables,
         }
+        shop._environment = {name: value for name, value in environment.items() if value is not None}
         shops.append(shop)
         shop.start()
         return shop

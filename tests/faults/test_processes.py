@@ -1,8 +1,99 @@
-"""Processes that die, hang or are left behind."""
+"""Processes that die, hang, are suspended or are left behind."""
 
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+import psutil
 import pytest
 
+from tillhook.db import utc_now
+from tillhook.events import read_events, sequence_events
+from tillhook.modules.models import Module
+from tillhook.server.models import JobTurn
+from tillhook.testing.plugins import write_plugin
+from tillhook.testing.template import environment_of
+
 pytestmark = pytest.mark.xdist_group("faults")
+
+# The job holds SQLite's writer lock and the interpreter's, a route only a thread; all that is waited for is short.
+_STUCK = """
+import ctypes
+import os
+import sys
+import time
+
+from tillhook import hookimpl
+from tillhook.access import audit
+from tillhook.hooks import PUBLIC, Job, Route
+
+for name, limits in {
+    "tillhook.cli.serve": {"_GRACE_S": 1},
+    "tillhook.cli.keeper": {"_GRACE_S": 1.5, "_SILENT_S": 3.0},
+}.items():
+    if name in sys.modules:
+        vars(sys.modules[name]).update(limits)
+
+
+def hang(session):
+    audit(session, "hang", "job", 1)
+    session.flush()
+    open(os.environ["STUCK"], "w").close()
+    ctypes.PyDLL(None).sleep(60)
+
+
+def sleep(call):
+    time.sleep(60)
+
+
+def who(call):
+    return {"pid": os.getpid()}
+
+
+@hookimpl
+def register_jobs():
+    return [Job(name="stuck.job", every_s=3600, run=hang)] if "STUCK" in os.environ else []
+
+
+@hookimpl
+def register_routes(settings):
+    return [
+        Route(method="GET", path="/stuck/sleep", handler=sleep, permission=PUBLIC),
+        Route(method="GET", path="/stuck/who", handler=who, permission=PUBLIC),
+    ]
+"""
+
+
+@pytest.fixture
+def stuck(site, settings):
+    """The plugin above is installed; the plugins of a shop that has it."""
+    write_plugin(site, "stuck", _STUCK)
+    return ",".join((*settings.modules, "stuck"))
+
+
+def ask_and_wait(shop):
+    """Send a request that takes a minute, and return when it has its thread."""
+
+    def ask():
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{shop.url}/api/stuck/sleep", timeout=60)
+
+    threading.Thread(target=ask, daemon=True).start()
+    time.sleep(0.5)
+
+
+def wait_for(what, timeout_s=20):
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen")
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
@@ -13,3 +104,118 @@ def test_a_process_that_dies_is_replaced_and_the_shop_sells_on(start_shop, make)
     sale = {"channel": "counter", "warehouse": make.main, "payment_method": "cash"}
     sale["items"] = [{"product_id": product["id"], "quantity": "1"}]
     assert shop.post("/api/sales", sale)[0] == 201
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_nobody_outlives_the_master_and_no_stop_waits_for_who_hangs(start_shop, stuck, tmp_path):
+    """The worker hangs in C with SQLite's lock, one process is suspended, another is busy."""
+    sign = tmp_path / "stuck"
+    shop = start_shop(workers=2, TILLHOOK_MODULES=stuck, STUCK=str(sign))
+    wait_for(sign.exists)
+    ask_and_wait(shop)
+    psutil.Process(shop.processes[0]).suspend()
+    left = shop._children()
+    assert len(left) == 3
+    shop.master.kill()
+    _, alive = psutil.wait_procs(left, 3)
+    assert not alive
+
+    shop._master.wait()
+    shop._environment.pop("STUCK")
+    shop.start()
+    # The one that was killed gave signs too.
+    wait_for(lambda: shop.get("/readyz", as_=None)[1]["worker"]["alive"] == 2)
+    first = shop.workers
+    assert len(first) == 1
+    # Silent for longer than its minute, here three seconds: it hangs, and another takes its place.
+    first[0].suspend()
+    second = wait_for(lambda: [each for each in shop.workers if each != first[0]])
+    assert "worker_hangs" in shop.logs()
+    assert len(second) == 1
+
+    ask_and_wait(shop)
+    second[0].suspend()
+    psutil.Process(shop.processes[0]).suspend()
+    left = [shop.master, *shop._children()]
+    began = time.monotonic()
+    shop.master.terminate()
+    _, alive = psutil.wait_procs(left, 10)
+    assert not alive
+    assert time.monotonic() - began < 5
+    assert "worker_killed" in shop.logs()
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_a_failed_start_leaves_nothing(settings, site, tmp_path):
+    """Both processes fail, after the master has loaded everything."""
+    write_plugin(
+        site,
+        "fails",
+        """
+import sys
+
+from tillhook import hookimpl
+from tillhook.hooks import Job
+
+
+@hookimpl
+def register_jobs():
+    # The first time it is asked by the master.
+    sys.fails = getattr(sys, "fails", 0) + 1
+    if sys.fails > 1:
+        raise RuntimeError("no second time")
+    return [Job(name="fails.job", every_s=60, run=print)]
+""",
+    )
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TILLHOOK_")}
+    environment |= environment_of(settings) | {"TILLHOOK_PORT": "1", "TILLHOOK_WORKERS": "2"}
+    environment["TILLHOOK_MODULES"] += ",fails"
+    environment["TILLHOOK_PORT"] = str(_free_port())
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tillhook", "serve"],
+            env=environment,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    assert process.wait(30) not in (0, None)
+    assert "Worker failed to boot" in log.read_text()
+    left = [each for each in psutil.process_iter() if _session_of(each.pid) == process.pid]
+    assert left == []
+
+
+def _free_port():
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _session_of(pid):
+    with contextlib.suppress(OSError):
+        return os.getsid(pid)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_the_plugins_are_those_of_the_start(start_shop, stuck, runtime, settings):
+    """For what is started again after ``modules disable``, and after SIGHUP."""
+    with runtime.unit_of_work() as session:
+        session.add(Module(name="stuck", version="1.0"))
+    shop = start_shop(workers=2, TILLHOOK_MODULES=None)
+    with runtime.unit_of_work() as session:
+        session.get(Module, "stuck").is_enabled = False
+    shop.kill_worker()
+    [first] = wait_for(lambda: shop.workers)
+    first.kill()
+    [worker] = wait_for(lambda: [each for each in shop.workers if each.pid != first.pid])
+    assert "stuck" in worker.environ()["TILLHOOK_MODULES"]
+    seen = set()
+
+    def all_seen():
+        seen.add(shop.get("/api/stuck/who")[1]["pid"])
+        return seen >= set(shop.processes)
+
+    wait_for(all_seen)

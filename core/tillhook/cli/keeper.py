@@ -15,8 +15,9 @@ log = structlog.get_logger()
 _LONGEST_PAUSE_S = 60.0
 #: Seconds for which a worker ran well, so that its end is the first one again.
 _WELL_S = 60.0
-#: Seconds without a sign of life after which a worker hangs.
+#: Seconds without a sign of life after which a worker hangs, and those it has until the first one.
 _SILENT_S = 60.0
+_START_S = 120.0
 #: Seconds that it has to end by itself; its jobs and consumers have fewer.
 _GRACE_S = 10.0
 #: Seconds to wait for one that was killed; what the kernel does not let go of is left to it.
@@ -37,6 +38,7 @@ class WorkerKeeper:
         self._started_at = self._watched_at = 0.0
         self._start_at = 0.0
         self._silent_s = 0.0
+        self._has_started = False
         self._pause_s = 1.0
         self._stop_by: float | None = None
 
@@ -59,8 +61,10 @@ class WorkerKeeper:
     def _listen(self, process: "subprocess.Popen[bytes]", now: float) -> None:
         # Only what this process was there to hear: after it was stopped itself, the worker gets its minute anew.
         waited_s, self._watched_at = min(now - self._watched_at, 5.0), now
-        self._silent_s = 0.0 if self._pulse and self._pulse.has_beaten() else self._silent_s + waited_s
-        if self._silent_s > _SILENT_S and process.poll() is None:
+        self._silent_s += waited_s
+        if self._pulse is not None and self._pulse.has_beaten():
+            self._silent_s, self._has_started = 0.0, True
+        if self._silent_s > (_SILENT_S if self._has_started else _START_S) and process.poll() is None:
             log.error("worker_hangs", pid=process.pid, silent_s=round(self._silent_s))
             process.kill()
         # The master reaps all its children, so how it ended is not known.
@@ -79,7 +83,7 @@ class WorkerKeeper:
     def _start(self, now: float) -> None:
         self._pulse = Pulse()
         self._started_at = self._watched_at = now
-        self._silent_s = 0.0
+        self._silent_s, self._has_started = 0.0, False
         command = [sys.executable, "-m", "tillhook", "worker"]
         command += ["--parent", str(os.getpid()), "--pulse", str(self._pulse.writing)]
         try:

@@ -164,12 +164,14 @@ class _Master(Arbiter):
         if time.monotonic() >= self._spawn_at:
             super().spawn_workers()
 
-    def spawn_worker(self) -> None:
+    def spawn_worker(self) -> int | None:
         """Called for each of them."""
         try:
-            super().spawn_worker()
+            pid: int | None = super().spawn_worker()
         except OSError as error:  # no process, no memory, no file
             self._put_up_with(error)
+            return None
+        return pid
 
     def reap_workers(self) -> None:
         """Called when a child has ended."""

@@ -56,6 +56,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until :meth:`stop`; what is under way has some seconds to end, then it is left."""
+        self._beat()
         # In a thread too: a job that holds SQLite's writer lock must not keep this one from ending.
         self._start("worker", "turns", self._take_turns)
         while not self._stopping.wait(_POLL_S):
