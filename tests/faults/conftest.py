@@ -63,7 +63,8 @@ def _command_line(process):
 def start_shop(settings, tokens, tmp_path):
     """``start_shop(workers=1, threads=4, TILLHOOK_…="…")`` starts ``tillhook serve`` and waits until it answers.
 
-    Other variables are the environment's, such as ``TMPDIR``; ``None`` takes one away. Several on one database are several installations of it.
+    Other variables are the environment's, such as ``TMPDIR``; ``None`` takes one away. Several on one
+    database are several installations of it.
     """
     shops = []
 

@@ -1,8 +1,9 @@
 """Processes that die, hang, are suspended or are left behind."""
 
 import contextlib
-import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,7 +13,6 @@ import urllib.request
 import psutil
 import pytest
 
-from tillhook.db import utc_now
 from tillhook.events import read_events, sequence_events
 from tillhook.modules.models import Module
 from tillhook.server.models import JobTurn
@@ -168,9 +168,8 @@ def register_jobs():
 """,
     )
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TILLHOOK_")}
-    environment |= environment_of(settings) | {"TILLHOOK_PORT": "1", "TILLHOOK_WORKERS": "2"}
+    environment |= environment_of(settings) | {"TILLHOOK_PORT": str(_free_port()), "TILLHOOK_WORKERS": "2"}
     environment["TILLHOOK_MODULES"] += ",fails"
-    environment["TILLHOOK_PORT"] = str(_free_port())
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -187,8 +186,6 @@ def register_jobs():
 
 
 def _free_port():
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -219,3 +216,73 @@ def test_the_plugins_are_those_of_the_start(start_shop, stuck, runtime, settings
         return seen >= set(shop.processes)
 
     wait_for(all_seen)
+
+
+# Leases and what renews them are short.
+_SLOW = """
+import os
+import sys
+import time
+from datetime import timedelta
+
+from tillhook import hookimpl
+from tillhook.events import record
+from tillhook.hooks import Job
+
+if "tillhook.server.worker" in sys.modules:
+    sys.modules["tillhook.events.turns"].LEASE = timedelta(seconds=2)
+    sys.modules["tillhook.server.worker"]._SIGN_S = 1.0
+
+
+def run(session):
+    with open(os.environ["BEGUN"], "a") as begun:
+        begun.write(f"{os.getpid()}\\n")
+    while not os.path.exists(os.environ["GO"]):
+        time.sleep(0.05)
+    record(session, "inventory:low-stock-alert", {"pid": os.getpid()})
+
+
+@hookimpl
+def register_jobs():
+    return [Job(name="slow.job", every_s=3600, run=run)]
+"""
+
+
+@pytest.mark.parametrize("engine_name", ["postgresql"])
+def test_what_a_suspended_worker_has_in_hand_another_does_and_once(settings, site, tmp_path, runtime):
+    """Two workers, as on two machines; the one that comes back finds that its turn is done."""
+    write_plugin(site, "slow", _SLOW)
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TILLHOOK_")}
+    environment |= environment_of(settings) | {"TILLHOOK_MODULES": "slow", "BEGUN": str(begun), "GO": str(go)}
+    command = [sys.executable, "-m", "tillhook", "worker"]
+    with contextlib.ExitStack() as stack:
+        logs, workers = [], []
+        for number in range(2):
+            logs.append(tmp_path / f"log{number}")
+            output = stack.enter_context(logs[-1].open("wb"))
+            workers.append(subprocess.Popen(command, env=environment, stdout=output, stderr=output))
+            stack.callback(workers[-1].wait)
+            stack.callback(workers[-1].kill)
+        [suspended] = wait_for(lambda: begun.exists() and begun.read_text().split())
+        os.kill(int(suspended), signal.SIGSTOP)
+        _, other = wait_for(lambda: len(both := begun.read_text().split()) == 2 and both)
+        go.touch()
+
+        def done():
+            with runtime.unit_of_work(write=False) as session:
+                turn = session.get(JobTurn, "slow.job")
+                return turn.last_run_at and turn
+
+        first = wait_for(done)
+        os.kill(int(suspended), signal.SIGCONT)
+        wait_for(lambda: any("TurnLost" in log.read_text() for log in logs))
+        assert done().last_run_at == first.last_run_at
+        assert done().failures == 0
+        for worker in workers:
+            worker.terminate()
+        assert [worker.wait(20) for worker in workers] == [0, 0]
+    with runtime.unit_of_work() as session:
+        sequence_events(session)
+        events = read_events(session, 0, names=["inventory:low-stock-alert"])
+    assert [event.payload["pid"] for event in events] == [int(other)]

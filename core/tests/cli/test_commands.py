@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from datetime import timedelta
 
 import click
@@ -18,6 +20,7 @@ from tillhook.errors import StartupError
 from tillhook.events import record
 from tillhook.events.models import ConsumerCursor
 from tillhook.hooks import DemoData
+from tillhook.server.building import build_runtime
 from tillhook.server.models import JobTurn
 from tillhook.server.verify import repairable
 from tillhook.testing.plugins import write_plugin
@@ -79,7 +82,10 @@ def test_modules_are_switched_when_no_variable_fixes_them(run, folder, monkeypat
     refused = run("modules", "disable", "zebra")
     assert isinstance(refused.exception, StartupError)
     monkeypatch.delenv("TILLHOOK_MODULES")
-    assert run("modules", "enable", "zebra").output == "zebra is enabled from the next start on; servers and workers that run stay as they are.\n"
+    assert (
+        run("modules", "enable", "zebra").output
+        == "zebra is enabled from the next start on; servers and workers that run stay as they are.\n"
+    )
     assert run("modules", "disable", "zebra").exit_code == 0
     [line] = [line for line in run("modules", "list").output.splitlines() if line.startswith("zebra")]
     assert line.split() == ["zebra", "1.0", "disabled"]
@@ -167,6 +173,30 @@ def test_demo_data_is_made_once_each_after_what_it_requires(runtime):
     runtime.registry.demo_data = {"x": data("x", "y"), "y": data("y", "x")}
     with pytest.raises(StartupError, match="demo data requires itself"):
         create_demo_data(runtime)
+
+
+def test_servers_that_start_together_make_the_demo_data_once(runtime, settings):
+    made, inside = [], threading.Event()
+
+    def create(session):
+        made.append(1)
+        inside.set()
+        time.sleep(0.3)  # the other one comes
+
+    with runtime.unit_of_work() as session:
+        session.execute(
+            text("INSERT INTO setting (key, value, updated_at) VALUES ('demo.created', '[]', '2026-01-01T00:00:00Z')")
+        )
+    other = build_runtime(settings)
+    for each in (runtime, other):
+        each.registry.demo_data = {"goods": DemoData(name="goods", create=create)}
+    thread = threading.Thread(target=create_demo_data, args=(other,))
+    thread.start()
+    assert inside.wait(10)
+    assert create_demo_data(runtime) == []
+    thread.join()
+    other.dispose()
+    assert made == [1]
 
 
 def test_demo_mode_does_not_leave_the_machine(run, runtime, monkeypatch):

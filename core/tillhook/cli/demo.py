@@ -7,6 +7,7 @@ import click
 from sqlalchemy import text
 
 from tillhook.cli.context import Context, with_context
+from tillhook.db.migrate import one_at_a_time
 from tillhook.errors import StartupError
 from tillhook.hooks import DemoData
 from tillhook.reference.models import Setting
@@ -30,12 +31,13 @@ def create_demo_data(runtime: Runtime) -> list[str]:
     Raises:
         StartupError: The database has users and is no demonstration.
     """
-    if not is_demo(runtime) and has_users(runtime):
+    if has_users(runtime) and not is_demo(runtime):  # in this order: another server may be making it
         raise StartupError("this database has users already; demo data is for an empty one")
     made = []
     for name, data in _in_order(runtime.registry.demo_data):
         # A transaction each: the next one sees its warehouses and taxes among the reference data.
         with runtime.unit_of_work() as session:
+            one_at_a_time(session)
             marker = session.get(Setting, DONE)
             if marker is None:
                 marker = Setting(key=DONE, value=[])

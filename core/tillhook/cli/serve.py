@@ -98,13 +98,13 @@ class _Server(BaseApplication):
         return self._has_served[0] != 0
 
     def run(self) -> None:
-        master = os.getpid()
+        self._master = os.getpid()
         try:
             _Master(self).run()
         finally:
-            # The processes that are forked come by here too.
-            if os.getpid() == master:
-                self._leave()
+            # However it ends. The processes that are forked come by here too.
+            if os.getpid() == self._master:
+                self.keeper.stop()
 
     def load_config(self) -> None:
         for name, value in self._options().items():
@@ -113,6 +113,7 @@ class _Server(BaseApplication):
     def load(self) -> Any:
         from tillhook.server.app import create_app, tune_process
 
+        die_with(self._master)
         app = create_app(rebuild_runtime(self._runtime))
         tune_process()
         self._has_served[0] = 1
@@ -137,7 +138,7 @@ class _Server(BaseApplication):
             "proc_name": "tillhook",
             "when_ready": lambda server: click.echo(self._welcome),
             "child_exit": lambda server, worker: forget_process(worker.pid),
-            "post_fork": lambda server, worker: die_with(server.pid),
+            "on_exit": lambda server: self._leave(),
         }
 
     def _leave(self) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from tillhook.db.base import Base
+from tillhook.db.dialects import wait_in_line
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.render import complete, render_type
 from tillhook.db.session import Database
@@ -69,6 +70,12 @@ def upgrade(
             then(session)
         _check_references(connection)
     return behind
+
+
+def one_at_a_time(session: Session) -> None:
+    """Let this transaction wait for others that migrate or prepare what follows: several servers may start together."""
+    wait_in_line(session.connection())
+    advisory_lock(session, AdvisoryLock.MIGRATION)
 
 
 def downgrade(database: Database, source: "MigrationSource") -> None:

@@ -5,7 +5,7 @@ from sqlalchemy.orm import Session
 from tillhook.access.roles import sync_roles
 from tillhook.config import Settings
 from tillhook.db import Database
-from tillhook.db.migrate import upgrade
+from tillhook.db.migrate import one_at_a_time, upgrade
 from tillhook.events.consumers import introduce
 from tillhook.modules.state import names_to_migrate, remember
 from tillhook.runtime import Runtime
@@ -31,6 +31,7 @@ def install(settings: Settings, *, safe: bool = False, database: Database | None
 
     upgrade(database, runtime.migrations, then=keep)
     with runtime.unit_of_work() as session:
+        one_at_a_time(session)
         sync_roles(session)
         introduce(session, runtime.registry.consumers.values())
     return runtime
