@@ -62,6 +62,8 @@ def register_jobs():
 
 @hookimpl
 def register_routes(settings):
+    if os.path.exists(os.environ.get("FAILS", "")):
+        raise RuntimeError("it cannot start")
     return [
         Route(method="GET", path="/stuck/sleep", handler=sleep, permission=PUBLIC),
         Route(method="GET", path="/stuck/who", handler=who, permission=PUBLIC),
@@ -97,10 +99,18 @@ def wait_for(what, timeout_s=20):
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
-def test_a_process_that_dies_is_replaced_and_the_shop_sells_on(start_shop, make):
+def test_a_process_that_dies_is_replaced_and_the_shop_sells_on(start_shop, make, stuck, tmp_path):
+    """Also when what replaces it cannot start for a while."""
+    fails = tmp_path / "fails"
     product = make.product(stock=10)
-    shop = start_shop(workers=2)
-    shop.kill_worker()
+    shop = start_shop(workers=2, TILLHOOK_MODULES=stuck, FAILS=str(fails))
+    fails.touch()
+    first = shop.processes
+    os.kill(first[0], signal.SIGKILL)
+    wait_for(lambda: shop.logs().count("process_not_started") >= 2)
+    assert shop.get("/api/stuck/who")[1]["pid"] == first[1]
+    fails.unlink()
+    shop.wait_ready(without=first[0])
     sale = {"channel": "counter", "warehouse": make.main, "payment_method": "cash"}
     sale["items"] = [{"product_id": product["id"], "quantity": "1"}]
     assert shop.post("/api/sales", sale)[0] == 201

@@ -292,6 +292,22 @@ class TestLeases:
         worker.run_once()
         assert len(runs) == 2
 
+    def test_one_that_takes_its_worker_with_it_pauses_longer_each_time(self, runtime, worker_of):
+        """Out of memory, for instance; the worker that comes next has others to look after."""
+        runs = []
+        worker = worker_of(Job(name="daily", every_s=60, run=lambda session: runs.append(1)))
+        worker.run_once()
+        for failures, pause_s in ((1, 1), (2, 2), (3, 4)):
+            let_time_pass(runtime, held_by="dead", held_until=utc_now() - timedelta(seconds=1))
+            worker._signed_at = float("-inf")
+            worker._give_sign()
+            turn = turn_of(runtime, "daily")
+            assert (turn.failures, turn.last_error) == (failures, "its worker dead gave no sign of life")
+            assert turn.held_by is None
+            assert pause_s - 1 < (turn.next_at - utc_now()).total_seconds() <= pause_s
+        worker.run_once()
+        assert len(runs) == 1
+
     @pytest.mark.parametrize("engine_name", ["postgresql"])
     def test_a_machine_whose_clock_is_wrong_takes_nothing_and_does_nothing_twice(self, runtime, worker_of, monkeypatch):
         """All go by the database's clock."""

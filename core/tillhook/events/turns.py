@@ -81,6 +81,16 @@ def give_up(
     _change(session, model, name, worker, **_NOBODY, **values, next_at=min(next_at, latest or next_at))
 
 
+def enter_lost(session: Session, model: type[TurnMixin]) -> None:
+    """Enter as failures the turns whose worker gave no sign of life: what takes its process with it pauses too."""
+    now = database_now(session)
+    lost = select(model.name, model.held_by, model.failures).where(model.held_until < now)
+    for name, worker, failures in session.execute(lost).all():
+        values = {"failures": failures + 1, "last_error": f"its worker {worker} gave no sign of life"}
+        mine = update(model).where(model.name == name, model.held_by == worker, model.held_until < now)
+        session.execute(mine.values(**_NOBODY, **values, next_at=now + pause_after(failures + 1)), **_PLAIN)
+
+
 def pause_after(failures: int) -> timedelta:
     """Return how long to wait after so many failures: 1 s, doubling to 5 minutes."""
     return min(timedelta(seconds=2 ** min(failures - 1, 20)), _LONGEST_PAUSE)

@@ -18,7 +18,7 @@ from sqlalchemy import delete, text
 from tillhook.db import database_now, format_instant, is_retryable
 from tillhook.events.consumers import due_consumers, feed, introduce, number_events
 from tillhook.events.models import ConsumerCursor
-from tillhook.events.turns import renew
+from tillhook.events.turns import enter_lost, renew
 from tillhook.runtime import Runtime
 from tillhook.server.jobs import due_jobs, plan_jobs, run_job
 from tillhook.server.models import JobTurn, WorkerSign
@@ -133,8 +133,9 @@ class Worker:
             now = database_now(session)
             session.execute(_SIGN, {"name": self.name, "now": format_instant(now)})
             session.execute(delete(WorkerSign).where(WorkerSign.seen_at < now - FORGOTTEN))
-            renew(session, ConsumerCursor, self.name, self._under_way("consumer"))
-            renew(session, JobTurn, self.name, self._under_way("job"))
+            for model, kind in ((ConsumerCursor, "consumer"), (JobTurn, "job")):
+                renew(session, model, self.name, self._under_way(kind))
+                enter_lost(session, model)
         self._signed_at = time.monotonic()
 
     def _say_goodbye(self) -> None:
