@@ -214,7 +214,9 @@ def test_the_plugins_are_those_of_the_start(start_shop, stuck, runtime, settings
     shop = start_shop(workers=2, TILLHOOK_MODULES=None)
     with runtime.unit_of_work() as session:
         session.get(Module, "stuck").is_enabled = False
-    shop.kill_worker()
+    old = set(shop.processes)
+    shop.master.send_signal(signal.SIGHUP)
+    wait_for(lambda: len(new := set(shop.processes)) == 2 and not new & old)
     [first] = wait_for(lambda: shop.workers)
     first.kill()
     [worker] = wait_for(lambda: [each for each in shop.workers if each.pid != first.pid])

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from tillhook.cli.main import cli
 from tillhook.db import RetryTransaction, utc_now
@@ -375,6 +375,16 @@ class TestSignsOfLife:
             assert worker_state(session)["last_seen_s"] >= 300
         answer = client.get("/readyz")
         assert (answer.status_code, answer.json["status"], answer.json["worker"]["state"]) == (200, "ready", "late")
+
+    @pytest.mark.parametrize("days", [-40, 40])
+    def test_a_sign_of_a_clock_that_was_wrong_is_none(self, runtime, worker_of, client, days):
+        with runtime.unit_of_work() as session:
+            session.add(WorkerSign(name="dead", seen_at=utc_now() + timedelta(days=days)))
+        assert client.get("/readyz").json["worker"]["state"] == "late"
+        worker = worker_of()
+        worker._give_sign()
+        with runtime.unit_of_work(write=False) as session:
+            assert session.scalars(select(WorkerSign.name)).all() == [worker.name]
 
     def test_a_job_that_hangs_or_waits_is_told(self, runtime, worker_of, client):
         """Until it is done, somebody has its turn, or nobody."""

@@ -28,7 +28,8 @@ def worker_state(session: Session) -> dict[str, Any]:
         name, with their seconds: nobody does them, or whoever does hangs or takes long.
     """
     now = database_now(session)
-    ages = [max((now - seen_at).total_seconds(), 0.0) for seen_at in session.scalars(select(WorkerSign.seen_at))]
+    # A sign from the future is one of a clock that was wrong.
+    ages = [abs((now - seen_at).total_seconds()) for seen_at in session.scalars(select(WorkerSign.seen_at))]
     late = {name: seconds for name, seconds in _jobs_late_s(session, now).items() if seconds > _LATE_S}
     state = {"last_seen_s": round(min(ages), 1) if ages else None, "alive": sum(age <= _LATE_S for age in ages)}
     return {"state": "alive" if state["alive"] else "late" if ages else "none", **state, "late_jobs": late}

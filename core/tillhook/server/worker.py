@@ -132,7 +132,8 @@ class Worker:
         with self._runtime.unit_of_work() as session:
             now = database_now(session)
             session.execute(_SIGN, {"name": self.name, "now": format_instant(now)})
-            session.execute(delete(WorkerSign).where(WorkerSign.seen_at < now - FORGOTTEN))
+            known = WorkerSign.seen_at.between(now - FORGOTTEN, now + FORGOTTEN)
+            session.execute(delete(WorkerSign).where(~known))
             for model, kind in ((ConsumerCursor, "consumer"), (JobTurn, "job")):
                 renew(session, model, self.name, self._under_way(kind))
                 enter_lost(session, model)
