@@ -13,7 +13,7 @@ from functools import cache
 from typing import Any
 
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -69,9 +69,9 @@ def verify_password(
         if tried is not None:
             hasher.verify(tried, _encoded(password))
             return bool(kept)
-    except VerificationError:
+    except VerifyMismatchError:
         return False
-    except InvalidHashError:
+    except (VerificationError, InvalidHashError):
         pass
     # Nothing to compare with: only the time is spent.
     hasher.hash(_encoded(password))
@@ -95,7 +95,7 @@ def stand_in(session: Session, column: InstrumentedAttribute[Any], name: str) ->
     digest = hmac.digest(secret, b"stand-in\n" + name.encode("utf-8", "surrogatepass"), "sha256")
     first = int.from_bytes(digest[:8]) % last + 1
     statement = select(column).where(column.is_not(None), UserAccount.id >= first)
-    found: str = session.scalar(statement.order_by(UserAccount.id).limit(1))
+    found: str | None = session.scalar(statement.order_by(UserAccount.id).limit(1))
     return found
 
 
