@@ -91,6 +91,32 @@ def test_what_was_posted_since_is_gone_and_kept_aside_with_its_log(run, make, ba
     assert sales(aside) == [sold, lost]
     left = {path.name for path in shop.parent.iterdir()} - {aside.name}
     assert left <= {f"tillhook.db{each}" for each in LIVE} | {"secret"}
+    # It was a mistake.
+    assert run("restore", aside, "--yes", "--discard", of=shop).exit_code == 0
+    assert sales(shop) == [sold, lost]
+
+
+def test_a_damaged_database_gives_way_too_and_is_kept_as_it_is(run, backed_up, crashed):
+    file, _, sold = backed_up
+    shop = crashed("shop")
+    shop.write_bytes(b"x" * 10_000)
+    shop.chmod(0o640)
+    log = Path(f"{shop}-wal").read_bytes()
+    assert run("restore", file, "--yes", of=shop).exit_code == 0
+    assert sales(shop) == [sold]
+    assert shop.stat().st_mode & 0o777 == 0o640
+    [aside] = shop.parent.glob("*.before-restore-*Z")
+    assert (aside.read_bytes(), Path(f"{aside}-wal").read_bytes()) == (b"x" * 10_000, log)
+
+
+def test_behind_a_link_the_file_itself_is_replaced(run, backed_up, crashed, tmp_path):
+    shop = crashed("shop")
+    (tmp_path / "link").mkdir()
+    link = tmp_path / "link" / "tillhook.db"
+    link.symlink_to(shop)
+    assert run("restore", backed_up[0], "--yes", of=link).exit_code == 0
+    assert link.is_symlink() and len(list(shop.parent.glob("*.before-restore-*Z"))) == 1
+    assert sales(shop) == sales(link) == [backed_up[2]]
 
 
 def test_log_ins_end_and_numbers_go_on_above_those_that_were_given_out(

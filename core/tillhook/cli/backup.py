@@ -33,8 +33,9 @@ def backup(context: Context, file: Path) -> None:
     )
     if not database.exists():
         raise StartupError(f"there is no database {database} yet")
-    if file.exists():
-        raise StartupError(f"{file} is there already; a backup overwrites none")
+    if file.exists() or not file.parent.is_dir():
+        reason = "is there already" if file.exists() else "is in a folder that is not there"
+        raise StartupError(f"{file} {reason}")
     with _aside(file) as draft, _aside(file) as copy:
         copy_database(database, copy)
         fault = fault_of(copy)
@@ -58,14 +59,21 @@ def sqlite_file(settings: Settings, advice: str) -> Path:
     url = make_url(settings.database_url)
     if url.get_backend_name() != "sqlite" or not url.database:
         raise StartupError(f"this is for SQLite only; with PostgreSQL, {advice}")
-    return Path(url.database)
+    # SQLite, too, keeps the log beside the file itself, wherever a link to it is.
+    return Path(url.database).resolve()
 
 
 def copy_database(source: Path, target: Path) -> None:
     """Copy a SQLite database as it is at one moment, whoever writes to it meanwhile, into one file without a log."""
     with contextlib.closing(_open(source)) as opened, contextlib.closing(_open(target)) as copy:
         opened.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
+    join_log(target)
+
+
+def join_log(database: Path) -> None:
+    """Make one file of a database that nobody else has open and the log beside it."""
+    with contextlib.closing(_open(database)) as opened:
+        opened.execute("PRAGMA journal_mode = DELETE")
 
 
 def fault_of(database: Path) -> str:

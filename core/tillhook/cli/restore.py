@@ -22,7 +22,7 @@ from typing import IO, cast
 import click
 from sqlalchemy import make_url
 
-from tillhook.cli.backup import DATABASE, IMAGES, SECRET, fault_of, sqlite_file, sync
+from tillhook.cli.backup import DATABASE, IMAGES, SECRET, fault_of, join_log, sqlite_file, sync
 from tillhook.cli.context import Context, print_table, with_context
 from tillhook.config import Settings
 from tillhook.db import format_instant, utc_now
@@ -66,6 +66,8 @@ def restore(context: Context, file: Path, yes: bool, discard: bool, despite_diff
         _take_data(file, settings.data_dir)
         kept = _swap(draft, database, keep=not discard)
     if kept is not None:
+        with contextlib.suppress(sqlite3.DatabaseError):
+            join_log(kept)
         click.echo(f"The database that was here is {kept} now.")
     click.echo("Restored. Everybody has to log in again; passwords, users and API keys are those of the backup.")
 
@@ -198,6 +200,7 @@ def _swap(draft: Path, database: Path, *, keep: bool) -> Path | None:
     Killed before its end it leaves the old database without a log, beside the whole of both: to be run again.
     """
     kept = Path(f"{database}.before-restore-{utc_now():%Y%m%dT%H%M%SZ}") if keep and database.exists() else None
+    _give_to_owner(draft, database)
     for each in ("", *_LOGS):
         old = Path(f"{database}{each}")
         if kept is not None and old.exists():
@@ -208,3 +211,12 @@ def _swap(draft: Path, database: Path, *, keep: bool) -> Path | None:
     draft.replace(database)
     sync(database.parent)
     return kept
+
+
+def _give_to_owner(draft: Path, database: Path) -> None:
+    """Let whoever could open the database open the new one, root being who restores, as often as not."""
+    if database.exists():
+        old = database.stat()
+        draft.chmod(old.st_mode & 0o777)
+        if os.geteuid() == 0:
+            os.chown(draft, old.st_uid, old.st_gid)
