@@ -187,6 +187,8 @@ def test_nothing_is_changed_by_what_is_no_whole_backup(run, backed_up, crashed, 
         assert isinstance(done.exception, StartupError), (name, done.output)
         after = {path: path.read_bytes() for path in shop.parent.iterdir() if path.name != "secret"}
         assert after == before, name
+    itself = run("restore", shop, "--yes", of=shop)
+    assert isinstance(itself.exception, StartupError) and "itself" in str(itself.exception)
 
 
 def test_books_that_do_not_add_up_are_taken_only_when_told_to(run, runtime, make, backed_up, crashed, tmp_path):

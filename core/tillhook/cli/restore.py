@@ -55,6 +55,8 @@ def restore(context: Context, file: Path, yes: bool, discard: bool, despite_diff
         "stop everything and run: pg_restore --clean --if-exists --single-transaction"
         ' -d "$TILLHOOK_DATABASE_URL" shop.dump',
     )
+    if database.exists() and file.samefile(database):
+        raise StartupError(f"{file} is the database itself")
     database.parent.mkdir(parents=True, exist_ok=True)
     with _alone(database), _draft_of(database) as draft:
         _take_database(file, draft)
