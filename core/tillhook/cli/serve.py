@@ -35,6 +35,8 @@ def serve(context: Context, safe: bool) -> None:
     """Migrate, make the demo data on the first run, then answer requests until Ctrl-C."""
     settings = context.settings
     _refuse_taken_port(settings)
+    logs.configure(settings.log_level)
+    logs.divert_output()
     runtime = install(settings, safe=safe, database=context.database)
     for plugin in runtime.broken:
         click.echo(f"started without plugin {plugin.name}:\n{plugin.traceback}", err=True)
@@ -43,7 +45,6 @@ def serve(context: Context, safe: bool) -> None:
     runtime.dispose()  # a connection must not be shared with the processes that are forked now
     # At a reload the old processes and the new are there at once.
     metrics.share(2 * settings.workers)
-    logs.configure(settings.log_level)
     _Server(settings, safe, welcome).run()
 
 
