@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -133,3 +134,13 @@ def test_a_body_that_stops_half_way_is_400() -> None:
     with pytest.raises(DomainError) as caught:
         media.read_body(_request(b"123", CONTENT_LENGTH="6"), 10)
     assert caught.value.status == 400
+
+
+def test_a_path_is_told_and_not_repeated_for_every_member() -> None:
+    key = "k" * 100_000
+    members = ",".join(f'"{number}":"\\u0041"' for number in range(20_000))
+    began = time.process_time()
+    with pytest.raises(media.UnusableBody) as caught:
+        media.parse_json(f'{{"{key}":{{{members},"z":"\\u0000"}}}}'.encode())
+    assert time.process_time() - began < 1
+    assert caught.value.errors[0]["field"] == key[:200]

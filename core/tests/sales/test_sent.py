@@ -254,3 +254,11 @@ def test_a_cashier_makes_products_when_the_role_may(client, make, runtime, sale)
     assert client.post("/api/sales", again, as_=other).status_code == 201
     assert sync(client, body, as_=person)["status"] == "created"
     assert clean(runtime)
+
+
+def test_a_sale_with_hundreds_of_unknown_members_is_refused_and_kept_whole(client, sale):
+    body = sale(external_id=str(uuid.uuid4()), **{f"x{number}": number for number in range(300)})
+    result = sync(client, body)
+    assert (result["status"], len(result["warnings"])) == ("rejected", 100)
+    (kept,) = client.get("/api/sales/exceptions").json["items"]
+    assert kept["payload"] == body

@@ -122,7 +122,7 @@ class Route:
             others refuse the header.
         upload: The body is ``multipart/form-data``.
         summary: By default the first line of the handler's docstring.
-        max_body: Bytes; by default the setting.
+        max_body: Bytes; by default the setting, of a public route 16 KiB.
         problems: Further statuses of problems, for OpenAPI.
     """
 

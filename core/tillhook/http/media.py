@@ -3,6 +3,7 @@
 import json
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import date, datetime
@@ -17,9 +18,11 @@ from tillhook.db import format_instant
 from tillhook.encoding import to_json
 from tillhook.errors import DomainError, ValidationFailed
 from tillhook.http.call import Upload
+from tillhook.http.problems import LONGEST_PATH
 
 JSON = "application/json"
 _TYPE = re.compile(r"application/([a-z0-9.!#$&^_-]+\+)?json\s*(;\s*charset=\"?utf-?8\"?\s*)?", re.I | re.A)
+_HARMFUL = re.compile("[\x00\ud800-\udfff]")
 _MAX_NUMBER = 400
 _MAX_FIELD = 64 * 1024
 #: Uploaded files up to this many bytes stay in memory.
@@ -130,8 +133,8 @@ def _unusable(message: str, field: str = "body") -> UnusableBody:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        double = next(key for key in keys if keys.count(key) > 1)
+        times = Counter(key for key, _ in pairs)
+        double = next(key for key, count in times.items() if count > 1)
         raise _unusable(f"The key {double[:40]!r} is there twice.")
     return result
 
@@ -161,19 +164,32 @@ _decode = json.JSONDecoder(
 ).decode
 
 
+#: Where in a body something is: what it is in, and its name there.
+_Place = tuple[Any, object] | None
+
+
 def _check_texts(value: Any) -> None:
-    waiting = [("", value)]
+    waiting: list[tuple[_Place, Any]] = [(None, value)]
     while waiting:
-        path, each = waiting.pop()
+        place, each = waiting.pop()
         if isinstance(each, str):
-            if "\x00" in each or any("\ud800" <= character <= "\udfff" for character in each):
-                raise _unusable("Holds a NUL or half a surrogate pair.", path or "body")
+            if _HARMFUL.search(each):
+                raise _unusable("Holds a NUL or half a surrogate pair.", _path(place) or "body")
         elif isinstance(each, dict):
-            waiting += ((f"{path}.{name}".lstrip("."), member) for name, member in each.items())
+            waiting += (((place, name), member) for name, member in each.items())
             # Looked at before the members, whose path they become.
-            waiting += ((path, name) for name in each)
+            waiting += ((place, name) for name in each)
         elif isinstance(each, list):
-            waiting += ((f"{path}.{number}".lstrip("."), member) for number, member in enumerate(each))
+            waiting += (((place, number), member) for number, member in enumerate(each))
+
+
+def _path(place: _Place) -> str:
+    # Put together only when it is told: a path per member would cost what a long key weighs, times the members.
+    names = []
+    while place is not None:
+        place, name = place
+        names.append(str(name))
+    return ".".join(reversed(names))[:LONGEST_PATH]
 
 
 def _other(value: Any) -> Any:

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 #: Characters of a path's parameter; a receipt's code is the longest.
 _MAX_SEGMENT = 2000
+#: Largest body of a public route that sets no other limit.
+_PUBLIC_BYTES = 16 * 1024
 _WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 OVERRIDE_ENV = "HTTP_X_OVERRIDE"
 _NO_BODY = frozenset({b"", b"{}", b"null"})
@@ -88,13 +90,19 @@ class Endpoint:
         self._writes = bool(route.writes)
         self._lazy = route.lazy
         self._takes_body = route.method in _WRITING
-        default = runtime.settings.max_upload if route.upload else runtime.settings.max_body
-        self._limit = route.max_body or default
+        self._limit = route.max_body or self._default_limit(route)
         self._body_schema = route.body() if route.body else None
         self._query_schema = route.query() if route.query else None
         self._status = code_to_http_status(route.status)
         self._takes_override = takes_override(route)
         self._entity: str = getattr(route.answer, "audited_as", "")
+
+    def _default_limit(self, route: Route) -> int:
+        settings = self._runtime.settings
+        if route.upload:
+            return settings.max_upload
+        # A stranger has no reason to send much.
+        return min(settings.max_body, _PUBLIC_BYTES) if self._is_public else settings.max_body
 
     def __call__(self, request: falcon.Request, response: falcon.Response, **parameters: Any) -> None:
         _check_path(parameters)
