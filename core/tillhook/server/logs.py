@@ -238,7 +238,10 @@ def _rendered(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> by
 
 
 def _line(event: Mapping[str, Any]) -> bytes:
-    return to_json(event, repr) + b"\n"
+    try:
+        return to_json(event, repr) + b"\n"
+    except UnicodeEncodeError:  # half of a pair of surrogates
+        return json.dumps(event, default=repr).encode() + b"\n"
 
 
 def _shortened(name: str, value: Any) -> Any:
