@@ -1,6 +1,7 @@
 """``tillhook serve``: everything that a server needs, in one command."""
 
 import json
+import os
 import shlex
 import signal
 import socket
@@ -26,6 +27,8 @@ from tillhook.server.install import install
 
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
+#: Where Linux has files in memory.
+_MEMORY = "/dev/shm"
 
 
 @click.command()
@@ -98,6 +101,8 @@ class _Server(BaseApplication):
             "graceful_timeout": 30,
             "loglevel": "warning",
             "proc_name": "tillhook",
+            # Each process has an empty file; in a temporary folder that is full there is no room for it.
+            "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK) else None,
             "when_ready": lambda server: click.echo(self._welcome),
             "pre_fork": _give_part,
             "post_fork": lambda server, worker: metrics.count_in(worker.metrics_part),
