@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import queue
+import re
 import sys
 import threading
 import time
@@ -36,6 +37,9 @@ _GATHER_S = 0.01
 _LAST_S = 2.0
 
 
+_QUOTED = re.compile(r": b?['\"].*", re.DOTALL)
+
+
 class Spool:
     """Lines on their way to a file descriptor; one object serves the forked processes, each with a thread of its own.
 
@@ -44,7 +48,7 @@ class Spool:
     """
 
     def __init__(self, fd: int | None) -> None:
-        self._fd = fd
+        self.fd = fd
         self._begin()
         # What waits is the parent's to write.
         os.register_at_fork(after_in_child=self._begin)
@@ -64,7 +68,7 @@ class Spool:
             text = text[:_MAX_LINE] + b" [cut]\n"
         size = len(text) + _OVERHEAD
         with self._lock:
-            if self._fd is None or self._waiting + size > _MAX_WAITING or not self._has_thread():
+            if self.fd is None or self._waiting + size > _MAX_WAITING or not self._has_thread():
                 self._drop(1)
                 return
             self._waiting += size
@@ -123,12 +127,12 @@ class Spool:
                     self._dropped += dropped
 
     def _write(self, text: bytes) -> None:
-        assert self._fd is not None
+        assert self.fd is not None
         # What a full disk tore off stays a line of its own.
         left = memoryview(b"\n" + text if self._is_torn else text)
         while left:
             try:
-                written = os.write(self._fd, left)
+                written = os.write(self.fd, left)
             except BlockingIOError:
                 # Somebody made the pipe non-blocking, and it is full.
                 time.sleep(0.05)
@@ -143,8 +147,8 @@ class _Stream(io.TextIOBase):
     encoding = "utf-8"
     errors = "backslashreplace"
 
-    def __init__(self, spool: Spool, fd: int) -> None:
-        self._spool, self._fd = spool, fd
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
 
     def write(self, text: str) -> int:
         piece = text.encode(self.encoding, self.errors)
@@ -156,10 +160,10 @@ class _Stream(io.TextIOBase):
         return True
 
     def isatty(self) -> bool:
-        return os.isatty(self._fd)
+        return self._spool.fd is not None and os.isatty(self._spool.fd)
 
     def fileno(self) -> int:
-        return self._fd
+        return super().fileno() if self._spool.fd is None else self._spool.fd
 
 
 class _Lines:
@@ -199,11 +203,19 @@ def divert_output() -> None:
     stop the master, and with it its care for the others.
     """
     old = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_Stream(_spool(fd), fd) for fd in (1, 2))
+    sys.stdout, sys.stderr = (_Stream(_spool(fd)) for fd in (1, 2))
     for name in (None, *logging.root.manager.loggerDict):
         for handler in logging.getLogger(name).handlers:
             if isinstance(handler, logging.StreamHandler) and handler.stream in old:
                 handler.setStream(sys.stdout if handler.stream is old[0] else sys.stderr)
+    logging.getLogger("gunicorn.error").addFilter(_leave_out_what_was_sent)
+
+
+def _leave_out_what_was_sent(record: logging.LogRecord) -> bool:
+    """Cut the line that the server could not make sense of: it may be a token without its colon."""
+    if isinstance(record.msg, str) and record.msg.startswith("Invalid request from"):
+        record.msg = _QUOTED.sub("", record.msg)
+    return True
 
 
 def _spool(fd: int) -> Spool:
