@@ -24,8 +24,9 @@ from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFa
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
 from tillhook.http.call import Call, Reply, Upload
-from tillhook.http.media import JSON, check_json_type, dump_json, parse_json, read_body, read_form
+from tillhook.http.media import JSON, check_json_type, dump_json, read_body, read_form
 from tillhook.http.paging import COUNT
+from tillhook.http.parsing import parse_json, parse_parts
 from tillhook.runtime import OldReferenceData, assume_epoch
 from tillhook.server import idempotency
 from tillhook.server.tokens import TokenReader
@@ -265,7 +266,9 @@ class Endpoint:
     def _parsed(self, sent: Sent) -> Any:
         if self.route.upload:
             return sent.form
-        return parse_json(sent.raw) if sent.raw else {}
+        if not sent.raw:
+            return {}
+        return parse_parts(sent.raw, self.route.parts) if self.route.parts else parse_json(sent.raw)
 
     def _done(self, call: Call, parameters: Mapping[str, Any]) -> Any:
         """Run the handler, and write down what an override was needed for."""
