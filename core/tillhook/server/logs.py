@@ -220,14 +220,15 @@ def _leave_out_what_was_sent(record: logging.LogRecord) -> bool:
 
 def _spool(fd: int) -> Spool:
     if not _spools:
-        atexit.register(_write_the_rest)
+        atexit.register(flush)
     if fd not in _spools:
         stream = sys.__stdout__ if fd == 1 else sys.__stderr__
         _spools[fd] = Spool(None if stream is None else fd)
     return _spools[fd]
 
 
-def _write_the_rest() -> None:
+def flush() -> None:
+    """Wait until all lines are written, at most two seconds; for who ends the process by ``os._exit``."""
     until = time.monotonic() + _LAST_S
     for spool in _spools.values():
         spool.flush(until)
