@@ -126,7 +126,7 @@ def cli(ctx: click.Context) -> None:
 def main() -> None:
     """Run the command line; what a person can mend is said without a traceback."""
     try:
-        cli.main(prog_name="tillhook")
+        cli.main(prog_name="tillhook", obj=Context(has_process=True))
     except (StartupError, DomainError) as error:
         click.echo(f"tillhook: {error}", err=True)
         sys.exit(1)

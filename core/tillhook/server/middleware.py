@@ -15,6 +15,8 @@ from tillhook.server import metrics
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
 # An address as some proxies write it, with the port: 203.0.113.7:51234, [2001:db8::1]:443.
 _WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d{1,5})?|([^:]*):\d{1,5}", re.ASCII)
+#: Characters of a method in the log: anybody may think of one.
+_MAX_METHOD = 20
 _SAFE = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
@@ -59,7 +61,7 @@ class Around:
         log.info(
             "request",
             request_id=request.context.request_id,
-            method=request.method,
+            method=request.method[:_MAX_METHOD],
             route=request.uri_template,
             path=request.path,
             status=int(str(response.status)[:3]),
