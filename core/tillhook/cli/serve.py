@@ -4,10 +4,8 @@ import json
 import mmap
 import os
 import shlex
-import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +25,8 @@ from tillhook.cli.keeper import WorkerKeeper
 from tillhook.config import Settings
 from tillhook.errors import StartupError
 from tillhook.runtime import Runtime
-from tillhook.server import logs
+from tillhook.server import logs, metrics
+from tillhook.server.app import create_app, tune_process
 from tillhook.server.building import rebuild_runtime
 from tillhook.server.install import install
 from tillhook.server.lifeline import die_with
@@ -39,6 +38,8 @@ _GRACE_S = 30
 _SPAWN_AGAIN_S = 1.0
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
+#: Where Linux has files in memory.
+_MEMORY = "/dev/shm"
 
 
 @click.command()
@@ -48,24 +49,18 @@ def serve(context: Context, safe: bool) -> None:
     """Migrate, make the demo data on the first run, then answer requests until Ctrl-C."""
     settings = context.settings
     _refuse_taken_port(settings)
-    # Where the worker processes add up their metrics; read when that library is first imported.
-    metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tillhook-metrics-")
-    try:
-        runtime = install(settings, safe=safe, database=context.database)
-        for plugin in runtime.broken:
-            click.echo(f"started without plugin {plugin.name}:\n{plugin.traceback}", err=True)
-        from tillhook.server.app import create_app
-
-        create_app(runtime)  # what cannot be served is said once, and nothing is started
-        _prepare_demo(runtime)
-        welcome = _welcome(runtime)
-        runtime.dispose()  # a connection must not be shared with the processes that are forked now
-    except BaseException:
-        shutil.rmtree(metrics, ignore_errors=True)
-        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
-        raise
     logs.configure(settings.log_level)
-    _Server(runtime, welcome, metrics).run()
+    logs.divert_output()
+    runtime = install(settings, safe=safe, database=context.database)
+    for plugin in runtime.broken:
+        click.echo(f"started without plugin {plugin.name}:\n{plugin.traceback}", err=True)
+    create_app(runtime)  # what cannot be served is said once, and nothing is started
+    _prepare_demo(runtime)
+    welcome = _welcome(runtime)
+    runtime.dispose()  # a connection must not be shared with the processes that are forked now
+    # At a reload the old processes and the new are there at once.
+    metrics.share(2 * settings.workers)
+    _Server(runtime, welcome).run()
 
 
 class _Requests(ThreadWorker):
@@ -84,9 +79,8 @@ class _Requests(ThreadWorker):
 class _Server(BaseApplication):
     """gunicorn with our settings; each process builds a runtime of its own, of the master's plugins."""
 
-    def __init__(self, runtime: Runtime, welcome: str, metrics: str) -> None:
-        self._runtime, self._settings = runtime, runtime.settings
-        self._welcome, self._metrics = welcome, metrics
+    def __init__(self, runtime: Runtime, welcome: str) -> None:
+        self._runtime, self._settings, self._welcome = runtime, runtime.settings, welcome
         self.keeper = WorkerKeeper([plugin.name for plugin in runtime.plugins])
         # Shared with the processes that are forked: whether one of them ever came as far as to serve.
         self._has_served = mmap.mmap(-1, 1)
@@ -111,8 +105,6 @@ class _Server(BaseApplication):
             self.cfg.set(name, value)
 
     def load(self) -> Any:
-        from tillhook.server.app import create_app, tune_process
-
         die_with(self._master)
         app = create_app(rebuild_runtime(self._runtime))
         tune_process()
@@ -120,8 +112,6 @@ class _Server(BaseApplication):
         return app
 
     def _options(self) -> Mapping[str, Any]:
-        from tillhook.server.metrics import forget_process
-
         settings = self._settings
         return {
             "bind": f"{_bracketed(settings.host)}:{settings.port}",
@@ -136,14 +126,17 @@ class _Server(BaseApplication):
             "graceful_timeout": _GRACE_S,
             "loglevel": "warning",
             "proc_name": "tillhook",
+            # Each process has an empty file; in a temporary folder that is full there is no room for it.
+            "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK) else None,
             "when_ready": lambda server: click.echo(self._welcome),
-            "child_exit": lambda server, worker: forget_process(worker.pid),
-            "on_exit": lambda server: self._leave(),
+            "pre_fork": _give_part,
+            "post_fork": lambda server, worker: metrics.count_in(worker.metrics_part),
         }
 
-    def _leave(self) -> None:
-        self.keeper.stop()
-        shutil.rmtree(self._metrics, ignore_errors=True)
+
+def _give_part(server: Arbiter, worker: Any) -> None:
+    """Say where the process that is forked next counts its metrics."""
+    worker.metrics_part = metrics.free_part(each.metrics_part for each in server.WORKERS.values())
 
 
 class _Master(Arbiter):

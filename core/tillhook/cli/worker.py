@@ -25,6 +25,7 @@ def worker(context: Context, once: bool, parent: int | None, pulse: int | None) 
     if parent is not None:
         die_with(parent)
     logs.configure(context.settings.log_level)
+    logs.divert_output()
     work = Worker(context.runtime, *(() if pulse is None else (beat_into(pulse),)))
     if once:
         work.run_once()
