@@ -91,6 +91,11 @@ def ask_and_wait(shop):
     time.sleep(0.5)
 
 
+def signs(shop):
+    """Return how many workers gave a sign of life in the last minute, those that were killed included."""
+    return shop.get("/readyz", as_=None)[1]["worker"]["alive"]
+
+
 def wait_for(what, timeout_s=60):
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -130,7 +135,8 @@ def process_that_cannot_start(shop, fails):
 
 def plugins_of_the_start(shop):
     """SIGHUP replaces the processes; the worker dies."""
-    old, [worker] = set(shop.processes), wait_for(lambda: shop.workers)
+    wait_for(lambda: signs(shop) == 1)
+    old, [worker] = set(shop.processes), shop.workers
     worker.kill()
     shop.master.send_signal(signal.SIGHUP)
     wait_for(lambda: len(new := set(shop.processes)) == 2 and not new & old)
@@ -147,6 +153,7 @@ def plugins_of_the_start(shop):
 
 def stop_in_time(shop):
     """The worker and a process are suspended, the other is busy; the graces are a second, not half a minute."""
+    wait_for(lambda: signs(shop) == 2)
     ask_and_wait(shop)
     shop.workers[0].suspend()
     psutil.Process(shop.processes[0]).suspend()
@@ -169,7 +176,7 @@ def test_a_worker_that_hangs_is_replaced_and_nobody_outlives_the_master(start_sh
     [second] = wait_for(lambda: [each for each in shop.workers if each != hanging])
     assert "worker_hangs" in shop.logs()
     # Its turn is still taken, so the second one works: it has signed, as nobody could before.
-    wait_for(lambda: shop.get("/readyz", as_=None)[1]["worker"]["alive"] == 2)
+    wait_for(lambda: signs(shop) == 2)
 
     ask_and_wait(shop)
     second.suspend()

@@ -10,7 +10,7 @@ from tillhook.server.lifeline import beat_into, die_with, end_within
 from tillhook.server.worker import Worker
 
 #: Seconds within which the process ends when it is told to; what it has in hand has fewer.
-_END_S = 8.0
+_END_S = 7.0
 
 
 @click.command()

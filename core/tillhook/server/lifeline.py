@@ -8,6 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from tillhook.server import logs
+
 _POLL_S = 1.0
 # From Linux's <sys/prctl.h>.
 _PR_SET_PDEATHSIG = 1
@@ -33,10 +35,11 @@ def _watch(parent: int) -> None:
 
 
 def end_within(seconds: float) -> None:
-    """End this process after so long, whatever keeps it."""
+    """End this process after so long, and two seconds more for its log, whatever keeps it."""
 
     def end() -> None:
         time.sleep(seconds)
+        logs.flush()
         os._exit(1)
 
     threading.Thread(target=end, name="end", daemon=True).start()
