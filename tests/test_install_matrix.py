@@ -118,6 +118,7 @@ def subsets(distributions):
     return [subset for size in range(len(names) + 1) for subset in itertools.combinations(names, size)]
 
 
+@pytest.mark.slow
 def test_the_variable_chooses_any_subset(databases, engine_name, tmp_path, subsets):
     if engine_name == "postgresql":
         subsets = [subsets[0], subsets[-1]]  # what differs between engines is not which plugins there are
@@ -132,6 +133,7 @@ def test_the_variable_chooses_any_subset(databases, engine_name, tmp_path, subse
             assert boot(settings) == (plugins, paths)
 
 
+@pytest.mark.slow
 def test_one_database_goes_through_every_subset(databases, engine_name, tmp_path, subsets):
     with databases.empty(engine_name) as url:
         for names in [*subsets, *reversed(subsets)]:

@@ -8,6 +8,7 @@ process alone and is not marked ``slow``. A test that needs one engine says
 Everything of the application is imported when the first test needs it, so that coverage sees it.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -54,9 +55,22 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("engine_name", [chosen] if chosen else ENGINES, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what names only another engine than the chosen one, and what is not quick."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Leave out what names only another engine than the chosen one, and what is not quick; begin with what is slow."""
+    _leave_out(config, items)
+    yield
+    # Lest one of several processes is still at it when the others have nothing left.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage from going through the modules and the tests again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     engine = _chosen(config)
     chosen = [item for item in items if engine is None or _engine_of(item) in (None, engine)]
     if config.getoption("quick"):
