@@ -85,10 +85,11 @@ def enter_lost(session: Session, model: type[TurnMixin]) -> None:
     """Enter as failures the turns whose worker gave no sign of life: what takes its process with it pauses too."""
     now = database_now(session)
     lost = select(model.name, model.held_by, model.failures).where(model.held_until < now)
-    for name, worker, failures in session.execute(lost).all():
+    # A worker that was suspended while it gave a turn back has the row until the database ends its transaction.
+    for name, worker, failures in session.execute(lost.with_for_update(skip_locked=True)).all():
         values = {"failures": failures + 1, "last_error": f"its worker {worker} gave no sign of life"}
-        mine = update(model).where(model.name == name, model.held_by == worker, model.held_until < now)
-        session.execute(mine.values(**_NOBODY, **values, next_at=now + pause_after(failures + 1)), **_PLAIN)
+        free = update(model).where(model.name == name).values(**_NOBODY, **values)
+        session.execute(free.values(next_at=now + pause_after(failures + 1)), **_PLAIN)
 
 
 def pause_after(failures: int) -> timedelta:
