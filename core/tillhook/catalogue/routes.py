@@ -8,8 +8,8 @@ from tillhook.catalogue.answers import ProductOut, product_answer, product_answe
 from tillhook.catalogue.approval import approve, reject, restore
 from tillhook.catalogue.commands import NewProduct
 from tillhook.catalogue.images import (
-    MAX_BYTES,
     add_image,
+    check_image,
     find_image,
     move_image,
     order_images,
@@ -18,11 +18,12 @@ from tillhook.catalogue.images import (
 )
 from tillhook.catalogue.importing import import_products
 from tillhook.catalogue.inventory import low_stock, set_product_inventory
+from tillhook.catalogue.pictures import MAX_BYTES, Picture, take_picture
 from tillhook.catalogue.products import create_product, remove_product, update_product
 from tillhook.catalogue.variants import attach_barcode, create_variant, detach_barcode, list_barcodes, update_variant
 from tillhook.errors import NotFound
 from tillhook.hooks import PUBLIC
-from tillhook.http import Call, Reply, Routes, page, page_of
+from tillhook.http import Call, Preparation, Reply, Routes, page, page_of
 from tillhook.products.models import Product
 from tillhook.products.search import get_product, product_query
 
@@ -206,20 +207,27 @@ def post_import(call: Call) -> dict[str, Any]:
     return answers.ImportOut.of(import_products(call.session, file.stream, file.filename, **said))
 
 
+def prepare_image(call: Preparation, product_id: int) -> Picture:
+    """Decode the picture and write its file."""
+    with call.runtime.unit_of_work(call.actor, write=False) as session:
+        check_image(session, product_id)
+    return take_picture(call.runtime.settings.data_dir, call.upload("file").stream)
+
+
 @routes.post(
     _ONE + "/images",
     permission=_UPDATE,
     body=schemas.ImageForm,
     answer=answers.ImageOut,
     upload=True,
+    prepare=prepare_image,
     status=201,
     max_body=MAX_BYTES + _FORM,
-    problems=(409,),
+    problems=(409, 503, 507),
 )
 def post_image(call: Call, product_id: int) -> dict[str, Any]:
-    """Upload a picture of a product: JPEG, PNG or WebP."""
-    file = call.upload("file")
-    return answers.ImageOut.of(add_image(call.session, product_id, file.stream, call.body["position"]))
+    """Upload a picture of a product: JPEG, PNG or WebP, of 16 megapixels at most."""
+    return answers.ImageOut.of(add_image(call.session, product_id, call.prepared, call.body["position"]))
 
 
 @routes.get(_ONE + "/images", permission=_READ, answer=page_of(answers.ImageOut))
