@@ -34,12 +34,9 @@ class ImportResult:
     units_created: int = 0
     stock_lines: int = 0
     encoding: str | None = None
+    error_count: int = 0
     bad_cells: list[RowMessage] = field(default_factory=list)
     warnings: list[RowMessage] = field(default_factory=list)
-
-    @property
-    def error_count(self) -> int:
-        return len(self.bad_cells)
 
     @property
     def errors(self) -> list[RowMessage]:
@@ -48,7 +45,10 @@ class ImportResult:
 
     def bad(self, row: int, column: str | None, message: str) -> None:
         """Add an error."""
+        self.error_count += 1
         self.bad_cells.append(RowMessage(row, column, message))
+        if len(self.bad_cells) > 4 * _MAX_MESSAGES:
+            self.bad_cells = self.errors
 
     def warn(self, row: int, column: str | None, message: str) -> None:
         """Add a warning, which does not keep the file from being imported."""
