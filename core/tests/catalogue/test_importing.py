@@ -374,8 +374,7 @@ def test_ten_thousand_products_take_few_statements(runtime):
     event.listen(runtime.database.engine, "before_cursor_execute", lambda *each: statements.append(each[2]))
     for result in ((10_000, 0), (0, 10_000)):
         statements.clear()
-        with runtime.unit_of_work() as session:
-            done = import_products(session, io.BytesIO(content), progress=lambda *step: steps.append(step))
+        done = import_products(runtime, io.BytesIO(content), progress=lambda *step: steps.append(step)).result
         assert (done.created, done.unchanged) == result
         # A few per category, and a few per batch of rows.
         assert len(statements) < 400

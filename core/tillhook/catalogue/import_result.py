@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 
 from tillhook.catalogue.answers import RowMessageOut
-from tillhook.errors import ValidationFailed
+from tillhook.errors import DomainError, ValidationFailed
 
 _MAX_MESSAGES = 1_000
+#: What is counted part by part.
+COUNTS = ("created", "updated", "categories_created", "units_created", "stock_lines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,13 @@ class ImportResult:
         # They are found check by check, and read from top to bottom.
         return sorted(self.bad_cells, key=lambda message: message.row)[:_MAX_MESSAGES]
 
+    def with_messages_of(self, other: "ImportResult") -> "ImportResult":
+        """Return this result, to which the errors and warnings of another one are added."""
+        self.error_count += other.error_count
+        self.bad_cells += other.bad_cells
+        self.warnings = (self.warnings + other.warnings)[:_MAX_MESSAGES]
+        return self
+
     def bad(self, row: int, column: str | None, message: str) -> None:
         """Add an error."""
         self.error_count += 1
@@ -69,3 +78,26 @@ class ImportFailed(ValidationFailed):
             errors=[RowMessageOut.of(message) | {"field": message.field} for message in errors],
             error_count=result.error_count,
         )
+
+
+class ImportStopped(DomainError):
+    """Some products are imported and the others are not (409, or 503 when the database was away).
+
+    The same file sent again, in the same way and within a day, goes on where this one stopped.
+    """
+
+    status = 409
+    code = "import-stopped"
+    title = "Import stopped"
+
+    def __init__(self, cause: Exception, products_done: int, products: int) -> None:
+        super().__init__(
+            f"{products_done} of {products} products are imported. Send the same file again to go on. "
+            + (cause.detail if isinstance(cause, DomainError) else "The database cannot be reached or is too busy."),
+            errors=cause.errors if isinstance(cause, DomainError) else (),
+            products_done=products_done,
+            products=products,
+        )
+        if not isinstance(cause, DomainError):
+            self.status = 503
+            self.extra["retry_after_s"] = 5

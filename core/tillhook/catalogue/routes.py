@@ -16,7 +16,7 @@ from tillhook.catalogue.images import (
     product_images,
     remove_image,
 )
-from tillhook.catalogue.importing import import_products
+from tillhook.catalogue.importing import Import, finish_import, import_products
 from tillhook.catalogue.inventory import low_stock, set_product_inventory
 from tillhook.catalogue.pictures import MAX_BYTES, Picture, take_picture
 from tillhook.catalogue.products import create_product, remove_product, update_product
@@ -191,6 +191,15 @@ def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
     detach_barcode(call.session, product_id, barcode_id)
 
 
+def prepare_import(call: Preparation) -> Import:
+    """Read, check and write the file, in parts."""
+    file = call.upload("file")
+    said = {name: call.body[name] or call.query[name] for name in call.body}
+    said["warehouse_id"] = said.pop("warehouse")
+    who = {"actor": call.actor, "request_id": call.request_id, "replay": call.replay}
+    return import_products(call.runtime, file.stream, file.filename, **who, **said)
+
+
 @routes.post(
     "/products/import",
     permission="catalogue:product:import",
@@ -198,13 +207,13 @@ def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
     query=schemas.ImportForm,
     answer=answers.ImportOut,
     upload=True,
+    prepare=prepare_import,
+    lazy=True,  # a dry run writes nothing, and so waits for no writer
+    problems=(409, 503, 507),
 )
 def post_import(call: Call) -> dict[str, Any]:
-    """Import products and stock from CSV or XLSX, all rows or none."""
-    file = call.upload("file")
-    said = {name: call.body[name] or call.query[name] for name in call.body}
-    said["warehouse_id"] = said.pop("warehouse")
-    return answers.ImportOut.of(import_products(call.session, file.stream, file.filename, **said))
+    """Import products and stock from CSV or XLSX, all rows or none; one file at a time."""
+    return answers.ImportOut.of(finish_import(call.session, call.prepared))
 
 
 def prepare_image(call: Preparation, product_id: int) -> Picture:
