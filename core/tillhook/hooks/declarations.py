@@ -128,7 +128,9 @@ class Route:
             whose answer is kept under its ``Idempotency-Key``. One that writes, in transactions of its own, looks at
             ``call.replay(session)`` in the first of them.
         summary: By default the first line of the handler's docstring.
-        max_body: Bytes; by default the setting.
+        max_body: Bytes; by default the setting, of a public route 16 KiB.
+        parts: The member of the body whose elements are each on their own: one that holds what no database takes comes
+            as ``tillhook.http.UnusablePart``, and spoils no other.
         problems: Further statuses of problems, for OpenAPI.
     """
 
@@ -149,6 +151,7 @@ class Route:
     prepare: Callable[..., Any] | None = None
     summary: str = ""
     max_body: int | None = None
+    parts: str = ""
     problems: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

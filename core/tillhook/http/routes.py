@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     prepare: Callable[..., Any]
     summary: str
     max_body: int
+    parts: str
     problems: tuple[int, ...]
 
 
