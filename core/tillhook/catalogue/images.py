@@ -20,7 +20,7 @@ MAX_PER_PRODUCT = 50
 
 
 def check_image(session: Session, product_id: int) -> None:
-    """Refuse a picture that could not be added, before it is decoded; raises as :func:`add_image`, and locks nothing."""
+    """Refuse a picture that could not be added, before it is decoded; raises as :func:`add_image`."""
     product = get_product(session, product_id)
     refusal = why_not_editable(actor_of(session), product)
     if refusal is not None:

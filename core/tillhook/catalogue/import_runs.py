@@ -57,7 +57,9 @@ def _begin(runtime: Runtime, digest: str, replay: Callable[[Session], None]) -> 
         advisory_lock(session, AdvisoryLock.IMPORT)
         for row in session.scalars(select(ProductImport)):
             if row.held_until is not None and row.held_until > now:
-                raise ImportRunning("Another import has not ended; try again.", retry_after_s=_left_s(row.held_until, now))
+                raise ImportRunning(
+                    "Another import has not ended; try again.", retry_after_s=_left_s(row.held_until, now)
+                )
         replay(session)
         session.execute(delete(ProductImport).where(ProductImport.started_at < now - _KEPT), **_PLAIN)
         found = session.get(ProductImport, digest)

@@ -164,9 +164,7 @@ def _by_product(entries: dict[str, Entry]) -> list[_OfProduct]:
     return list(products.values())
 
 
-def _look(
-    runtime: Runtime, actor: Actor, products: Sequence[_OfProduct], wanted: Wanted, result: ImportResult
-) -> None:
+def _look(runtime: Runtime, actor: Actor, products: Sequence[_OfProduct], wanted: Wanted, result: ImportResult) -> None:
     """Check everything and count what would be done, in a transaction that only reads."""
     entries = {entry.sku: entry for each in products for entry in each}
     missing = Missing()
@@ -199,7 +197,11 @@ def _write(
         ImportStopped: A part was written.
     """
     if result.error_count:
-        raise ImportStopped(ImportFailed(result), run.products_done, len(products)) if run.products_done else ImportFailed(result)
+        raise (
+            ImportStopped(ImportFailed(result), run.products_done, len(products))
+            if run.products_done
+            else ImportFailed(result)
+        )
     total = sum(map(len, products))
     for part in _parts(products[run.products_done :]):
         started = time.monotonic()

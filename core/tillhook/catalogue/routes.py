@@ -194,10 +194,17 @@ def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
 def prepare_import(call: Preparation) -> Import:
     """Read, check and write the file, in parts."""
     file = call.upload("file")
-    said = {name: call.body[name] or call.query[name] for name in call.body}
+    said: dict[str, Any] = {name: call.body[name] or call.query[name] for name in call.body}
     said["warehouse_id"] = said.pop("warehouse")
-    who = {"actor": call.actor, "request_id": call.request_id, "replay": call.replay}
-    return import_products(call.runtime, file.stream, file.filename, **who, **said)
+    return import_products(
+        call.runtime,
+        file.stream,
+        file.filename,
+        actor=call.actor,
+        request_id=call.request_id,
+        replay=call.replay,
+        **said,
+    )
 
 
 @routes.post(

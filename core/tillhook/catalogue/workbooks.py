@@ -7,7 +7,7 @@ them, so their memory is that of the values, which is bounded too. openpyxl woul
 import posixpath
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal
@@ -57,7 +57,7 @@ def read_workbook(stream: IO[bytes], max_columns: int) -> Iterator[NumberedRow]:
         ValidationFailed: 422 naming ``file``: damaged, too large when unpacked, a formula without a value.
     """
     try:
-        with zipfile.ZipFile(_Bounded(stream)) as package:  # type: ignore[arg-type]
+        with zipfile.ZipFile(_Bounded(stream)) as package:
             yield from _rows(package, max_columns)
     except ValidationFailed:
         raise
