@@ -15,7 +15,7 @@ from tillhook.testing.concurrency import many_at_once
 
 pytestmark = pytest.mark.xdist_group("faults")
 BOUNDARY = "a-boundary-that-no-file-holds"
-ROWS = int(os.environ.get("ROWS","2000"))
+ROWS = int(os.environ.get("ROWS", "2000"))
 
 
 def send_file(shop, tokens, path, content, **headers):
@@ -78,19 +78,19 @@ def test_sales_go_on_while_files_are_read(start_shop, make, tokens):
     shop = start_shop(workers=1, threads=8)
     path = f"/api/products/import?warehouse={make.main}"
     content = goods(ROWS)
-    began=time.time()
+    began = time.time()
     (status, answer), waits = sell_meanwhile(
         shop, make, product, lambda: send_file(shop, tokens, f"{path}&dry_run=true", content)
     )
-    print("dry", time.time()-began, len(waits), statistics.median(waits), max(waits))
+    print("dry", time.time() - began, len(waits), statistics.median(waits), max(waits))
     assert status == 200, answer
-    began=time.time()
+    began = time.time()
     (status, answer), waits = sell_meanwhile(shop, make, product, lambda: send_file(shop, tokens, path, content))
-    print("real", time.time()-began, len(waits), statistics.median(waits), max(waits))
+    print("real", time.time() - began, len(waits), statistics.median(waits), max(waits))
     assert status == 200, answer
-    began=time.time()
+    began = time.time()
     pictures = f"/api/products/{product.id}/images"
     done, waits = sell_meanwhile(
         shop, make, product, lambda: many_at_once(3, lambda n: send_file(shop, tokens, pictures, picture(3900 + n)))
     )
-    print("pics", time.time()-began, len(waits), statistics.median(waits), max(waits), [d[0] for d in done])
+    print("pics", time.time() - began, len(waits), statistics.median(waits), max(waits), [d[0] for d in done])

@@ -14,7 +14,9 @@ BOUNDARY = "a-boundary-that-no-file-holds"
 def upload(client: Client) -> Callable[..., Any]:
     """``upload(path, content, **fields)`` posts a form with a file and text fields."""
 
-    def upload(path: str, content: bytes, filename: str = "file", as_: Any = "admin", headers: Any = None, **fields: str) -> Any:
+    def upload(
+        path: str, content: bytes, filename: str = "file", as_: Any = "admin", headers: Any = None, **fields: str
+    ) -> Any:
         parts = [
             f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
             for name, value in fields.items()

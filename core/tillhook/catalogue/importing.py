@@ -73,8 +73,18 @@ class Import:
     """A file that was imported, or in a dry run only looked at; :func:`finish_import` ends it."""
 
     result: ImportResult
-    filename: str
     run: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """Who sent which file, and how it is to be read."""
+
+    runtime: Runtime
+    actor: Actor
+    request_id: str
+    filename: str
+    wanted: Wanted
 
 
 def import_products(
@@ -121,35 +131,34 @@ def import_products(
     if table.encoding == "cp1252":
         result.warn(1, None, "The file is not UTF-8; it was read as Windows-1252.")
     products = _by_product(read_entries(table, result, progress))
-    wanted = Wanted(warehouse_id, stock_mode, create_units)
+    sent = _Sent(runtime, actor, request_id, filename, Wanted(warehouse_id, stock_mode, create_units))
     if dry_run:
-        _look(runtime, actor, products, wanted, result)
-        return Import(result, filename, None)
-    run = begin(runtime, _digest(stream, actor, wanted), replay)
+        _look(sent, products, result)
+        return Import(result, None)
+    run = begin(runtime, _digest(stream, sent), replay)
     try:
         ahead = ImportResult()
-        _look(runtime, actor, products[run.products_done :], wanted, ahead)
-        _write(runtime, actor, request_id, products, wanted, run, result.with_messages_of(ahead), progress)
+        _look(sent, products[run.products_done :], ahead)
+        _write(sent, products, run, result.with_messages_of(ahead), progress)
     except BaseException:
         release(runtime, run)
         raise
-    return Import(result, filename, run)
+    return Import(result, run)
 
 
 def finish_import(session: Session, done: Import) -> ImportResult:
-    """End an import in the caller's transaction: with it the audit log says that it was."""
+    """End an import in the caller's transaction, the one that keeps its answer; return what it did."""
     if done.run is not None:
         end(session, done.run)
-        counts = {name: getattr(done.result, name) for name in ("rows", "created", "updated", "stock_lines")}
-        audit(session, "import", "product", "", after={"file": done.filename[:200], **counts})
     return done.result
 
 
-def _digest(stream: IO[bytes], actor: Actor, wanted: Wanted) -> str:
+def _digest(stream: IO[bytes], sent: _Sent) -> str:
     """Return what tells this import from others: sent again after it was stopped, it goes on."""
     stream.seek(0)
     content = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    return hashlib.sha256(f"{actor.user_id} {actor.api_key_id} {wanted} {content}".encode()).hexdigest()
+    who = f"{sent.actor.user_id} {sent.actor.api_key_id}"
+    return hashlib.sha256(f"{who} {sent.wanted} {content}".encode()).hexdigest()
 
 
 #: What a file says of a product, its variants and their stock.
@@ -164,11 +173,11 @@ def _by_product(entries: dict[str, Entry]) -> list[_OfProduct]:
     return list(products.values())
 
 
-def _look(runtime: Runtime, actor: Actor, products: Sequence[_OfProduct], wanted: Wanted, result: ImportResult) -> None:
+def _look(sent: _Sent, products: Sequence[_OfProduct], result: ImportResult) -> None:
     """Check everything and count what would be done, in a transaction that only reads."""
     entries = {entry.sku: entry for each in products for entry in each}
-    missing = Missing()
-    with runtime.unit_of_work(actor, write=False) as session:
+    missing, wanted = Missing(), sent.wanted
+    with sent.runtime.unit_of_work(sent.actor, write=False) as session:
         drafts = _drafts(session, entries, result, for_update=False)
         _fault(check(session, drafts, create_units=wanted.create_units, missing=missing), result)
         variants = {each.where: (draft, each) for draft, each in all_variants(drafts)}
@@ -180,16 +189,7 @@ def _look(runtime: Runtime, actor: Actor, products: Sequence[_OfProduct], wanted
         session.rollback()
 
 
-def _write(
-    runtime: Runtime,
-    actor: Actor,
-    request_id: str,
-    products: Sequence[_OfProduct],
-    wanted: Wanted,
-    run: Run,
-    result: ImportResult,
-    progress: Progress,
-) -> None:
+def _write(sent: _Sent, products: Sequence[_OfProduct], run: Run, result: ImportResult, progress: Progress) -> None:
     """Write what is not yet written, part by part.
 
     Raises:
@@ -206,13 +206,13 @@ def _write(
     for part in _parts(products[run.products_done :]):
         started = time.monotonic()
         try:
-            run = retrying(partial(_write_part, runtime, actor, request_id, part, wanted, run))
+            run = retrying(partial(_write_part, sent, part, run))
         except Exception as error:
             if run.products_done and (isinstance(error, DomainError) or is_unavailable(error)):
                 raise ImportStopped(error, run.products_done, len(products)) from error
             raise
         progress("products", sum(map(len, products[: run.products_done])), total)
-        if not runtime.database.is_postgresql:
+        if not sent.runtime.database.is_postgresql:
             time.sleep(_PAUSE * (time.monotonic() - started))
     for name, count in run.counts.items():
         setattr(result, name, count)
@@ -223,23 +223,25 @@ def _parts(products: Sequence[_OfProduct]) -> Iterator[list[_OfProduct]]:
     part: list[_OfProduct] = []
     rows = 0
     for each in products:
-        rows_of_product = sum(max(1, len(entry.stock)) for entry in each)
-        if part and rows + rows_of_product > PART:
+        if part and rows + _rows(each) > PART:
             yield part
             part, rows = [], 0
         part.append(each)
-        rows += rows_of_product
+        rows += _rows(each)
     if part:
         yield part
 
 
-def _write_part(
-    runtime: Runtime, actor: Actor, request_id: str, products: Sequence[_OfProduct], wanted: Wanted, run: Run
-) -> Run:
+def _rows(product: _OfProduct) -> int:
+    """Return how many rows of the file a product has: of an entry the first, and those that bring more stock."""
+    return sum(len({entry.number, *(number for number, _ in entry.stock)}) for entry in product)
+
+
+def _write_part(sent: _Sent, products: Sequence[_OfProduct], run: Run) -> Run:
     """Check some products once more and write them with their stock, in one transaction; return how far it has come."""
     entries = {entry.sku: entry for each in products for entry in each}
-    result = ImportResult()
-    with runtime.unit_of_work(actor, request_id=request_id) as session:
+    result, wanted = ImportResult(rows=sum(map(_rows, products))), sent.wanted
+    with sent.runtime.unit_of_work(sent.actor, request_id=sent.request_id) as session:
         drafts = _drafts(session, entries, result, for_update=True)
         categories, units = _count(session, Category), _count(session, Unit)
         _fault(check(session, drafts, create_units=wanted.create_units), result)
@@ -256,7 +258,7 @@ def _write_part(
         post_stock(session, stock, result)
         if result.error_count:
             raise ImportFailed(result)
-        _tell(session, written)
+        _tell(session, written, sent.filename, result)
         counts = {name: run.counts.get(name, 0) + getattr(result, name) for name in COUNTS}
         return keep(session, run, run.products_done + len(products), counts)
 
@@ -283,12 +285,14 @@ def _count(session: Session, model: type[Base]) -> int:
     return session.scalar(select(func.count()).select_from(model)) or 0
 
 
-def _tell(session: Session, written: Written) -> None:
-    """Tell audit log, hooks and outbox; one entry of the audit log, at the end, stands for all that is new."""
+def _tell(session: Session, written: Written, filename: str, result: ImportResult) -> None:
+    """Tell audit log, hooks and outbox; one entry of the audit log stands for all that is new in this part."""
     for product, before, after in written.changed:
         audit(session, "update", "product", product.id, before, after)
     for product in written.pending:
         audit(session, "update", "product", product.id, {"status": "published"}, {"status": "pending"})
+    counts = {name: getattr(result, name) for name in ("rows", "created", "updated", "stock_lines")}
+    audit(session, "import", "product", "", after={"file": filename[:200], **counts})
     tell(session, written)
 
 

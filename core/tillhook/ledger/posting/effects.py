@@ -70,7 +70,9 @@ def follow(
         events += [_inventory_event(session, stock) for stock in stocks]
         changes += stocks
     documents = _last_documents(movements) if any(map(_is_reviewed, changes)) else {}
-    events += _review(session, [(change, documents.get((change.product_id, change.warehouse_id))) for change in changes])
+    events += _review(
+        session, [(change, documents.get((change.product_id, change.warehouse_id))) for change in changes]
+    )
     if events:
         record_many(session, events)
     hooks = runtime_of(session).hooks
