@@ -1,21 +1,23 @@
 """Files that people send: imports and pictures beside a shop that goes on selling."""
 
+import contextlib
 import http.client
 import io
-import os
-import statistics
+import json
 import threading
 import time
 import uuid
 
 import pytest
 from PIL import Image
+from sqlalchemy import select, update
 
+from tillhook.catalogue.models import ProductImport
+from tillhook.db import utc_now
 from tillhook.testing.concurrency import many_at_once
 
 pytestmark = pytest.mark.xdist_group("faults")
 BOUNDARY = "a-boundary-that-no-file-holds"
-ROWS = int(os.environ.get("ROWS", "2000"))
 
 
 def send_file(shop, tokens, path, content, **headers):
@@ -33,7 +35,7 @@ def send_file(shop, tokens, path, content, **headers):
 
 
 def goods(rows):
-    lines = (f"N{n},Product {n},1.50,Group {n % 20},C{n},{n % 7}" for n in range(rows))
+    lines = (f"N{n},Product {n},1.50,Group {n % 20},C{n},1" for n in range(rows))
     return "\n".join(("sku,name,price,category,barcode,stock", *lines)).encode()
 
 
@@ -73,24 +75,57 @@ def sell_meanwhile(shop, make, product, work):
     return results[0], waits
 
 
-def test_sales_go_on_while_files_are_read(start_shop, make, tokens):
+def test_sales_go_on_while_files_come(start_shop, make, tokens):
     product = make.product(stock={make.main: 100_000})
     shop = start_shop(workers=1, threads=8)
     path = f"/api/products/import?warehouse={make.main}"
-    content = goods(ROWS)
-    began = time.time()
-    (status, answer), waits = sell_meanwhile(
-        shop, make, product, lambda: send_file(shop, tokens, f"{path}&dry_run=true", content)
-    )
-    print("dry", time.time() - began, len(waits), statistics.median(waits), max(waits))
-    assert status == 200, answer
-    began = time.time()
-    (status, answer), waits = sell_meanwhile(shop, make, product, lambda: send_file(shop, tokens, path, content))
-    print("real", time.time() - began, len(waits), statistics.median(waits), max(waits))
-    assert status == 200, answer
-    began = time.time()
     pictures = f"/api/products/{product.id}/images"
-    done, waits = sell_meanwhile(
-        shop, make, product, lambda: many_at_once(3, lambda n: send_file(shop, tokens, pictures, picture(3900 + n)))
+    works = (
+        lambda: [send_file(shop, tokens, f"{path}&dry_run=true", goods(1_000))],
+        lambda: [send_file(shop, tokens, path, goods(1_000))],
+        lambda: many_at_once(3, lambda number: send_file(shop, tokens, pictures, picture(2_000 + number))),
     )
-    print("pics", time.time() - began, len(waits), statistics.median(waits), max(waits), [d[0] for d in done])
+    for work, status in zip(works, (200, 200, 201), strict=True):
+        answers, waits = sell_meanwhile(shop, make, product, work)
+        assert {each[0] for each in answers} == {status}, answers
+        # Sales come between the parts of an import: none waits for the whole of it.
+        assert len(waits) > 3
+        assert max(waits) < 5
+
+
+def test_an_import_that_is_killed_goes_on(start_shop, make, tokens, runtime):
+    shop = start_shop(workers=1, threads=4)
+    path, content = f"/api/products/import?warehouse={make.main}", goods(1_500)
+    answers = []
+
+    def send():
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            answers.append(send_file(shop, tokens, path, content))
+
+    begun = threading.Thread(target=send)
+    begun.start()
+    while not progress(runtime):
+        time.sleep(0.02)
+    shop.kill_worker()
+    begun.join()
+    assert not answers
+    done = progress(runtime)
+    assert 0 < done < 1_500
+    status, answer = send_file(shop, tokens, path, content)
+    assert (status, json.loads(answer)["code"]) == (409, "import-running")
+    with runtime.unit_of_work() as session:  # as after two minutes
+        session.execute(update(ProductImport).values(held_until=utc_now()))
+    status, answer = send_file(shop, tokens, path, content)
+    result = json.loads(answer)
+    assert (status, result["created"], result["stock_lines"]) == (200, 1_500, 1_500)
+    assert make.stock(find(shop, "N0")) == 1
+
+
+def progress(runtime):
+    """Return how many products the import that is going on has written."""
+    with runtime.unit_of_work(write=False) as session:
+        return session.scalar(select(ProductImport.products_done)) or 0
+
+
+def find(shop, sku):
+    return shop.request("GET", f"/api/products?sku={sku}")[1]["items"][0]["id"]

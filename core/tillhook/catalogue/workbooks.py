@@ -6,7 +6,6 @@ them, so their memory is that of the values, which is bounded too. openpyxl woul
 
 import posixpath
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date, datetime
@@ -36,18 +35,6 @@ _MAX_CHARACTERS = 32 * 1024 * 1024
 _MAX_CELL = 32_767
 _MAX_FORMATS = 100_000
 _EXCEL_DIGITS = 15
-_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    expat.ExpatError,
-    KeyError,
-    ValueError,
-    ArithmeticError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-)
 
 
 def read_workbook(stream: IO[bytes], max_columns: int) -> Iterator[NumberedRow]:
@@ -61,7 +48,7 @@ def read_workbook(stream: IO[bytes], max_columns: int) -> Iterator[NumberedRow]:
             yield from _rows(package, max_columns)
     except ValidationFailed:
         raise
-    except _ERRORS as error:
+    except Exception as error:  # zipfile and the parser let any error through that a broken file causes
         raise unreadable("The file is damaged or no XLSX workbook.") from error
 
 
