@@ -81,8 +81,8 @@ def test_sales_go_on_while_files_come(start_shop, make, tokens):
     path = f"/api/products/import?warehouse={make.main}"
     pictures = f"/api/products/{product.id}/images"
     works = (
-        lambda: [send_file(shop, tokens, f"{path}&dry_run=true", goods(1_000))],
-        lambda: [send_file(shop, tokens, path, goods(1_000))],
+        lambda: [send_file(shop, tokens, f"{path}&dry_run=true", goods(600))],
+        lambda: [send_file(shop, tokens, path, goods(600))],
         lambda: many_at_once(3, lambda number: send_file(shop, tokens, pictures, picture(2_000 + number))),
     )
     for work, status in zip(works, (200, 200, 201), strict=True):
@@ -95,7 +95,7 @@ def test_sales_go_on_while_files_come(start_shop, make, tokens):
 
 def test_an_import_that_is_killed_goes_on(start_shop, make, tokens, runtime):
     shop = start_shop(workers=1, threads=4)
-    path, content = f"/api/products/import?warehouse={make.main}", goods(1_500)
+    path, content = f"/api/products/import?warehouse={make.main}", goods(1_000)
     answers = []
 
     def send():
@@ -110,14 +110,14 @@ def test_an_import_that_is_killed_goes_on(start_shop, make, tokens, runtime):
     begun.join()
     assert not answers
     done = progress(runtime)
-    assert 0 < done < 1_500
+    assert 0 < done < 1_000
     status, answer = send_file(shop, tokens, path, content)
     assert (status, json.loads(answer)["code"]) == (409, "import-running")
     with runtime.unit_of_work() as session:  # as after two minutes
         session.execute(update(ProductImport).values(held_until=utc_now()))
     status, answer = send_file(shop, tokens, path, content)
     result = json.loads(answer)
-    assert (status, result["created"], result["stock_lines"]) == (200, 1_500, 1_500)
+    assert (status, result["created"], result["stock_lines"]) == (200, 1_000, 1_000)
     assert make.stock(find(shop, "N0")) == 1
 
 
