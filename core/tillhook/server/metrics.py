@@ -24,6 +24,7 @@ REQUESTS = Histogram(
     buckets=_BUCKETS,
 )
 REPLAYS = Counter("tillhook_idempotent_replays", "Answers given again for an Idempotency-Key.")
+LONG_WRITES = Counter("tillhook_long_writes", "Transactions that had SQLite's writer lock for ten seconds and more.")
 
 _children: dict[tuple[str, str, str], Any] = {}
 

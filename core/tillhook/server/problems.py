@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tillhook.db import is_retryable, is_unavailable
+from tillhook.db import DatabaseUnavailable, is_retryable, is_unavailable
 from tillhook.errors import Conflict, DomainError, TooManyRequests, Unauthenticated
 from tillhook.http import validation_failed
 from tillhook.http.media import dump_json
@@ -44,6 +44,7 @@ def install(app: "falcon.App[Any, Any]") -> None:
     """Make ``app`` answer every error with a problem document."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(DBAPIError, _database_error)
+    app.add_error_handler(DatabaseUnavailable, _unusable)
     app.add_error_handler(PoolTimeout, _unavailable)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(ValidationError, _invalid)
@@ -123,6 +124,13 @@ def _unavailable(request: Request, response: Response, error: Exception, _params
     reason = str(error).partition("\n")[0]
     log.error("database unavailable", request_id=request.context.get("request_id"), reason=reason)
     write(request, response, plain(503), {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _unusable(request: Request, response: Response, error: DatabaseUnavailable, _params: Any) -> None:
+    reason = str(error.__cause__ or error)
+    log.warning(error.code, request_id=request.context.get("request_id"), reason=reason)
+    body = plain(503, code=error.code, detail=error.detail)
+    write(request, response, body, {"Retry-After": str(error.retry_after_s)})
 
 
 def _unexpected(request: Request, response: Response, error: Exception, _params: Any) -> None:
