@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Self
 
+from tillhook.errors import DatabaseUnavailable
+
 _UNUSABLE = "A file beside the database cannot be used. Nothing was changed; try again."
 #: Seconds that the porter stays when nobody waits.
 _IDLE_S = 10.0
@@ -33,21 +35,6 @@ class Holder:
 
     pid: int
     held_s: float
-
-
-class DatabaseUnavailable(Exception):
-    """The database cannot be used just now, and nothing was changed: 503.
-
-    Args:
-        detail: Sentences for a person.
-    """
-
-    code = "database-unavailable"
-    retry_after_s = 1
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(detail)
-        self.detail = detail
 
 
 class DatabaseBusy(DatabaseUnavailable):

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tillhook.db.bulk import fetch
-from tillhook.db.filelock import DatabaseUnavailable, FileLock
+from tillhook.db.filelock import FileLock
 from tillhook.encoding import to_json
+from tillhook.errors import DatabaseUnavailable
 
 #: In ``Connection.info``: the file of SQLite's keys.
 KEY_FILE = "tillhook_keys"

@@ -12,11 +12,12 @@ from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from tillhook.db.filelock import DatabaseUnavailable, Holder, Turns
+from tillhook.db.filelock import Holder, Turns
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
 from tillhook.db.watchdog import Watchdog
 from tillhook.db.writer import RetryTransaction, WriterLock, before_execute, begin, write_later, write_now
+from tillhook.errors import DatabaseUnavailable
 
 Result = TypeVar("Result")
 

@@ -119,7 +119,7 @@ def begin(connection: Connection, sql: str) -> None:
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY_SNAPSHOT:
             raise RetryTransaction from error
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
             raise DatabaseBusy(time.monotonic() - began) from error
         raise DBAPIError.instance(sql, (), error, sqlite3.Error, dialect=connection.dialect) from error
 

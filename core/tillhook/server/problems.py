@@ -12,8 +12,8 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tillhook.db import DatabaseUnavailable, is_retryable, is_unavailable
-from tillhook.errors import Conflict, DomainError, TooManyRequests, Unauthenticated
+from tillhook.db import is_retryable, is_unavailable
+from tillhook.errors import Conflict, DatabaseUnavailable, DomainError, TooManyRequests, Unauthenticated
 from tillhook.http import validation_failed
 from tillhook.http.media import dump_json
 
@@ -32,6 +32,15 @@ _DETAILS = {
     404: "There is nothing at this address.",
     500: "Something went wrong here. The log has the details under this request id.",
     503: "The database cannot be reached or is too busy. Nothing was changed; try again.",
+}
+#: What is wrong with SQLite's disk, by the beginning of its error's name; the transaction has been undone.
+_DISK = {
+    "SQLITE_FULL": ("database-full", "The database's disk is full. Nothing was changed; try again when it has room."),
+    "SQLITE_IOERR": ("database-unavailable", "The database's disk fails. Nothing was changed; try again."),
+    "SQLITE_CANTOPEN": (
+        "database-unavailable",
+        "The database's file cannot be opened. Nothing was changed; try again.",
+    ),
 }
 #: What a race between two clients may leave to the database to refuse: SQLSTATE, and SQLite's names.
 _TAKEN = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
@@ -123,7 +132,10 @@ def _is_our_bug(error: DBAPIError, reason: str) -> bool:
 def _unavailable(request: Request, response: Response, error: Exception, _params: Any) -> None:
     reason = str(error).partition("\n")[0]
     log.error("database unavailable", request_id=request.context.get("request_id"), reason=reason)
-    write(request, response, plain(503), {"Retry-After": str(RETRY_AFTER_S)})
+    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+    known = next((said for beginning, said in _DISK.items() if name.startswith(beginning)), None)
+    body = plain(503, code=known[0], detail=known[1]) if known else plain(503)
+    write(request, response, body, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _unusable(request: Request, response: Response, error: DatabaseUnavailable, _params: Any) -> None:
