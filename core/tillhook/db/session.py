@@ -16,13 +16,11 @@ from tillhook.db.filelock import Holder, Turns
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
 from tillhook.db.watchdog import Watchdog
-from tillhook.db.writer import RetryTransaction, WriterLock, before_execute, begin, write_later, write_now
+from tillhook.db.writer import LARGEST_LOG, RetryTransaction, WriterLock, before_execute, begin, write_later, write_now
 from tillhook.errors import DatabaseUnavailable
 
 Result = TypeVar("Result")
 
-#: Bytes of SQLite's write-ahead log that stay on the disk.
-_LARGEST_LOG = 64 * 1024 * 1024
 _RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
 
 
@@ -45,7 +43,9 @@ class Database:
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._writer_lock = WriterLock(self.url.database + ".writer", lock_timeout_s)
+            self._writer_lock = WriterLock(
+                self.url.database + ".writer", lock_timeout_s, log=self.url.database + "-wal"
+            )
             self._turns = Turns(lock_timeout_s, self._writer_lock.holder)
             self.engine = create_engine(
                 self.url,
@@ -233,7 +233,7 @@ def _configure_sqlite(lock: WriterLock, keys: KeyFile, connection: Any, record: 
     cursor.execute("PRAGMA recursive_triggers = ON")
     cursor.execute("PRAGMA cache_size = -32768")
     # A log that grew while somebody read for long is cut when it is begun anew.
-    cursor.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
+    cursor.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
     cursor.close()
     register_fold(connection)
 

@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 import time
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
@@ -21,6 +22,12 @@ _READS = re.compile(
     r"\s*(?:(?:SELECT|VALUES|PRAGMA|EXPLAIN|BEGIN)\b|WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE|REPLACE)\b))", re.I | re.S
 )
 _LONGEST_NOTE = 40
+#: Bytes of SQLite's write-ahead log that are a matter of course.
+LARGEST_LOG = 64 * 1024 * 1024
+#: Transactions of a process after which it looks at the log's size.
+_LOOK_AFTER = 500
+#: For so long nobody writes at most, that the log can be emptied.
+_WAIT_FOR_READERS_MS = 250
 
 
 class RetryTransaction(Exception):
@@ -40,6 +47,13 @@ class WriterLock(FileLock):
 
     #: Of who has the lock, if that is known.
     connection: sqlite3.Connection | None = None
+    #: How often somebody of this process has had it.
+    count = 0
+
+    def __init__(self, path: str, timeout_s: float, *, log: str = "") -> None:
+        super().__init__(path, timeout_s)
+        #: SQLite's write-ahead log.
+        self.log = log
 
     def writing(self) -> Writing | None:
         """Return which thread of this process has the lock."""
@@ -74,12 +88,33 @@ def write_now(connection: Connection, lock: WriterLock, stack: contextlib.ExitSt
     raw: Any = connection.connection.driver_connection
     lock.acquire(patience_s)
     lock.connection = raw
-    stack.callback(_let_go, lock)
+    stack.callback(_let_go, lock, raw)
 
 
-def _let_go(lock: WriterLock) -> None:
-    lock.connection = None
-    lock.release()
+def _let_go(lock: WriterLock, connection: sqlite3.Connection) -> None:
+    try:
+        lock.count += 1
+        if lock.count % _LOOK_AFTER == 0 and Path(lock.log).stat().st_size > LARGEST_LOG:
+            _empty_log(connection)
+    except (OSError, sqlite3.Error):
+        pass  # The next one will see to it.
+    finally:
+        lock.connection = None
+        lock.release()
+
+
+def _empty_log(connection: sqlite3.Connection) -> None:
+    """Empty the write-ahead log, if those who read now come to their end soon.
+
+    SQLite begins it anew by itself, but only in a moment in which nobody reads; under load there is none. Who begins to
+    read meanwhile is not waited for.
+    """
+    usual = connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    connection.execute(f"PRAGMA busy_timeout = {_WAIT_FOR_READERS_MS}")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {usual}")
 
 
 def write_later(connection: Connection, lock: WriterLock, stack: contextlib.ExitStack, patience_s: float) -> None:
