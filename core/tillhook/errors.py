@@ -129,7 +129,7 @@ class DatabaseUnavailable(Exception):
         detail: Sentences for a person.
     """
 
-    code = "database-unavailable"
+    code = "service-unavailable"
     retry_after_s = 1
 
     def __init__(self, detail: str) -> None:

@@ -36,7 +36,7 @@ _DETAILS = {
 #: What is wrong with SQLite's disk, by the beginning of its error's name; the transaction has been undone.
 _DISK = {
     "SQLITE_FULL": ("database-full", "The database's disk is full. Nothing was changed; try again when it has room."),
-    "SQLITE_IOERR": ("database-unavailable", "The database's disk fails. Nothing was changed; try again."),
+    "SQLITE_IOERR": ("service-unavailable", "The database's disk fails. Nothing was changed; try again."),
     "SQLITE_CANTOPEN": (
         "database-unavailable",
         "The database's file cannot be opened. Nothing was changed; try again.",
