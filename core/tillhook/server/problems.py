@@ -38,7 +38,7 @@ _DISK = {
     "SQLITE_FULL": ("database-full", "The database's disk is full. Nothing was changed; try again when it has room."),
     "SQLITE_IOERR": ("service-unavailable", "The database's disk fails. Nothing was changed; try again."),
     "SQLITE_CANTOPEN": (
-        "database-unavailable",
+        "service-unavailable",
         "The database's file cannot be opened. Nothing was changed; try again.",
     ),
 }
