@@ -86,7 +86,7 @@ def test_a_stopped_process_with_the_lock_stops_no_reader_and_writers_are_told(st
         assert len(send(shop, "GET", "/api/sales")[2]["items"]) == 1
     finally:
         holder.kill()
-        holder.wait()
+        holder.communicate()
 
 
 class TestFullDisk:
