@@ -12,6 +12,7 @@ from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from tillhook.db.concealing import conceal_values
 from tillhook.db.filelock import Holder, Turns
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
@@ -51,6 +52,7 @@ class Database:
                 self.url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
+                hide_parameters=True,
                 connect_args={"isolation_level": None, "timeout": lock_timeout_s, "check_same_thread": False},
             )
             keys = KeyFile(self.url.database + ".keys", lock_timeout_s)
@@ -63,6 +65,7 @@ class Database:
                 self.url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
+                hide_parameters=True,
                 pool_use_lifo=True,
                 connect_args={
                     "options": f"-c lock_timeout={lock_timeout_s * 1000:.0f} -c statement_timeout=60s"
@@ -73,6 +76,7 @@ class Database:
             )
         else:
             raise ValueError(f"TILLHOOK_DATABASE_URL: {self.dialect} is neither sqlite nor postgresql")
+        conceal_values(self.engine)
 
     @property
     def is_postgresql(self) -> bool:

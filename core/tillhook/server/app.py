@@ -73,6 +73,7 @@ def get_app() -> "falcon.App[Any, Any]":
 
     settings = Settings.from_environment()
     logs.configure(settings.log_level)
+    logs.divert_output()
     runtime = build_runtime(settings)
     runtime.database.watch_writers(metrics.LONG_WRITES.inc)
     app = create_app(runtime)
