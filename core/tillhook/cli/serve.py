@@ -4,9 +4,9 @@ import json
 import os
 import shlex
 import shutil
-import signal
 import socket
 import tempfile
+import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,6 @@ from uuid import uuid4
 import click
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy import text
 
 from tillhook.cli.context import Context, with_context
@@ -25,10 +24,13 @@ from tillhook.errors import StartupError
 from tillhook.runtime import Runtime
 from tillhook.server import logs
 from tillhook.server.building import build_runtime
+from tillhook.server.front import RequestWorker
 from tillhook.server.install import install
 
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
+#: Seconds that a reload waits for each new process.
+_START_S = 30.0
 
 
 @click.command()
@@ -53,19 +55,6 @@ def serve(context: Context, safe: bool) -> None:
         raise
     logs.configure(settings.log_level)
     _Server(settings, safe, welcome, metrics).run()
-
-
-class _Requests(ThreadWorker):
-    """A process that answers requests, and finishes what it has begun before it ends.
-
-    gunicorn's own handler of SIGQUIT takes the lock of the thread pool, and Ctrl-C brings two signals at once, from
-    the terminal and from the master: the second handler, run in the middle of the first, would wait for it for ever.
-    """
-
-    def init_signals(self) -> None:
-        super().init_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGQUIT, self.handle_exit)
 
 
 class _Server(BaseApplication):
@@ -96,10 +85,9 @@ class _Server(BaseApplication):
         settings = self._settings
         return {
             "bind": f"{_bracketed(settings.host)}:{settings.port}",
-            "worker_class": _Requests,
+            "worker_class": RequestWorker,
             "workers": settings.workers,
             "threads": settings.threads,
-            "reuse_port": True,
             # Two installations of one user would share its default path.
             "control_socket_disable": True,
             "keepalive": 75,
@@ -118,7 +106,34 @@ class _Server(BaseApplication):
 
 
 class _Master(Arbiter):
-    """gunicorn's master, which looks after the worker as it does after the requests' processes."""
+    """gunicorn's master, which looks after the worker as it does after the requests' processes.
+
+    It holds the socket that all of them accept from, so who is in the kernel's queue is answered by another process when
+    one ends.
+    """
+
+    _reloading = False
+
+    def reload(self) -> None:
+        self._reloading = True
+        try:
+            super().reload()
+        finally:
+            self._reloading = False
+
+    def spawn_worker(self) -> int | None:
+        """Start a process; on a reload return when it answers, for the old ones are ended next."""
+        pid: int | None = super().spawn_worker()
+        deadline = time.monotonic() + _START_S
+        while self._reloading and time.monotonic() < deadline and self._is_starting(pid):
+            time.sleep(0.02)
+        return pid
+
+    def _is_starting(self, pid: int | None) -> bool:
+        self.reap_workers()
+        worker = self.WORKERS.get(pid)
+        # Its file has the time of its making, of another clock, until it first says that it is alive.
+        return worker is not None and worker.tmp.last_update() > time.monotonic()
 
     def manage_workers(self) -> None:
         """Called each second, and whenever a child has ended."""
@@ -131,7 +146,7 @@ def _bracketed(host: str) -> str:
 
 
 def _refuse_taken_port(settings: Settings) -> None:
-    """Refuse a port that somebody has: the workers' way of sharing one would let two servers share it too."""
+    """Refuse a port that somebody has before anything is prepared, and say which."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

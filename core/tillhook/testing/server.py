@@ -42,7 +42,7 @@ class RunningServer:
         self.log = log
         # Bound and not listening, so it gets no connection, and nobody else is given the port.
         self._reservation = socket.socket()
-        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._reservation.bind(("127.0.0.1", 0))
         self.port: int = self._reservation.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
@@ -67,8 +67,8 @@ class RunningServer:
     def _command(self) -> list[str]:
         return [
             *(sys.executable, "-m", "gunicorn", self._application),
-            *("--bind", f"127.0.0.1:{self.port}", "--reuse-port"),
-            *("--worker-class", "gthread", "--workers", str(self._workers), "--threads", str(self._threads)),
+            *("--bind", f"127.0.0.1:{self.port}", "--worker-class", "tillhook.server.front.RequestWorker"),
+            *("--workers", str(self._workers), "--threads", str(self._threads)),
             # Two instances would share the default socket's path.
             *("--no-control-socket", "--keep-alive", "60", "--backlog", "1024", "--graceful-timeout", "3"),
             *("--log-level", "warning"),
