@@ -29,7 +29,7 @@ from tillhook.server.install import install
 
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
-#: Seconds that a reload waits for each new process.
+#: Seconds that a reload waits for the new processes.
 _START_S = 30.0
 
 
@@ -121,24 +121,20 @@ class _Master(Arbiter):
         finally:
             self._reloading = False
 
-    def spawn_worker(self) -> int | None:
-        """Start a process; on a reload return when it answers, for the old ones are ended next."""
-        pid: int | None = super().spawn_worker()
-        deadline = time.monotonic() + _START_S
-        while self._reloading and time.monotonic() < deadline and self._is_starting(pid):
-            time.sleep(0.02)
-        return pid
-
-    def _is_starting(self, pid: int | None) -> bool:
-        self.reap_workers()
-        worker = self.WORKERS.get(pid)
-        # Its file has the time of its making, of another clock, until it first says that it is alive.
-        return worker is not None and worker.tmp.last_update() > time.monotonic()
-
     def manage_workers(self) -> None:
-        """Called each second, and whenever a child has ended."""
+        """Called each second, whenever a child has ended, and on a reload when the new processes are there."""
+        deadline = time.monotonic() + _START_S
+        while self._reloading and time.monotonic() < deadline and self._are_starting():
+            time.sleep(0.02)
         super().manage_workers()
         self.app.keeper.watch()
+
+    def _are_starting(self) -> bool:
+        """Say whether there are processes that do not answer yet; the old ones are ended when there are none."""
+        self.reap_workers()
+        now = time.monotonic()
+        # A process's file has the time of its making, of another clock, until it first says that it is alive.
+        return any(each.tmp.last_update() > now for each in self.WORKERS.values())
 
 
 def _bracketed(host: str) -> str:

@@ -140,6 +140,8 @@ class RequestWorker(ThreadWorker):
             for _ in range(self.cfg.threads if number == 2 else 1):
                 threading.Thread(target=self._work, args=(queue,), daemon=True).start()
         self.set_accept_enabled(True)
+        # The first sign of life says that requests are answered: a reload ends the old processes then.
+        self.notify()
         while self.alive:
             self._turn()
             if not self.is_parent_alive():
@@ -179,6 +181,10 @@ class RequestWorker(ThreadWorker):
             while self._accept(listener):
                 pass
             listener.close()
+        for connection in self._others:
+            # Said in the answer's head, unless that is written already.
+            if connection.state is State.BUSY and connection.incoming is not None:
+                connection.incoming.request.force_close()
         self.tick_s = min(self.tick_s, 0.1)
         while self.nr_conns and time.monotonic() < self._stopping_since + self.cfg.graceful_timeout:
             self._turn()
