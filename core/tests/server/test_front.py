@@ -28,9 +28,12 @@ class Front:
         cfg = Config()
         for name, value in {"threads": threads, "keepalive": keepalive, "loglevel": "critical"}.items():
             cfg.set(name, value)
-        listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.address = listener.getsockname()
-        self.worker = RequestWorker(1, os.getppid(), [listener], None, 30, cfg, Logger(cfg))
+        listeners = [socket.create_server(("127.0.0.1", 0), backlog=512) for _ in range(2)]
+        self.address, self.siblings = listeners[0].getsockname(), listeners[1].getsockname()
+        self.worker = RequestWorker(1, os.getppid(), listeners, None, 30, cfg, Logger(cfg))
+        assert self.worker.slot == 0
+        # The master would know that this one is no process of its own.
+        RequestWorker._living.discard(self.worker)
         self.worker.tick_s = 0.05
         for name, value in limits.items():
             assert hasattr(self.worker, name)
@@ -404,6 +407,29 @@ def test_a_stop_answers_what_has_come_and_what_is_in_the_kernels_queue(start: An
     assert not front.thread.is_alive()
     with pytest.raises(OSError):
         front.connect()
+
+
+def test_who_waits_for_a_process_that_is_not_there_is_taken_by_another(start: Any) -> None:
+    front = start()
+    with socket.create_connection(front.siblings, timeout=5) as connection:
+        connection.sendall(get())
+        assert answer_on(connection)[0] == 200
+
+
+def test_a_new_process_takes_the_place_of_the_one_that_died() -> None:
+    cfg = Config()
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+
+    def spawn() -> RequestWorker:
+        return RequestWorker(1, os.getppid(), listeners, None, 30, cfg, Logger(cfg))
+
+    workers = [spawn() for _ in range(3)]
+    assert [each.slot for each in workers] == [0, 1, 2]
+    del workers[1]
+    workers.append(spawn())
+    assert workers[-1].slot == 1
+    for each in listeners:
+        each.close()
 
 
 def test_an_application_that_breaks_ends_its_request_alone(start: Any) -> None:

@@ -24,7 +24,7 @@ from tillhook.errors import StartupError
 from tillhook.runtime import Runtime
 from tillhook.server import logs
 from tillhook.server.building import build_runtime
-from tillhook.server.front import RequestWorker
+from tillhook.server.front import RequestWorker, listen
 from tillhook.server.install import install
 
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
@@ -63,6 +63,9 @@ class _Server(BaseApplication):
     def __init__(self, settings: Settings, safe: bool, welcome: str, metrics: str) -> None:
         self._settings, self._safe, self._welcome, self._metrics = settings, safe, welcome, metrics
         self.keeper = WorkerKeeper()
+        sockets = listen(settings.host, settings.port, settings.workers)
+        # gunicorn makes its own of the descriptors.
+        self._bind = [f"fd://{each.detach()}" for each in sockets]
         super().__init__()
 
     def run(self) -> None:
@@ -84,7 +87,7 @@ class _Server(BaseApplication):
 
         settings = self._settings
         return {
-            "bind": f"{_bracketed(settings.host)}:{settings.port}",
+            "bind": self._bind,
             "worker_class": RequestWorker,
             "workers": settings.workers,
             "threads": settings.threads,
@@ -108,8 +111,7 @@ class _Server(BaseApplication):
 class _Master(Arbiter):
     """gunicorn's master, which looks after the worker as it does after the requests' processes.
 
-    It holds the socket that all of them accept from, so who is in the kernel's queue is answered by another process when
-    one ends.
+    A reload starts the new ones before it ends the old ones.
     """
 
     _reloading = False

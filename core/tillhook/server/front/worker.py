@@ -18,7 +18,8 @@ from collections.abc import Callable
 from enum import Enum
 from functools import partial
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import IO, Any, ClassVar
+from weakref import WeakSet
 
 import structlog
 from gunicorn.http.errors import ConfigurationProblem
@@ -95,8 +96,11 @@ class RequestWorker(ThreadWorker):
     #: Seconds after the order to stop for which a kept connection may bring one more request.
     stop_linger_s = 2.0
     #: Seconds between looks at all these.
-    tick_s = 1.0
+    tick_s = 0.25
     max_connections = 10_000
+
+    #: Those that live, as the master knows it, which makes them.
+    _living: "ClassVar[WeakSet[RequestWorker]]" = WeakSet()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -104,6 +108,9 @@ class RequestWorker(ThreadWorker):
         self.max_keepalived = sys.maxsize
         self.cfg.set("sendfile", False)
         self.room = Room()
+        #: Which of the master's sockets is this process's own; the one that the fewest have.
+        self.slot = min(range(len(self.sockets)), key=lambda slot: sum(each.slot == slot for each in self._living))
+        self._living.add(self)
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         #: All others.
         self._others: set[Connection] = set()
@@ -134,6 +141,7 @@ class RequestWorker(ThreadWorker):
         if body_limit is not None:
             self._limit_of = lambda request: body_limit(request.method, request.path)
         for listener in self.sockets:
+            listener.setblocking(False)
             _set_keepalive(listener)
         self.poller.register(self.method_queue.fileno(), READ, self.method_queue.run_callbacks)
         for number, queue in enumerate(self._queues):
@@ -198,16 +206,21 @@ class RequestWorker(ThreadWorker):
     def set_accept_enabled(self, enabled: bool) -> None:
         if enabled == self._accepting:
             return
-        for listener in self.sockets:
-            if enabled:
-                listener.setblocking(False)
-                self.poller.register(listener, READ, partial(self._accept, listener))
-            else:
-                self.poller.unregister(listener)
+        own = self.sockets[self.slot]
+        if enabled:
+            self.poller.register(own, READ, partial(self._accept, own))
+        else:
+            self.poller.unregister(own)
         self._accepting = enabled
 
+    def _accept_others(self) -> None:
+        """Take who waits for a process that is not there, or does nothing."""
+        for listener in self.sockets:
+            while self._accepting and listener is not self.sockets[self.slot] and self._accept(listener):
+                pass
+
     def _accept(self, listener: Any, _mask: int = READ) -> bool:
-        """Take one, so that the processes beside this one get theirs; false when there is none, or no room."""
+        """Take one client; false when there is none, or no room."""
         if self.nr_conns >= self.worker_connections and not self._make_room():
             self.set_accept_enabled(False)
             return False
@@ -513,6 +526,7 @@ class RequestWorker(ThreadWorker):
             self._refuse(connection, problems.plain(503, code="too-busy", detail=_BUSY))
         if self.alive and self.nr_conns < self.worker_connections:
             self.set_accept_enabled(True)
+        self._accept_others()
 
     def _is_late(self, connection: Connection, now: float) -> bool:
         state = connection.state
