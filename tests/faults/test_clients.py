@@ -66,7 +66,6 @@ def test_slow_idle_and_confused_clients(start_shop, make, request):
         assert shop.get("/api/products?limit=1", timeout_s=5)[0] == 200
         grown_mb = process.memory_info().rss / 2**20 - before_mb
         assert grown_mb < 60
-        print(f"sale {quiet_ms:.1f} ms, with them {crowded_ms:.1f} ms; {grown_mb:.1f} MB more")
     for chunks in (b"zz\r\n", b"3\r\nabcd\r\n", b"5\r\n{}\r\n0\r\n\r\n"):
         with _connect(shop) as client:
             client.sendall(_POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)
@@ -152,7 +151,6 @@ def test_reload_and_stop_reset_no_connection_in_use(start_shop):
             time.sleep(0.1)
         time.sleep(0.5)
         assert not set(shop.processes) & set(before)
-        print(load.seen)
         assert load.seen["ok"] > 100 and not load.seen["lost"] and load.seen["raced"] <= 1, load.errors
         asked = [shop.connect() for _ in range(20)]
         for each in asked:

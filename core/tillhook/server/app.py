@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
-class Application(falcon.App):  # type: ignore[type-arg]
+class Application(falcon.App):
     """Falcon's, which also says before a body is read how large it may be."""
 
     def body_limit(self, method: str, path: str) -> int:

@@ -26,7 +26,7 @@ class _Incomplete(Exception):
     """More bytes are needed."""
 
 
-class _Bytes(Unreader):  # type: ignore[misc]
+class _Bytes(Unreader):
     """What has come so far; who asks it for more is told that there is none yet."""
 
     def __init__(self, data: bytes = b"") -> None:
@@ -45,8 +45,10 @@ class Incoming:
             says so.
     """
 
-    __slots__ = ("_cfg", "_chunks", "_head", "_left", "_limit", "_limit_of", "_number", "_peer", "_room", "_spool")
-    __slots__ += ("body", "received", "request", "rest", "wants_continue")
+    __slots__ = (
+        *("_cfg", "_chunks", "_head", "_left", "_limit", "_limit_of", "_number", "_peer", "_room", "_spool"),
+        *("body", "received", "request", "rest", "wants_continue"),
+    )
 
     def __init__(self, cfg: Any, peer: Any, number: int, room: Room, limit_of: Callable[[Any], int]) -> None:
         self._cfg, self._peer, self._number, self._room, self._limit_of = cfg, peer, number, room, limit_of
@@ -76,9 +78,6 @@ class Incoming:
             if parsed is None:
                 return False
             whole = self._begin(parsed)
-            self.wants_continue = self.request._expected_100_continue and not whole
-            # gunicorn would say it once more.
-            self.request._expected_100_continue = False
         else:
             whole = self._take(data)
         if whole:
@@ -111,6 +110,9 @@ class Incoming:
 
     def _begin(self, data: bytes) -> bool:
         """Take the first bytes behind the head."""
+        expects = self.request._expected_100_continue
+        # gunicorn would send it once more.
+        self.request._expected_100_continue = False
         reader = self.request.body.reader
         if isinstance(reader, ChunkedReader):
             self._chunks = _Chunks(self.request)
@@ -123,7 +125,9 @@ class Incoming:
         if self._left > self._limit:
             return self._give_up()
         self._spool = Spool(self._room)
-        return self._take(data)
+        whole = self._take(data)
+        self.wants_continue = expects and not whole
+        return whole
 
     def _take(self, data: bytes) -> bool:
         assert self._spool is not None
@@ -150,7 +154,7 @@ class Incoming:
         return True
 
 
-class _Chunks(ChunkedReader):  # type: ignore[misc]
+class _Chunks(ChunkedReader):
     """A chunked body, taken apart as it comes, by gunicorn's reading of the lines between."""
 
     def __init__(self, request: Any) -> None:

@@ -24,10 +24,10 @@ class Room:
     def add(self, memory: int = 0, disk: int = 0) -> bool:
         """Take that much, less where it is negative; false, and nothing is taken, when there is no room."""
         with self._lock:
-            if (memory > 0 and self.in_memory + memory > self._memory) or (disk > 0 and self.on_disk + disk > self._disk):
+            in_memory, on_disk = self.in_memory + memory, self.on_disk + disk
+            if (memory > 0 and in_memory > self._memory) or (disk > 0 and on_disk > self._disk):
                 return False
-            self.in_memory += memory
-            self.on_disk += disk
+            self.in_memory, self.on_disk = in_memory, on_disk
             return True
 
 

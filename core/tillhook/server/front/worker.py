@@ -35,7 +35,7 @@ from tillhook.server.front.spool import NoRoom, Room
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 _PIECE = 64 * 1024
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-#: Watching machines get an answer when every other thread hangs; what asks the database does not keep back what does not.
+#: Machines that watch get an answer when every other thread hangs, and of the process though the database hangs.
 _PROBES = {"/healthz": 0, "/readyz": 1, "/metrics": 1}
 #: The largest body where the application says nothing of it.
 _LARGEST = 32 * 1024 * 1024
@@ -60,8 +60,10 @@ class State(Enum):
 class Connection:
     """A client."""
 
-    __slots__ = ("client", "heard", "incoming", "is_gone", "is_watched", "keep", "number", "on_event", "out", "probe")
-    __slots__ += ("rest", "server", "since", "sock", "socket", "state", "unsent", "writes")
+    __slots__ = (
+        *("client", "heard", "incoming", "is_gone", "is_watched", "keep", "number", "on_event", "out", "probe"),
+        *("rest", "server", "since", "sock", "socket", "state", "unsent", "writes"),
+    )
 
     on_event: Callable[[int], None]
     sock: Answer
@@ -109,8 +111,9 @@ class RequestWorker(ThreadWorker):
         self.cfg.set("sendfile", False)
         self.room = Room()
         #: Which of the master's sockets is this process's own; the one that the fewest have.
-        self.slot = min(range(len(self.sockets)), key=lambda slot: sum(each.slot == slot for each in self._living))
+        self.slot: int = min(range(len(self.sockets)), key=lambda slot: sum(each.slot == slot for each in self._living))
         self._living.add(self)
+        self._accepting: bool = False
         self._idle: OrderedDict[Connection, None] = OrderedDict()
         #: All others.
         self._others: set[Connection] = set()
@@ -204,7 +207,7 @@ class RequestWorker(ThreadWorker):
     # Coming and going.
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        if enabled == self._accepting:
+        if enabled is self._accepting:
             return
         own = self.sockets[self.slot]
         if enabled:
