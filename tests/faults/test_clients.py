@@ -1,6 +1,7 @@
 """Clients that are slow, idle, many, gone or confused, and those who are there while the server reloads and stops."""
 
 import http.client
+import json
 import signal
 import socket
 import threading
@@ -41,7 +42,7 @@ def _median_ms(ask, times=15):
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
-def test_slow_idle_and_confused_clients(start_shop, make, request):
+def test_slow_idle_and_confused_clients(start_shop, make, tokens, request):
     """Forty slow clients, then five thousand idle ones, at four threads; nobody else notices."""
     shop = start_shop(workers=1, threads=4)
     sale = _sale(make, make.product(stock=1000))
@@ -72,6 +73,22 @@ def test_slow_idle_and_confused_clients(start_shop, make, request):
             answer = http.client.HTTPResponse(client)
             answer.begin()
             assert (answer.status, answer.getheader("Content-Type")) == (400, "application/problem+json")
+    # What is too large for memory comes whole, to who may send it, and what is too large at all is not read.
+    assert _import(shop, tokens, 2 * 1024 * 1024) == (422, "missing-column")
+    assert _import(shop, tokens, 40 * 1024 * 1024) == (413, "body-too-large")
+
+
+def _import(shop, tokens, size):
+    """Upload a table with one long name; return the answer's status and code."""
+    form = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\nname,price\r\n'
+    form += b"a" * size + b",1\r\n--x--\r\n"
+    connection = shop.connect()
+    headers = {**tokens.headers("admin"), "Content-Type": "multipart/form-data; boundary=x"}
+    connection.request("POST", "/api/products/import", form, headers)
+    answer = connection.getresponse()
+    problem = json.loads(answer.read())
+    connection.close()
+    return answer.status, problem["code"]
 
 
 def _affordable(wanted):

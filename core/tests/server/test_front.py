@@ -412,6 +412,30 @@ def test_a_stop_answers_what_has_come_and_what_is_in_the_kernels_queue(start: An
         front.connect()
 
 
+def test_a_stop_keeps_what_an_answer_has_said(start: Any) -> None:
+    begun, opened = threading.Event(), threading.Event()
+
+    def slow(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("Content-Length", "100000")])
+        yield b"x" * 99_999  # so much that the head is on its way
+        begun.set()
+        opened.wait(5)
+        yield b"x"
+
+    front = start(slow, stop_linger_s=0.5)
+    connection = front.connect()
+    connection.sendall(get())
+    begun.wait(5)
+    front.worker.handle_exit(15, None)
+    time.sleep(0.2)
+    opened.set()
+    status, head, body = answer_on(connection)
+    assert (status, len(body)) == (200, 100_000) and b"Connection: keep-alive" in head
+    connection.sendall(get())
+    status, head, _ = answer_on(connection)
+    assert status == 200 and b"Connection: close" in head
+
+
 def test_who_waits_for_a_process_that_is_not_there_is_taken_by_another(start: Any) -> None:
     front = start()
     with socket.create_connection(front.siblings, timeout=5) as connection:

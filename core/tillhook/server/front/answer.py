@@ -16,6 +16,7 @@ class Answer:
         self._room = room
         self._parts: list[bytes] = []
         self._size = 0
+        self._keeps: bool | None = None
         #: What the client has not taken yet; whoever sends it closes it.
         self.rest: Spool | None = None
 
@@ -25,12 +26,19 @@ class Answer:
         Raises:
             OSError: The client is gone, or takes so little that there is no room for the rest.
         """
+        if self._keeps is None:
+            self._keeps = b"\r\nConnection: keep-alive\r\n" in data
         self._parts.append(data)
         self._size += len(data)
         if self._size >= _AT_ONCE:
             self.flush()
 
     send = sendall
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its head says that the connection stays open; a server that has begun to stop meanwhile keeps it so."""
+        return bool(self._keeps)
 
     def flush(self) -> None:
         """Send what was gathered; as ``sendall``."""

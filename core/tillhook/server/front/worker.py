@@ -459,9 +459,9 @@ class RequestWorker(ThreadWorker):
         assert connection.incoming is not None
         request = connection.incoming.request
         try:
-            keep = bool(self.handle_request(request, connection))
+            self.handle_request(request, connection)
             connection.sock.flush()
-            return keep
+            return connection.sock.keeps
         except StopIteration:
             pass  # half an answer, logged
         except OSError as error:
