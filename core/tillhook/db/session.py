@@ -12,6 +12,7 @@ from sqlalchemy import Connection, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from tillhook.db.concealing import conceal_values
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
 from tillhook.db.writer import RetryTransaction, Turns, WriterLock, before_execute, write_later
@@ -42,6 +43,7 @@ class Database:
                 self.url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
+                hide_parameters=True,
                 connect_args={"isolation_level": None, "timeout": 30, "check_same_thread": False},
             )
             keys = KeyFile(self.url.database + ".keys")
@@ -54,6 +56,7 @@ class Database:
                 self.url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
+                hide_parameters=True,
                 pool_use_lifo=True,
                 connect_args={
                     "options": "-c lock_timeout=10s -c statement_timeout=60s"
@@ -64,6 +67,7 @@ class Database:
             )
         else:
             raise ValueError(f"TILLHOOK_DATABASE_URL: {self.dialect} is neither sqlite nor postgresql")
+        conceal_values(self.engine)
 
     @property
     def is_postgresql(self) -> bool:
