@@ -37,7 +37,7 @@ class Answer:
 
     @property
     def keeps(self) -> bool:
-        """Whether its head says that the connection stays open; a server that has begun to stop meanwhile keeps it so."""
+        """Whether its head says that the connection stays open; that holds, though the server has begun to stop."""
         return bool(self._keeps)
 
     def flush(self) -> None:

@@ -25,7 +25,8 @@ import structlog
 from gunicorn.http.errors import ConfigurationProblem
 from gunicorn.workers.gthread import ThreadWorker
 
-from tillhook.http.media import BadBody, dump_json
+from tillhook.http.media import dump_json
+from tillhook.http.parsing import BadBody
 from tillhook.server import problems
 from tillhook.server.front.answer import Answer
 from tillhook.server.front.incoming import Incoming
