@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.catalogue.models import ProductImport
 from tillhook.db import AdvisoryLock, advisory_lock, retrying, utc_now
-from tillhook.errors import Conflict
+from tillhook.errors import Conflict, DatabaseUnavailable
 from tillhook.runtime import Runtime
 
 #: How long an import may give no sign of life before another one may begin; one that was killed blocks so long.
@@ -90,7 +90,7 @@ def end(session: Session, run: Run) -> None:
 def release(runtime: Runtime, run: Run) -> None:
     """Let others import; the one that was stopped may be gone on with. Without a database the lease ends by itself."""
     mine = ProductImport.digest == run.digest, ProductImport.held_by == run.holder
-    with suppress(DBAPIError), runtime.unit_of_work() as session:
+    with suppress(DBAPIError, DatabaseUnavailable), runtime.unit_of_work() as session:
         session.execute(delete(ProductImport).where(*mine, ProductImport.products_done == 0), **_PLAIN)
         session.execute(update(ProductImport).where(*mine).values(held_until=None), **_PLAIN)
 

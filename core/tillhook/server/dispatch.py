@@ -52,7 +52,19 @@ _NO_BODY = frozenset({b"", b"{}", b"null"})
 class Sent:
     """What came with a request, read once whatever the number of attempts."""
 
-    __slots__ = ("attempt", "claims", "files", "form", "key", "prepared", "proof", "raw", "request", "request_id")
+    __slots__ = (
+        "attempt",
+        "claims",
+        "files",
+        "form",
+        "key",
+        "patience_s",
+        "prepared",
+        "proof",
+        "raw",
+        "request",
+        "request_id",
+    )
 
     def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
         self.request = request
@@ -68,6 +80,8 @@ class Sent:
         self.prepared: Any = None
         #: Who lends rights for this request.
         self.proof: Proof | None = None
+        #: Seconds left to wait for SQLite's writers; the usual ones when ``None``.
+        self.patience_s: float | None = None
 
     def content(self) -> bytes:
         """Return what tells this body from another; a form's boundary differs each time it is sent."""
@@ -139,6 +153,11 @@ class Endpoint:
             for file in sent.files.values():
                 file.stream.close()
         self._answer(response, result)
+
+    @property
+    def body_limit(self) -> int:
+        """Bytes that a body may have, 0 when none is read."""
+        return self._limit if self._takes_body else 0
 
     def _claims(self, request: falcon.Request) -> "Claims | None":
         """Return what the token or key says, its signature checked; no database is asked.
@@ -215,7 +234,7 @@ class Endpoint:
     def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
         if not self._lazy:
             return self._run(sent, parameters)
-        with self._runtime.database.turn():
+        with self._runtime.database.turn() as sent.patience_s:
             # An answer that is kept is looked for under the lock.
             return self._run(sent, parameters, lazy=not sent.attempt and sent.key is None)
 
@@ -245,7 +264,8 @@ class Endpoint:
     ) -> Any:
         actor = self._actor(connection, snapshot, sent)
         body, query = self._load(sent)
-        with self._runtime.database.transaction(connection, write=self._writes, lazy=lazy) as session:
+        database, patience_s = self._runtime.database, sent.patience_s
+        with database.transaction(connection, write=self._writes, lazy=lazy, patience_s=patience_s) as session:
             self._runtime.bind(session, snapshot, actor, sent.request_id)
             if lazy:
                 assume_epoch(session)
