@@ -13,7 +13,8 @@ import zlib
 import pytest
 from PIL import Image
 
-from tillhook.catalogue import pictures
+from tillhook.catalogue import pictures, routes
+from tillhook.db import RetryTransaction
 from tillhook.errors import Busy, ValidationFailed
 from tillhook.testing.concurrency import many_at_once
 
@@ -295,6 +296,21 @@ def test_who_may_not_add_it_is_told_before_it_is_decoded(upload, make):
     path = f"/api/products/{make.product().id}/images"
     assert upload("/api/products/999999/images", b"no picture").status_code == 404
     assert upload(path, b"no picture", as_="supplier").status_code == 403
+
+
+def test_a_picture_is_decoded_once_whatever_the_number_of_attempts(upload, make, monkeypatch):
+    decoded, added, take, add = [], [], routes.take_picture, routes.add_image
+
+    def add_image(*arguments):
+        added.append(arguments)
+        if len(added) < 3:
+            raise RetryTransaction
+        return add(*arguments)
+
+    monkeypatch.setattr(routes, "take_picture", lambda *arguments: decoded.append(arguments) or take(*arguments))
+    monkeypatch.setattr(routes, "add_image", add_image)
+    assert upload(f"/api/products/{make.product().id}/images", picture()).status_code == 201
+    assert (len(decoded), len(added)) == (1, 3)
 
 
 class TestFilesThatNobodyShows:
