@@ -104,6 +104,11 @@ class Settings:
     )
     workers: int = _setting(2, "Processes that answer requests.", parse=_whole(1, 256))
     threads: int = _setting(8, "Threads of each process, and its database connections.", parse=_whole(1, 256))
+    lock_timeout_s: int = _setting(
+        10,
+        "Seconds to wait for who writes (SQLite) or has a row locked (PostgreSQL); then the answer is 503.",
+        parse=_whole(1, 600),
+    )
     max_body: int = _setting(
         1024 * 1024, "Largest request body in bytes, where a route sets no other.", parse=_whole(1024, 2**31)
     )

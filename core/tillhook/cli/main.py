@@ -12,7 +12,7 @@ import click
 
 import tillhook
 from tillhook.cli.context import Context
-from tillhook.errors import DomainError, StartupError
+from tillhook.errors import DatabaseUnavailable, DomainError, StartupError
 from tillhook.hooks import Command
 from tillhook.hooks.installed import installed, manifest_of
 
@@ -127,6 +127,6 @@ def main() -> None:
     """Run the command line; what a person can mend is said without a traceback."""
     try:
         cli.main(prog_name="tillhook", obj=Context(has_process=True))
-    except (StartupError, DomainError) as error:
+    except (StartupError, DomainError, DatabaseUnavailable) as error:
         click.echo(f"tillhook: {error}", err=True)
         sys.exit(1)

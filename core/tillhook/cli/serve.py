@@ -4,7 +4,6 @@ import json
 import mmap
 import os
 import shlex
-import signal
 import socket
 import time
 from collections.abc import Mapping
@@ -16,7 +15,6 @@ import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
-from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy import text
 
 from tillhook.cli.context import Context, with_context
@@ -28,6 +26,7 @@ from tillhook.runtime import Runtime
 from tillhook.server import logs, metrics
 from tillhook.server.app import create_app, tune_process
 from tillhook.server.building import rebuild_runtime
+from tillhook.server.front import RequestWorker, listen
 from tillhook.server.install import install
 from tillhook.server.lifeline import die_with
 
@@ -38,6 +37,8 @@ _GRACE_S = 30
 _SPAWN_AGAIN_S = 1.0
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
+#: Seconds that a reload waits for the new processes.
+_START_S = 30.0
 #: Where Linux has files in memory.
 _MEMORY = "/dev/shm"
 
@@ -63,19 +64,6 @@ def serve(context: Context, safe: bool) -> None:
     _Server(runtime, welcome).run()
 
 
-class _Requests(ThreadWorker):
-    """A process that answers requests, and finishes what it has begun before it ends.
-
-    gunicorn's own handler of SIGQUIT takes the lock of the thread pool, and Ctrl-C brings two signals at once, from
-    the terminal and from the master: the second handler, run in the middle of the first, would wait for it for ever.
-    """
-
-    def init_signals(self) -> None:
-        super().init_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGQUIT, self.handle_exit)
-
-
 class _Server(BaseApplication):
     """gunicorn with our settings; each process builds a runtime of its own, of the master's plugins."""
 
@@ -84,6 +72,9 @@ class _Server(BaseApplication):
         self.keeper = WorkerKeeper([plugin.name for plugin in runtime.plugins])
         # Shared with the processes that are forked: whether one of them ever came as far as to serve.
         self._has_served = mmap.mmap(-1, 1)
+        sockets = listen(self._settings.host, self._settings.port, self._settings.workers)
+        # gunicorn makes its own of the descriptors.
+        self._bind = [f"fd://{each.detach()}" for each in sockets]
         super().__init__()
 
     @property
@@ -114,11 +105,10 @@ class _Server(BaseApplication):
     def _options(self) -> Mapping[str, Any]:
         settings = self._settings
         return {
-            "bind": f"{_bracketed(settings.host)}:{settings.port}",
-            "worker_class": _Requests,
+            "bind": self._bind,
+            "worker_class": RequestWorker,
             "workers": settings.workers,
             "threads": settings.threads,
-            "reuse_port": True,
             # Two installations of one user would share its default path.
             "control_socket_disable": True,
             "keepalive": 75,
@@ -142,14 +132,26 @@ def _give_part(server: Arbiter, worker: Any) -> None:
 class _Master(Arbiter):
     """gunicorn's master, which looks after the worker as it does after the requests' processes.
 
-    A process that cannot start ends the server while that starts. Later it is tried again each second.
+    A process that cannot start ends the server while that starts. Later it is tried again each second. A
+    reload starts the new ones before it ends the old ones.
     """
 
     _spawn_at = 0.0
     _is_stopping = False
+    _reloading = False
+
+    def reload(self) -> None:
+        self._reloading = True
+        try:
+            super().reload()
+        finally:
+            self._reloading = False
 
     def manage_workers(self) -> None:
-        """Called each second, and whenever a child has ended."""
+        """Called each second, whenever a child has ended, and on a reload when the new processes are there."""
+        deadline = time.monotonic() + _START_S
+        while self._reloading and time.monotonic() < deadline and self._are_starting():
+            time.sleep(0.02)
         super().manage_workers()
         self.app.keeper.watch()
 
@@ -187,13 +189,20 @@ class _Master(Arbiter):
         self.app.keeper.begin_stop()
         super().stop(graceful)
 
+    def _are_starting(self) -> bool:
+        """Say whether there are processes that do not answer yet; the old ones are ended when there are none."""
+        self.reap_workers()
+        now = time.monotonic()
+        # A process's file has the time of its making, of another clock, until it first says that it is alive.
+        return any(each.tmp.last_update() > now for each in self.WORKERS.values())
+
 
 def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
 def _refuse_taken_port(settings: Settings) -> None:
-    """Refuse a port that somebody has: the workers' way of sharing one would let two servers share it too."""
+    """Refuse a port that somebody has before anything is prepared, and say which."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

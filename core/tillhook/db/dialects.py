@@ -10,7 +10,10 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 from tillhook.db.types import as_instant, utc_now
+from tillhook.db.writer import be_patient
 
+#: Seconds that a batch waits for SQLite's writers.
+_PATIENCE_S = 60.0
 #: ``date(1970, 1, 1).toordinal()``.
 _EPOCH_DAY = 719_163
 
@@ -56,12 +59,17 @@ def insert_or(connection: Connection, table: Any) -> Any:
 
 
 def wait_in_line(connection: Connection) -> None:
-    """Let this transaction wait for five minutes where others give up after seconds: large ones take turns."""
+    """Let this transaction wait for minutes where others give up after seconds: large ones take turns.
+
+    Five minutes on PostgreSQL; one on SQLite, for its writer's lock, where it has not written yet.
+    """
     if connection.dialect.name == "postgresql":
         limits = (
             func.set_config(name, limit, True) for name, limit in (("lock_timeout", "0"), ("statement_timeout", "5min"))
         )
         connection.execute(select(*limits))
+    else:
+        be_patient(connection, _PATIENCE_S)
 
 
 def without_limits(connection: Connection) -> None:

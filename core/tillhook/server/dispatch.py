@@ -3,7 +3,7 @@
 The order: token (no database) → body's bytes → connection and epoch → actor → permission → body and query →
 transaction → handler → commit. On a lazy route the epoch is read in the transaction, with what else is read. The
 bytes come before the connection, so that a slow client holds none; for an upload, and for a body that will not do,
-actor and permission are looked at before.
+actor and permission are looked at before. What a route prepares comes before the transaction, and needs no connection.
 This is the hot path: whatever depends on the route alone is worked out once, in the constructor.
 """
 
@@ -20,10 +20,10 @@ from tillhook.access.overriding import HEADER as OVERRIDE
 from tillhook.access.overriding import lend, prove_override, record_override
 from tillhook.actor import ANONYMOUS, Actor
 from tillhook.db import retrying
-from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
+from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed, storing
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
-from tillhook.http.call import Call, Reply, Upload
+from tillhook.http.call import Call, Preparation, Reply, Upload
 from tillhook.http.media import JSON, check_json_type, dump_json, read_body, read_form
 from tillhook.http.paging import COUNT
 from tillhook.http.parsing import parse_json, parse_parts
@@ -52,7 +52,19 @@ _NO_BODY = frozenset({b"", b"{}", b"null"})
 class Sent:
     """What came with a request, read once whatever the number of attempts."""
 
-    __slots__ = ("attempt", "claims", "files", "form", "key", "proof", "raw", "request", "request_id")
+    __slots__ = (
+        "attempt",
+        "claims",
+        "files",
+        "form",
+        "key",
+        "patience_s",
+        "prepared",
+        "proof",
+        "raw",
+        "request",
+        "request_id",
+    )
 
     def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
         self.request = request
@@ -64,8 +76,12 @@ class Sent:
         self.form: Mapping[str, str] = {}
         self.files: Mapping[str, Upload] = {}
         self.key: idempotency.Key | None = None
+        #: What the route's ``prepare`` returned.
+        self.prepared: Any = None
         #: Who lends rights for this request.
         self.proof: Proof | None = None
+        #: Seconds left to wait for SQLite's writers; the usual ones when ``None``.
+        self.patience_s: float | None = None
 
     def content(self) -> bytes:
         """Return what tells this body from another; a form's boundary differs each time it is sent."""
@@ -76,6 +92,13 @@ class Sent:
             file.stream.seek(0)
             parts.append(f"{name}:{file.filename}:{hashlib.file_digest(file.stream, 'sha256').hexdigest()}")
         return "\n".join(parts).encode()
+
+
+class _Answered(Exception):
+    """The request's answer is kept already."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
 
 
 class Endpoint:
@@ -117,7 +140,11 @@ class Endpoint:
                 self._read_if_allowed(sent)
                 if self.route.idempotent:
                     sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
+            if self.route.prepare is not None:
+                self._prepare(sent, parameters)
             result = retrying(lambda: self._attempt(sent, parameters))
+        except _Answered as kept:
+            result = kept.reply
         except DomainError as error:
             if error.afterwards is not None:
                 error.afterwards()
@@ -126,6 +153,11 @@ class Endpoint:
             for file in sent.files.values():
                 file.stream.close()
         self._answer(response, result)
+
+    @property
+    def body_limit(self) -> int:
+        """Bytes that a body may have, 0 when none is read."""
+        return self._limit if self._takes_body else 0
 
     def _claims(self, request: falcon.Request) -> "Claims | None":
         """Return what the token or key says, its signature checked; no database is asked.
@@ -171,7 +203,8 @@ class Endpoint:
     def _read(self, sent: Sent) -> None:
         request = sent.request
         if self.route.upload:
-            sent.form, sent.files = read_form(request, self._limit)
+            with storing():
+                sent.form, sent.files = read_form(request, self._limit)
             return
         sent.raw = read_body(request, self._limit)
         if self._body_schema is None:
@@ -180,10 +213,28 @@ class Endpoint:
         elif sent.raw:
             check_json_type(request.content_type)
 
+    def _prepare(self, sent: Sent, parameters: Mapping[str, Any]) -> None:
+        """Let the route do what needs no transaction."""
+        assert self.route.prepare is not None
+        database = self._runtime.database
+        with database.connect() as connection:
+            actor = self._actor(connection, self._runtime.snapshots.current(connection), sent)
+            body, query = self._load(sent)
+
+            def replay(session: "Session") -> None:
+                kept = idempotency.look(session, actor, sent.key) if sent.key else None
+                if kept is not None:
+                    raise _Answered(kept)
+
+            with database.transaction(connection, write=False) as session:
+                replay(session)
+        call = Preparation(actor, self._runtime, body, query, sent.request_id, sent.files, replay)
+        sent.prepared = self.route.prepare(call, **parameters)
+
     def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
         if not self._lazy:
             return self._run(sent, parameters)
-        with self._runtime.database.turn():
+        with self._runtime.database.turn() as sent.patience_s:
             # An answer that is kept is looked for under the lock.
             return self._run(sent, parameters, lazy=not sent.attempt and sent.key is None)
 
@@ -213,7 +264,8 @@ class Endpoint:
     ) -> Any:
         actor = self._actor(connection, snapshot, sent)
         body, query = self._load(sent)
-        with self._runtime.database.transaction(connection, write=self._writes, lazy=lazy) as session:
+        database, patience_s = self._runtime.database, sent.patience_s
+        with database.transaction(connection, write=self._writes, lazy=lazy, patience_s=patience_s) as session:
             self._runtime.bind(session, snapshot, actor, sent.request_id)
             if lazy:
                 assume_epoch(session)
@@ -229,6 +281,7 @@ class Endpoint:
                 query,
                 sent.request_id,
                 sent.files,
+                sent.prepared,
             )
             result = self._once(session, call, sent.key, parameters) if sent.key else self._done(call, parameters)
             if lazy:

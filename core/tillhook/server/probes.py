@@ -1,6 +1,7 @@
 """``/healthz``, ``/readyz`` and ``/metrics``: for machines that watch this one."""
 
 import hmac
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import falcon
@@ -33,7 +34,8 @@ class Health:
 class Readiness:
     """Requests can be served: the database answers and its tables are the code's.
 
-    The body also says how old the worker's last sign of life is, and how far each consumer is behind.
+    The body also says how old the worker's last sign of life is, how far each consumer is behind, and which process
+    has SQLite's writer lock for how long: when that is seconds, writing requests are answered with 503.
     """
 
     def __init__(self, runtime: "Runtime") -> None:
@@ -50,7 +52,13 @@ class Readiness:
             return
         with self._runtime.unit_of_work(write=False) as session:
             # Requests are served without a worker too: a dead one is told, and refuses nobody.
-            state = {"status": "ready", "worker": worker_state(session), "consumers": consumer_lags(session)}
+            state: dict[str, Any] = {
+                "status": "ready",
+                "worker": worker_state(session),
+                "consumers": consumer_lags(session),
+            }
+        holder = self._runtime.database.writer()
+        state["writer"] = asdict(holder) if holder else None
         response.content_type = JSON
         response.data = dump_json(state)
 

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tillhook.db import is_retryable, is_unavailable
-from tillhook.errors import Conflict, DomainError, TooManyRequests, Unauthenticated
+from tillhook.errors import Conflict, DatabaseUnavailable, DomainError, Unauthenticated
 from tillhook.http import validation_failed
 from tillhook.http.media import dump_json
 
@@ -33,6 +33,15 @@ _DETAILS = {
     500: "Something went wrong here. The log has the details under this request id.",
     503: "The database cannot be reached or is too busy. Nothing was changed; try again.",
 }
+#: What is wrong with SQLite's disk, by the beginning of its error's name; the transaction has been undone.
+_DISK = {
+    "SQLITE_FULL": ("database-full", "The database's disk is full. Nothing was changed; try again when it has room."),
+    "SQLITE_IOERR": ("service-unavailable", "The database's disk fails. Nothing was changed; try again."),
+    "SQLITE_CANTOPEN": (
+        "service-unavailable",
+        "The database's file cannot be opened. Nothing was changed; try again.",
+    ),
+}
 #: What a race between two clients may leave to the database to refuse: SQLSTATE, and SQLite's names.
 _TAKEN = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 _GONE = {"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"}
@@ -44,6 +53,7 @@ def install(app: "falcon.App[Any, Any]") -> None:
     """Make ``app`` answer every error with a problem document."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(DBAPIError, _database_error)
+    app.add_error_handler(DatabaseUnavailable, _unusable)
     app.add_error_handler(PoolTimeout, _unavailable)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(ValidationError, _invalid)
@@ -85,7 +95,7 @@ def _domain_error(request: Request, response: Response, error: DomainError, _par
     headers = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, TooManyRequests) and "retry_after_s" in error.extra:
+    elif "retry_after_s" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after_s"])
     write(request, response, error.problem(), headers)
 
@@ -122,7 +132,17 @@ def _is_our_bug(error: DBAPIError, reason: str) -> bool:
 def _unavailable(request: Request, response: Response, error: Exception, _params: Any) -> None:
     reason = str(error).partition("\n")[0]
     log.error("database unavailable", request_id=request.context.get("request_id"), reason=reason)
-    write(request, response, plain(503), {"Retry-After": str(RETRY_AFTER_S)})
+    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+    known = next((said for beginning, said in _DISK.items() if name.startswith(beginning)), None)
+    body = plain(503, code=known[0], detail=known[1]) if known else plain(503)
+    write(request, response, body, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _unusable(request: Request, response: Response, error: DatabaseUnavailable, _params: Any) -> None:
+    reason = str(error.__cause__ or error)
+    log.warning(error.code, request_id=request.context.get("request_id"), reason=reason)
+    body = plain(503, code=error.code, detail=error.detail)
+    write(request, response, body, {"Retry-After": str(error.retry_after_s)})
 
 
 def _unexpected(request: Request, response: Response, error: Exception, _params: Any) -> None:
