@@ -3,12 +3,20 @@
 from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import Statement, WriteBatch, array_text, fetch, fetch_with_row, insert_rows
-from tillhook.db.dialects import day_number, insert_or, wait_in_line, without_limits
+from tillhook.db.dialects import day_number, insert_or, set_limits, wait_in_line, without_limits
 from tillhook.db.folding import containing, fold, folded
 from tillhook.db.keys import keys_sql, next_keys
 from tillhook.db.locks import AdvisoryLock, advisory_lock, lock_table
 from tillhook.db.records import json_records, records
-from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
+from tillhook.db.session import (
+    Database,
+    OutcomeUnknown,
+    is_lock_timeout,
+    is_read_only,
+    is_retryable,
+    is_unavailable,
+    retrying,
+)
 from tillhook.db.triggers import allow_changes, append_only
 from tillhook.db.types import (
     Exact,
@@ -34,6 +42,7 @@ __all__ = [
     "Instant",
     "Json",
     "NullableJson",
+    "OutcomeUnknown",
     "RetryTransaction",
     "Statement",
     "TimestampMixin",
@@ -56,6 +65,8 @@ __all__ = [
     "grouped",
     "insert_or",
     "insert_rows",
+    "is_lock_timeout",
+    "is_read_only",
     "is_retryable",
     "is_unavailable",
     "json_records",
@@ -65,6 +76,7 @@ __all__ = [
     "partial_index",
     "records",
     "retrying",
+    "set_limits",
     "utc_now",
     "wait_in_line",
     "without_limits",

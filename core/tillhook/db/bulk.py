@@ -100,7 +100,17 @@ def _driver_error(connection: Connection) -> type[Exception]:
 
 
 def _wrapped(connection: Connection, sql: str, parameters: Any, error: Exception) -> BaseException:
-    return DBAPIError.instance(sql, parameters, error, _driver_error(connection), dialect=connection.dialect)
+    lost = connection.dialect.is_disconnect(error, connection.connection.driver_connection, None)
+    if lost:
+        connection.invalidate(error)
+    return DBAPIError.instance(
+        sql,
+        parameters,
+        error,
+        _driver_error(connection),
+        connection_invalidated=lost,
+        dialect=connection.dialect,
+    )
 
 
 class WriteBatch:

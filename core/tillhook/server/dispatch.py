@@ -19,7 +19,7 @@ from tillhook.access import load_actor
 from tillhook.access.overriding import HEADER as OVERRIDE
 from tillhook.access.overriding import lend, prove_override, record_override
 from tillhook.actor import ANONYMOUS, Actor
-from tillhook.db import retrying
+from tillhook.db import OutcomeUnknown, retrying
 from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
@@ -75,6 +75,15 @@ class Sent:
         return "\n".join(parts).encode()
 
 
+    def has_id(self) -> bool:
+        """Say whether sending it again does nothing twice: by its key, or by the ids of all that is in it."""
+        if self.key is not None:
+            return True
+        body = parse_json(self.raw) if self.raw else {}
+        things = body.get("sales", [body]) if isinstance(body, dict) else []
+        return bool(things) and all(isinstance(each, dict) and each.get("external_id") for each in things)
+
+
 class Endpoint:
     """One route, mounted: a Falcon responder."""
 
@@ -112,6 +121,9 @@ class Endpoint:
         except DomainError as error:
             if error.afterwards is not None:
                 error.afterwards()
+            raise
+        except OutcomeUnknown as error:
+            error.has_id = sent.has_id()
             raise
         finally:
             for file in sent.files.values():

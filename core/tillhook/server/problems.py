@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tillhook.db import is_retryable, is_unavailable
+from tillhook.db import OutcomeUnknown, is_lock_timeout, is_read_only, is_retryable, is_unavailable
 from tillhook.errors import Conflict, DomainError, TooManyRequests, Unauthenticated
 from tillhook.http import validation_failed
 from tillhook.http.media import dump_json
@@ -33,6 +33,11 @@ _DETAILS = {
     500: "Something went wrong here. The log has the details under this request id.",
     503: "The database cannot be reached or is too busy. Nothing was changed; try again.",
 }
+_READ_ONLY = "The database takes no changes at present, it can only be read. Nothing was changed; try again later."
+_BUSY = "Somebody else has what this changes, or it took too long. Nothing was changed; try again."
+_UNKNOWN = "The database was lost while this was being saved: the outcome is unknown."
+_AGAIN = "Send it again with the same id; it is done once."
+_LOOK = "Look whether it was done before you send it again."
 #: What a race between two clients may leave to the database to refuse: SQLSTATE, and SQLite's names.
 _TAKEN = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 _GONE = {"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"}
@@ -44,6 +49,7 @@ def install(app: "falcon.App[Any, Any]") -> None:
     """Make ``app`` answer every error with a problem document."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(DBAPIError, _database_error)
+    app.add_error_handler(OutcomeUnknown, _outcome_unknown)
     app.add_error_handler(PoolTimeout, _unavailable)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(ValidationError, _invalid)
@@ -122,7 +128,21 @@ def _is_our_bug(error: DBAPIError, reason: str) -> bool:
 def _unavailable(request: Request, response: Response, error: Exception, _params: Any) -> None:
     reason = str(error).partition("\n")[0]
     log.error("database unavailable", request_id=request.context.get("request_id"), reason=reason)
-    write(request, response, plain(503), {"Retry-After": str(RETRY_AFTER_S)})
+    if is_read_only(error):
+        body = plain(503, code="database-read-only", detail=_READ_ONLY)
+    elif is_lock_timeout(error):
+        body = plain(503, code="database-busy", detail=_BUSY)
+    else:
+        body = plain(503)
+    write(request, response, body, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _outcome_unknown(request: Request, response: Response, error: OutcomeUnknown, _params: Any) -> None:
+    """Say that nobody knows; only what is done once, however often it is sent, is to be sent again unseen."""
+    reason = str(error.__cause__).partition("\n")[0]
+    log.error("outcome unknown", request_id=request.context.get("request_id"), reason=reason)
+    body = plain(503, code="outcome-unknown", detail=f"{_UNKNOWN} {_AGAIN if error.has_id else _LOOK}")
+    write(request, response, body, {"Retry-After": str(RETRY_AFTER_S)} if error.has_id else {})
 
 
 def _unexpected(request: Request, response: Response, error: Exception, _params: Any) -> None:
