@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -45,14 +46,14 @@ def count(database_url, table):
 
 @pytest.mark.parametrize("passed", [False, True], ids=["before it came", "after it was done"])
 def test_a_lost_commit_is_unknown_and_sent_again_is_one_sale(client, make, proxy, database_url, passed):
-    product = make.product(stock=10)
+    product, once = make.product(stock=10), str(uuid4())
     proxy.cut_at(b"COMMIT", passed=passed)
-    lost = client.post("/api/sales", sale_of(make, product, "only-once"))
+    lost = client.post("/api/sales", sale_of(make, product, once))
     assert (lost.status_code, lost.json["code"]) == (503, "outcome-unknown")
     assert "Send it again with the same id" in lost.json["detail"]
     assert lost.headers["retry-after"] == "1"
     assert count(database_url, "sale") == passed
-    again = client.post("/api/sales", sale_of(make, product, "only-once"))
+    again = client.post("/api/sales", sale_of(make, product, once))
     assert again.status_code == (200 if passed else 201)
     assert count(database_url, "sale") == 1
 
@@ -106,6 +107,7 @@ def test_a_server_that_hangs_keeps_no_thread(client, make, proxy):
 
 def test_probes_need_no_connection_of_the_pool(client, runtime, monkeypatch):
     monkeypatch.setattr(runtime.database.engine.pool, "_timeout", 0.1)
+    assert client.get("/api/products").status_code == 200
     held = [runtime.database.connect() for _ in range(8)]
     busy = client.get("/api/products")
     assert (busy.status_code, busy.headers["retry-after"]) == (503, "1")
@@ -130,6 +132,7 @@ def test_a_database_that_can_only_be_read_is_503_and_not_ready(client, make, run
         assert (ready.status_code, ready.json["code"]) == (503, "database-read-only")
         connection.execute("SET default_transaction_read_only = off")
         connection.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
-    # One that refused a change is not used again: the next one may lead to the server that takes it.
+    # A connection that refused a change is not used again, nor are those before it.
+    assert client.post("/api/sales", sale_of(make, product)).status_code == 503
     assert client.post("/api/sales", sale_of(make, product)).status_code == 201
     assert client.get("/readyz", as_=None).status_code == 200

@@ -12,12 +12,13 @@ statement is prepared.
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import psycopg
+from psycopg import generators
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ExecStatus, TransactionStatus
 from sqlalchemy import Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DisconnectionError
 
@@ -69,9 +70,16 @@ class BoundedConnection(psycopg.Connection[Any]):
     def lost(self) -> None:
         """Called when the server is gone, or is not the one that takes changes."""
 
-    def _get_tx_start_command(self) -> bytes:
-        self.limit(self.usual_limit_s)
-        return self.begin or super()._get_tx_start_command()
+    def _start_query(self) -> Generator[Any, Any, None]:
+        # psycopg's own BEGIN is one command and no more.
+        if self.pgconn.transaction_status == TransactionStatus.IDLE and not self.autocommit:
+            self.limit(self.usual_limit_s)
+            if self.begin is not None:
+                self.pgconn.send_query(self.begin)
+                for result in (yield from generators.execute(self.pgconn)):
+                    if result.status != ExecStatus.COMMAND_OK:
+                        raise psycopg.errors.error_from_result(result)
+        yield from super()._start_query()
 
 
 class _Servers:

@@ -77,14 +77,14 @@ class Proxy:
                 if not self._is_passed:
                     break
                 silent.set()
-            server.sendall(data)
+            _send(server, data)
         _end(client, server)
 
     def _answer(self, client, server, silent):
         for data in self._pieces(server):
             if silent.is_set():
                 break
-            client.sendall(data)
+            _send(client, data)
         _end(client, server)
 
     def _pieces(self, source):
@@ -92,6 +92,11 @@ class Proxy:
             while data := source.recv(65536):
                 self._flowing.wait()
                 yield data
+
+
+def _send(target, data):
+    with contextlib.suppress(OSError):  # gone; the other one is told when it reads
+        target.sendall(data)
 
 
 def _end(*sockets):
