@@ -12,13 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tillhook.errors import StartupError, nearest
 
 PREFIX = "TILLHOOK_"
 #: Read by ``bin/`` and by the tests, not here.
 _FOREIGN = ("TILLHOOK_VENV", "TILLHOOK_TEST_")
+_ORIGIN = re.compile(r"https?://([^/@?#*\s]+@)?([^/:@?#*\[\]\s]+|\[[0-9a-f:.]+\])(:[0-9]+)?", re.I)
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -53,10 +54,9 @@ def _origins(text: str) -> tuple[str, ...]:
     for name in names:
         if name == "*":
             raise ValueError("* would let any page call the API from its visitors' browsers; name the origins")
-        parts = urlsplit(name)
-        if parts.scheme not in ("http", "https") or not parts.hostname or name != f"{parts.scheme}://{parts.netloc}":
+        if not _ORIGIN.fullmatch(name):
             raise ValueError(f"{name} is no origin, such as https://shop.example: scheme, host, and a port if need be")
-        if name != name.lower() or "@" in name or parts.port == {"http": 80, "https": 443}[parts.scheme]:
+        if name != name.lower() or "@" in name or name.endswith(_USUAL_PORTS[name.partition(":")[0].lower()]):
             raise ValueError(f"{name}: browsers send an origin in small letters, without a user or the usual port")
     return names
 
