@@ -102,7 +102,10 @@ def test_origins_are_scheme_host_and_port(tmp_path):
         ("postgresql://u:geheim@h/shop", "postgresql://u:***@h/shop"),
         ("postgresql://u:ge:heim@h1:5432,h2:5433/shop?a=b", "postgresql://u:***@h1:5432,h2:5433/shop?a=b"),
         ("postgresql://u:geh@im@/shop?host=/run", "postgresql://u:***@/shop?host=/run"),
-        ("postgresql://h/shop?user=u&password=geheim&sslpassword=auch", "postgresql://h/shop?user=u&password=***&sslpassword=***"),
+        (
+            "postgresql://h/shop?user=u&password=geheim&sslpassword=auch",
+            "postgresql://h/shop?user=u&password=***&sslpassword=***",
+        ),
         ("postgresql://u@h/shop", "postgresql://u@h/shop"),
         ("sqlite:///var/a:b@c.db", "sqlite:///var/a:b@c.db"),
     ],

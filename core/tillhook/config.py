@@ -94,8 +94,8 @@ class Settings:
     )
     database_url: str = _setting(
         "",
-        "Database: `sqlite:///path` or `postgresql://user:password@host/name`, as libpq takes it: several hosts, a socket's"
-        " folder and parameters too, see [PostgreSQL](postgresql.md).",
+        "Database: `sqlite:///path` or `postgresql://user:password@host/name`, as libpq takes it: several hosts, a"
+        " socket's folder and parameters too, see [PostgreSQL](postgresql.md).",
         secret=True,
         shown="`sqlite:///var/tillhook.db`, in the data folder",
     )

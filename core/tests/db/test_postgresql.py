@@ -28,7 +28,9 @@ def test_an_address_is_what_libpq_takes(url, expected):
     assert expected.items() <= _address(url).items()
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:geheim@h/shop?colour=red", "postgresql://u:geheim%zz@h/shop", "mysql://h"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:geheim@h/shop?colour=red", "postgresql://u:geheim%zz@h/shop", "mysql://h"]
+)
 def test_an_address_that_is_none_is_refused_without_its_password(url):
     with pytest.raises(ValueError, match="TILLHOOK_DATABASE_URL") as refusal:
         Database(url)

@@ -99,7 +99,7 @@ def _driver_error(connection: Connection) -> type[Exception]:
     return module.Error
 
 
-def _wrapped(connection: Connection, sql: str, parameters: Any, error: Exception) -> BaseException:
+def _wrapped(connection: Connection, sql: str, parameters: Any, error: Any) -> BaseException:
     lost = connection.dialect.is_disconnect(error, connection.connection.driver_connection, None)
     if lost:
         connection.invalidate(error)

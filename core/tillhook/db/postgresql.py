@@ -55,12 +55,14 @@ class BoundedConnection(psycopg.Connection[Any]):
         try:
             return super().wait(gen, interval=interval, timeout=patience_s)
         except psycopg.Error as error:
-            if timeout is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            hangs = timeout is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE
+            if hangs:
                 self.close()
-                error = psycopg.OperationalError(f"the server has not answered for {patience_s:.0f} s")
             if self.closed or error.sqlstate == _READ_ONLY:
                 self.lost()
-            raise error
+            if hangs:
+                raise psycopg.OperationalError(f"the server has not answered for {patience_s:.0f} s") from error
+            raise
 
     def limit(self, statement_s: float) -> None:
         """Let the present transaction's statements take so long, as the server lets them; 0 is no limit."""
@@ -156,7 +158,9 @@ def _address(url: str) -> dict[str, Any]:
     except psycopg.Error as error:
         # What follows is a piece of the address.
         reason = re.split(r"[:\"]", str(error), maxsplit=1)[0].strip()
-        raise ValueError(f"TILLHOOK_DATABASE_URL: {without_password(url)} is no address of PostgreSQL ({reason})") from None
+        raise ValueError(
+            f"TILLHOOK_DATABASE_URL: {without_password(url)} is no address of PostgreSQL ({reason})"
+        ) from None
     if "," in str(given.get("host", "")) + str(given.get("hostaddr", "")):
         # Else the first one that answers would do, a standby too, and would refuse every change.
         given.setdefault("target_session_attrs", "read-write")

@@ -74,7 +74,6 @@ class Sent:
             parts.append(f"{name}:{file.filename}:{hashlib.file_digest(file.stream, 'sha256').hexdigest()}")
         return "\n".join(parts).encode()
 
-
     def has_id(self) -> bool:
         """Say whether sending it again does nothing twice: by its key, or by the ids of all that is in it."""
         if self.key is not None:
