@@ -82,7 +82,6 @@ def test_the_shop_sells_on_when_the_standby_is_promoted(servers, client, make, r
         for till in tills:
             till.result()
     first = min(at for at in done.values() if at > promoted)
-    print(f"{sold} sales, without service {first - killed:.1f} s, {first - promoted:.1f} s after the promotion")
     assert sold > 0
     assert first - promoted < 5
     with runtime.unit_of_work(write=False) as session:

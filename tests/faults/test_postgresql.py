@@ -140,11 +140,10 @@ def test_a_database_that_can_only_be_read_is_503_and_not_ready(client, make, run
 
 def test_one_locked_row_under_32_clients_lets_the_others_sell(start_shop, make, database_url):
     wanted, other = make.product(stock=1000), make.product(stock=1000)
-    shop = start_shop(threads=8, TILLHOOK_LOCK_TIMEOUT_S="1")
+    shop = start_shop(threads=8, TILLHOOK_LOCK_TIMEOUT_S="3")
     with psycopg.connect(database_url) as blocker, ThreadPoolExecutor(33) as threads:
         row = "SELECT 1 FROM stock_level JOIN variant ON variant.id = variant_id WHERE product_id = %s FOR UPDATE"
         blocker.execute(row, [wanted["id"]])
-        started = time.monotonic()
         blocked = [threads.submit(shop.post, "/api/sales", sale_of(make, wanted)) for _ in range(32)]
         time.sleep(0.3)
         seconds = []
@@ -153,6 +152,7 @@ def test_one_locked_row_under_32_clients_lets_the_others_sell(start_shop, make, 
             assert shop.post("/api/sales", sale_of(make, other))[0] == 201
             seconds.append(time.monotonic() - before)
         answers = [each.result() for each in blocked]
-        print(f"32 refused in {time.monotonic() - started:.1f} s, others' sales {max(seconds):.1f} s at most")
+        # Four wait for 3 s, the others are told after 0.7; all of them waited 15 s, and who came later behind them.
+        assert max(seconds) < 9
         assert {(status, answer["code"]) for status, answer in answers} == {(503, "database-busy")}
     assert shop.post("/api/sales", sale_of(make, wanted))[0] == 201

@@ -10,6 +10,7 @@ from tillhook.db.locks import AdvisoryLock, advisory_lock, lock_table
 from tillhook.db.records import json_records, records
 from tillhook.db.session import (
     Database,
+    GaveWay,
     OutcomeUnknown,
     is_lock_timeout,
     is_read_only,
@@ -37,6 +38,7 @@ __all__ = [
     "Base",
     "Database",
     "Exact",
+    "GaveWay",
     "Id",
     "IdMixin",
     "Instant",

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import Connection, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -66,7 +67,10 @@ class Database:
             event.listen(self.engine, "connect", configure)
             event.listen(self.engine, "begin", _begin_sqlite)
             event.listen(self.engine, "before_cursor_execute", before_execute)
-            self._probing = create_engine(self.url, poolclass=NullPool, connect_args={"timeout": 2})
+            # Who looks makes no file where there is none.
+            place = f"file:{quote(os.path.abspath(self.url.database))}?mode=rw"
+            open_file = functools.partial(sqlite3.connect, place, uri=True, timeout=2, isolation_level=None)
+            self._probing = create_engine(self.url, poolclass=NullPool, creator=open_file)
             event.listen(self._probing, "connect", configure)
         elif self.dialect in ("postgresql", "postgres"):
             # Its driver is not imported for SQLite.
@@ -196,6 +200,13 @@ class _Session(Session):
             raise
 
 
+class GaveWay(RetryTransaction):
+    """Somebody else has what is wanted: the next attempt may wait for it, if there is a thread to spare for that.
+
+    Its cause is the error of the database, for who may not.
+    """
+
+
 class OutcomeUnknown(Exception):
     """The connection was lost at ``COMMIT``: whether the transaction took place, nobody here can tell.
 
@@ -277,4 +288,8 @@ def _configure_sqlite(lock: WriterLock, keys: KeyFile, connection: Any, record: 
 
 def _begin_sqlite(connection: Connection) -> None:
     raw: Any = connection.connection.driver_connection
-    raw.execute("BEGIN IMMEDIATE" if connection.info.get("tillhook_write") else "BEGIN")
+    sql = "BEGIN IMMEDIATE" if connection.info.get("tillhook_write") else "BEGIN"
+    try:
+        raw.execute(sql)
+    except sqlite3.Error as error:
+        raise DBAPIError.instance(sql, (), error, sqlite3.Error, dialect=connection.dialect) from error

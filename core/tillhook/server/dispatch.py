@@ -19,7 +19,7 @@ from tillhook.access import load_actor
 from tillhook.access.overriding import HEADER as OVERRIDE
 from tillhook.access.overriding import lend, prove_override, record_override
 from tillhook.actor import ANONYMOUS, Actor
-from tillhook.db import OutcomeUnknown, retrying
+from tillhook.db import GaveWay, OutcomeUnknown, retrying
 from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
@@ -49,7 +49,7 @@ _NO_BODY = frozenset({b"", b"{}", b"null"})
 class Sent:
     """What came with a request, read once whatever the number of attempts."""
 
-    __slots__ = ("attempt", "claims", "files", "form", "key", "proof", "raw", "request", "request_id")
+    __slots__ = ("attempt", "claims", "files", "form", "key", "proof", "raw", "request", "request_id", "waits")
 
     def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
         self.request = request
@@ -63,6 +63,8 @@ class Sent:
         self.key: idempotency.Key | None = None
         #: Who lends rights for this request.
         self.proof: Proof | None = None
+        #: Whether it has one of the places of those who wait for a lock.
+        self.waits = False
 
     def content(self) -> bytes:
         """Return what tells this body from another; a form's boundary differs each time it is sent."""
@@ -116,7 +118,7 @@ class Endpoint:
                 self._read_if_allowed(sent)
                 if self.route.idempotent:
                     sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
-            result = retrying(lambda: self._attempt(sent, parameters))
+            result = retrying(lambda: self._attempt_or_give_up(sent, parameters))
         except DomainError as error:
             if error.afterwards is not None:
                 error.afterwards()
@@ -125,6 +127,8 @@ class Endpoint:
             error.has_id = sent.has_id()
             raise
         finally:
+            if sent.waits:
+                self._runtime.waiting.release()
             for file in sent.files.values():
                 file.stream.close()
         self._answer(response, result)
@@ -181,6 +185,16 @@ class Endpoint:
                 raise ValidationFailed.at("body", "This route takes no body.")
         elif sent.raw:
             check_json_type(request.content_type)
+
+    def _attempt_or_give_up(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
+        """Do an attempt; where many want what somebody has locked, some wait for it and the others are told."""
+        try:
+            return self._attempt(sent, parameters)
+        except GaveWay as error:
+            if not sent.waits and not self._runtime.waiting.acquire(blocking=False):
+                raise (error.__cause__ or error) from None
+            sent.waits = True
+            raise
 
     def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
         if not self._lazy:
