@@ -19,8 +19,11 @@ class Shop(RunningServer):
         self._reservation.close()
         super().start()
 
+    #: A command that runs the one after it, such as a shell with its output elsewhere.
+    through = ()
+
     def _command(self):
-        return [sys.executable, "-m", "tillhook", "serve"]
+        return [*self.through, sys.executable, "-m", "tillhook", "serve"]
 
     @property
     def master(self):
@@ -63,11 +66,12 @@ def _command_line(process):
 def start_shop(settings, tokens, tmp_path):
     """``start_shop(workers=1, threads=4, TILLHOOK_…="…")`` starts ``tillhook serve`` and waits until it answers.
 
-    Other variables are the environment's, such as ``TMPDIR``. Several on one database are several installations of it.
+    ``through=("sh", "-c", 'exec "$@" >/dev/full', "sh")`` starts it by another command, which becomes it. Other
+    variables are the environment's, such as ``TMPDIR``. Several on one database are several installations of it.
     """
     shops = []
 
-    def start(*, workers=1, threads=4, **variables):
+    def start(*, workers=1, threads=4, through=(), **variables):
         log = tmp_path / f"shop{len(shops)}.log"
         shop = Shop(environment_of(settings), log, tokens=tokens, workers=workers, threads=threads)
         shop._environment = {
@@ -77,6 +81,7 @@ def start_shop(settings, tokens, tmp_path):
             "TILLHOOK_THREADS": str(threads),
             **variables,
         }
+        shop.through = through
         shops.append(shop)
         shop.start()
         return shop

@@ -229,6 +229,17 @@ def test_a_plugin_adds_a_command(run, zebra):
     assert run("zebra-gallop").output == "hop\n"
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_what_a_command_logs_is_on_standard_error(run, zebra, folder):
+    body = 'import structlog\n    click.echo("hop")\n    structlog.get_logger().info("gallops", hops=1)'
+    (folder / "tillhook_zebra" / "cli.py").write_text(GALLOP.replace('click.echo("hop")', body))
+    command = [sys.executable, "-m", "tillhook", "zebra-gallop"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "hop\n"
+    assert {"event": "gallops", "hops": 1}.items() <= json.loads(done.stderr).items()
+
+
 def test_a_command_of_a_plugin_that_is_not_enabled_is_refused(run, zebra, settings, monkeypatch):
     monkeypatch.setenv("TILLHOOK_MODULES", ",".join(settings.modules))
     refused = run("zebra-gallop")

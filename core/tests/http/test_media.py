@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -10,7 +11,7 @@ import falcon.testing
 import pytest
 
 from tillhook.errors import DomainError
-from tillhook.http import media
+from tillhook.http import media, parsing
 
 
 @pytest.mark.parametrize(
@@ -29,8 +30,8 @@ from tillhook.http import media
     ],
 )
 def test_what_is_no_json_is_400(raw: bytes) -> None:
-    with pytest.raises(media.BadBody) as caught:
-        media.parse_json(raw)
+    with pytest.raises(parsing.BadBody) as caught:
+        parsing.parse_json(raw)
     assert caught.value.status == 400
 
 
@@ -54,13 +55,13 @@ def test_what_is_no_json_is_400(raw: bytes) -> None:
     ],
 )
 def test_json_that_nothing_can_be_made_of_is_422(raw: bytes, field: str) -> None:
-    with pytest.raises(media.UnusableBody) as caught:
-        media.parse_json(raw)
+    with pytest.raises(parsing.UnusableBody) as caught:
+        parsing.parse_json(raw)
     assert (caught.value.status, caught.value.errors[0]["field"]) == (422, field)
 
 
 def test_a_fraction_is_exact() -> None:
-    value = media.parse_json(b'{"a": 12345678901234567.891, "b": 0.1, "c": 1e2, "d": 7}')
+    value = parsing.parse_json(b'{"a": 12345678901234567.891, "b": 0.1, "c": 1e2, "d": 7}')
     assert value["a"] == Decimal("12345678901234567.891")
     assert value["b"] == Decimal("0.1")
     assert isinstance(value["c"], Decimal)
@@ -68,8 +69,8 @@ def test_a_fraction_is_exact() -> None:
 
 
 def test_an_escaped_backslash_is_no_nul() -> None:
-    assert media.parse_json(rb'{"a": "\\u0000"}') == {"a": "\\u0000"}
-    assert media.parse_json(rb'{"a": "\ud83d\ude00"}') == {"a": "😀"}
+    assert parsing.parse_json(rb'{"a": "\\u0000"}') == {"a": "\\u0000"}
+    assert parsing.parse_json(rb'{"a": "\ud83d\ude00"}') == {"a": "😀"}
 
 
 @pytest.mark.parametrize("kind", ["application/json", "application/json; charset=UTF-8", "application/x+json"])
@@ -133,3 +134,13 @@ def test_a_body_that_stops_half_way_is_400() -> None:
     with pytest.raises(DomainError) as caught:
         media.read_body(_request(b"123", CONTENT_LENGTH="6"), 10)
     assert caught.value.status == 400
+
+
+def test_a_path_is_told_and_not_repeated_for_every_member() -> None:
+    key = "k" * 100_000
+    members = ",".join(f'"{number}":"\\u0041"' for number in range(20_000))
+    began = time.process_time()
+    with pytest.raises(parsing.UnusableBody) as caught:
+        parsing.parse_json(f'{{"{key}":{{{members},"z":"\\u0000"}}}}'.encode())
+    assert time.process_time() - began < 1
+    assert caught.value.errors[0]["field"] == key[:200]

@@ -1,5 +1,6 @@
 """What clients send and the journal does not use: it stops nothing offline, and is kept."""
 
+import json
 import uuid
 
 import pytest
@@ -254,3 +255,34 @@ def test_a_cashier_makes_products_when_the_role_may(client, make, runtime, sale)
     assert client.post("/api/sales", again, as_=other).status_code == 201
     assert sync(client, body, as_=person)["status"] == "created"
     assert clean(runtime)
+
+
+def test_a_sale_with_hundreds_of_unknown_members_is_refused_and_kept_whole(client, sale):
+    body = sale(external_id=str(uuid.uuid4()), **{f"x{number}": number for number in range(300)})
+    result = sync(client, body)
+    assert (result["status"], len(result["warnings"])) == ("rejected", 100)
+    (kept,) = client.get("/api/sales/exceptions").json["items"]
+    assert kept["payload"] == body
+
+
+@pytest.mark.parametrize(
+    ("notes", "kept"),
+    [(r'"a\u0000b"', "a\ufffdb"), (r'"\ud83d"', "\ufffd"), ("9" * 500, "9" * 500), ('"x","notes":"y"', "y")],
+)
+def test_what_no_database_takes_refuses_its_own_sale_only(client, sale, notes, kept):
+    good, bad = [sale(external_id=str(uuid.uuid4())) for _ in range(2)]
+    body = f'{{"sales":[{json.dumps(good)},{json.dumps(bad)[:-1]},"notes":{notes}}}]}}'
+    answer = client.request(
+        "POST", "/api/sales/sync", body=body, headers={"Content-Type": "application/json"}, as_="cashier"
+    )
+    first, second = answer.json["results"]
+    assert (first["status"], second["status"]) == ("created", "rejected")
+    assert (second["external_id"], second["error"]["code"]) == (bad["external_id"], "unusable-body")
+    (exception,) = client.get("/api/sales/exceptions").json["items"]
+    assert exception["payload"]["notes"] == kept
+    # What is not in a sale spoils the whole.
+    answer = client.request(
+        "POST", "/api/sales/sync", body=rf'{{"sales":[{json.dumps(good)}],"x":"\u0000"}}', as_="cashier",
+        headers={"Content-Type": "application/json"},
+    )  # fmt: skip
+    assert (answer.status_code, answer.json["code"]) == (422, "unusable-body")

@@ -294,6 +294,17 @@ def test_metrics_need_a_token_or_the_permission(make_shop: Any) -> None:
 
 
 @sqlite_only
+@pytest.mark.filterwarnings("ignore:Unknown REQUEST_METHOD")
+def test_methods_that_are_none_of_https_are_one_in_the_metrics(make_shop: Any) -> None:
+    shop = make_shop(metrics_token="t" * 40)
+    for number in range(20):
+        shop.request(f"BREW{number}", "/api/things/7")
+    text = shop.get("/metrics", headers={"Authorization": "Bearer " + "t" * 40}).text
+    assert 'method="other"' in text
+    assert "BREW" not in text
+
+
+@sqlite_only
 def test_every_request_is_logged(shop: Any, capsys: pytest.CaptureFixture[str]) -> None:
     import structlog
 

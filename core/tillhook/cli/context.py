@@ -20,7 +20,13 @@ class Context:
     """Reads the settings, and imports what opens the database, when they are first asked for.
 
     So ``--help`` works whatever the settings are, and at once.
+
+    Args:
+        has_process: Whether the process is this command's alone; its log then goes to standard error.
     """
+
+    def __init__(self, *, has_process: bool = False) -> None:
+        self._has_process = has_process
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -28,8 +34,13 @@ class Context:
 
     @functools.cached_property
     def database(self) -> "Database":
+        import structlog
+
+        from tillhook.server import logs
         from tillhook.server.building import open_database
 
+        if self._has_process and not structlog.is_configured():
+            logs.configure(self.settings.log_level, fd=2)
         database = open_database(self.settings)
         click.get_current_context().find_root().call_on_close(database.dispose)
         return database

@@ -121,7 +121,7 @@ def main() -> None:
     refusal), and with 2 when it could not be tried: a wrong command line or setting, no database, a mistake of ours.
     """
     try:
-        cli.main(prog_name="tillhook")
+        cli.main(prog_name="tillhook", obj=Context(has_process=True))
     except DomainError as error:
         _end(1, str(error))
     except StartupError as error:

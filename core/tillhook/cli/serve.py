@@ -3,10 +3,8 @@
 import json
 import os
 import shlex
-import shutil
 import signal
 import socket
-import tempfile
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -23,12 +21,14 @@ from tillhook.cli.keeper import WorkerKeeper
 from tillhook.config import Settings
 from tillhook.errors import StartupError
 from tillhook.runtime import Runtime
-from tillhook.server import logs
+from tillhook.server import logs, metrics
 from tillhook.server.building import build_runtime
 from tillhook.server.install import install
 
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
+#: Where Linux has files in memory.
+_MEMORY = "/dev/shm"
 
 
 @click.command()
@@ -38,21 +38,17 @@ def serve(context: Context, safe: bool) -> None:
     """Migrate, make the demo data on the first run, then answer requests until Ctrl-C."""
     settings = context.settings
     _refuse_taken_port(settings)
-    # Where the worker processes add up their metrics; read when that library is first imported.
-    metrics = os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="tillhook-metrics-")
-    try:
-        runtime = install(settings, safe=safe, database=context.database)
-        for plugin in runtime.broken:
-            click.echo(f"started without plugin {plugin.name}:\n{plugin.traceback}", err=True)
-        _prepare_demo(runtime)
-        welcome = _welcome(runtime)
-        runtime.dispose()  # a connection must not be shared with the processes that are forked now
-    except BaseException:
-        shutil.rmtree(metrics, ignore_errors=True)
-        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
-        raise
     logs.configure(settings.log_level)
-    _Server(settings, safe, welcome, metrics).run()
+    logs.divert_output()
+    runtime = install(settings, safe=safe, database=context.database)
+    for plugin in runtime.broken:
+        click.echo(f"started without plugin {plugin.name}:\n{plugin.traceback}", err=True)
+    _prepare_demo(runtime)
+    welcome = _welcome(runtime)
+    runtime.dispose()  # a connection must not be shared with the processes that are forked now
+    # At a reload the old processes and the new are there at once.
+    metrics.share(2 * settings.workers)
+    _Server(settings, safe, welcome).run()
 
 
 class _Requests(ThreadWorker):
@@ -71,8 +67,8 @@ class _Requests(ThreadWorker):
 class _Server(BaseApplication):
     """gunicorn with our settings; each worker process builds a runtime of its own."""
 
-    def __init__(self, settings: Settings, safe: bool, welcome: str, metrics: str) -> None:
-        self._settings, self._safe, self._welcome, self._metrics = settings, safe, welcome, metrics
+    def __init__(self, settings: Settings, safe: bool, welcome: str) -> None:
+        self._settings, self._safe, self._welcome = settings, safe, welcome
         self.keeper = WorkerKeeper()
         super().__init__()
 
@@ -91,8 +87,6 @@ class _Server(BaseApplication):
         return app
 
     def _options(self) -> Mapping[str, Any]:
-        from tillhook.server.metrics import forget_process
-
         settings = self._settings
         return {
             "bind": f"{_bracketed(settings.host)}:{settings.port}",
@@ -107,14 +101,18 @@ class _Server(BaseApplication):
             "graceful_timeout": 30,
             "loglevel": "warning",
             "proc_name": "tillhook",
+            # Each process has an empty file; in a temporary folder that is full there is no room for it.
+            "worker_tmp_dir": _MEMORY if os.access(_MEMORY, os.W_OK) else None,
             "when_ready": lambda server: click.echo(self._welcome),
-            "child_exit": lambda server, worker: forget_process(worker.pid),
-            "on_exit": lambda server: self._leave(),
+            "pre_fork": _give_part,
+            "post_fork": lambda server, worker: metrics.count_in(worker.metrics_part),
+            "on_exit": lambda server: self.keeper.stop(),
         }
 
-    def _leave(self) -> None:
-        self.keeper.stop()
-        shutil.rmtree(self._metrics, ignore_errors=True)
+
+def _give_part(server: Arbiter, worker: Any) -> None:
+    """Say where the process that is forked next counts its metrics."""
+    worker.metrics_part = metrics.free_part(each.metrics_part for each in server.WORKERS.values())
 
 
 class _Master(Arbiter):

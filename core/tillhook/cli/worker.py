@@ -18,6 +18,7 @@ def worker(context: Context, once: bool, parent: int | None) -> None:
     from tillhook.server import logs
 
     logs.configure(context.settings.log_level)
+    logs.divert_output()
     work = Worker(context.runtime, parent)
     if once:
         work.run_once()

@@ -13,6 +13,7 @@ from sqlalchemy import JSON, Connection
 from sqlalchemy.exc import DBAPIError
 
 from tillhook.db.base import Base
+from tillhook.db.concealing import conceal
 from tillhook.db.writer import before_statement
 from tillhook.encoding import to_json
 
@@ -103,14 +104,17 @@ def _wrapped(connection: Connection, sql: str, parameters: Any, error: Any) -> B
     lost = connection.dialect.is_disconnect(error, connection.connection.driver_connection, None)
     if lost:
         connection.invalidate(error)
-    return DBAPIError.instance(
+    wrapped = DBAPIError.instance(
         sql,
         parameters,
         error,
         _driver_error(connection),
+        hide_parameters=True,
         connection_invalidated=lost,
         dialect=connection.dialect,
     )
+    conceal(error, wrapped)
+    return wrapped
 
 
 class WriteBatch:

@@ -140,6 +140,7 @@ def make_engine(url: str, *, pool_size: int, lock_timeout_s: float, statement_ti
         max_overflow=pool_size,
         pool_timeout=_POOL_TIMEOUT_S,
         pool_use_lifo=True,
+        hide_parameters=True,
     )
     event.listen(engine, "checkout", servers.check)
     return engine
@@ -149,7 +150,7 @@ def make_probe_engine(url: str) -> Engine:
     """Return an engine without a pool, each of whose waits lasts some two seconds at most."""
     address = {**_address(url), "connect_timeout": _PROBE_S}
     servers = _Servers(address, _settings(_PROBE_S, _PROBE_S), _PROBE_S)
-    return create_engine("postgresql+psycopg://", creator=servers.open, poolclass=NullPool)
+    return create_engine("postgresql+psycopg://", creator=servers.open, poolclass=NullPool, hide_parameters=True)
 
 
 def _address(url: str) -> dict[str, Any]:

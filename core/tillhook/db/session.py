@@ -16,6 +16,7 @@ from sqlalchemy import Connection, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from tillhook.db.concealing import conceal_values
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
 from tillhook.db.writer import RetryTransaction, Turns, WriterLock, before_execute, write_later
@@ -60,6 +61,7 @@ class Database:
                 self.url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
+                hide_parameters=True,
                 connect_args={"isolation_level": None, "timeout": 30, "check_same_thread": False},
             )
             keys = KeyFile(self.url.database + ".keys")
@@ -70,7 +72,7 @@ class Database:
             # Who looks makes no file where there is none.
             place = f"file:{quote(os.path.abspath(self.url.database))}?mode=rw"
             open_file = functools.partial(sqlite3.connect, place, uri=True, timeout=2, isolation_level=None)
-            self._probing = create_engine(self.url, poolclass=NullPool, creator=open_file)
+            self._probing = create_engine(self.url, poolclass=NullPool, creator=open_file, hide_parameters=True)
             event.listen(self._probing, "connect", configure)
         elif self.dialect in ("postgresql", "postgres"):
             # Its driver is not imported for SQLite.
@@ -83,6 +85,8 @@ class Database:
             self._probing = make_probe_engine(url)
         else:
             raise ValueError("TILLHOOK_DATABASE_URL: begins with neither sqlite:/// nor postgresql://")
+        for engine in (self.engine, self._probing):
+            conceal_values(engine)
 
     @property
     def is_postgresql(self) -> bool:

@@ -122,7 +122,9 @@ class Route:
             others refuse the header.
         upload: The body is ``multipart/form-data``.
         summary: By default the first line of the handler's docstring.
-        max_body: Bytes; by default the setting.
+        max_body: Bytes; by default the setting, of a public route 16 KiB.
+        parts: The member of the body whose elements are each on their own: one that holds what no database takes comes
+            as ``tillhook.http.UnusablePart``, and spoils no other.
         problems: Further statuses of problems, for OpenAPI.
     """
 
@@ -142,6 +144,7 @@ class Route:
     upload: bool = False
     summary: str = ""
     max_body: int | None = None
+    parts: str = ""
     problems: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:

@@ -6,8 +6,8 @@ The application itself is :func:`tillhook.server.app.create_app`.
 from tillhook.http import out
 from tillhook.http.answers import Answer, page_of
 from tillhook.http.call import Call, Reply, Upload
-from tillhook.http.media import parse_json
 from tillhook.http.paging import narrowed, page
+from tillhook.http.parsing import UnusablePart, parse_json
 from tillhook.http.problems import validation_failed
 from tillhook.http.routes import Routes
 from tillhook.http.schemas import (
@@ -54,6 +54,7 @@ __all__ = [
     "Routes",
     "Schema",
     "Text",
+    "UnusablePart",
     "Upload",
     "Whole",
     "at_most_one",

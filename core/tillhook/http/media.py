@@ -1,42 +1,27 @@
-"""JSON in, strictly, and JSON out, exactly; and ``multipart/form-data``."""
+"""Bodies as bytes, JSON out, exactly, and ``multipart/form-data``."""
 
-import json
 import re
 import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 from uuid import UUID
 
 import falcon
 
 from tillhook.db import format_instant
 from tillhook.encoding import to_json
-from tillhook.errors import DomainError, ValidationFailed
+from tillhook.errors import DomainError
 from tillhook.http.call import Upload
+from tillhook.http.parsing import BadBody
 
 JSON = "application/json"
 _TYPE = re.compile(r"application/([a-z0-9.!#$&^_-]+\+)?json\s*(;\s*charset=\"?utf-?8\"?\s*)?", re.I | re.A)
-_MAX_NUMBER = 400
 _MAX_FIELD = 64 * 1024
 #: Uploaded files up to this many bytes stay in memory.
 _SPOOL = 1024 * 1024
-
-
-class BadBody(DomainError):
-    """The body is not what its content type says (400)."""
-
-    code = "malformed-body"
-    title = "Malformed body"
-
-
-class UnusableBody(ValidationFailed):
-    """The body is JSON, and says what nothing can be made of (422)."""
-
-    code = "unusable-body"
 
 
 class BodyTooLarge(DomainError):
@@ -100,80 +85,6 @@ def check_json_type(content_type: str | None) -> None:
     """
     if content_type != JSON and not _TYPE.fullmatch(content_type or ""):
         raise UnsupportedMediaType("The Content-Type must be application/json, in UTF-8.")
-
-
-def parse_json(raw: bytes) -> Any:
-    """Return the value of a JSON text: fractions as ``Decimal``, nothing that a database would choke on.
-
-    Raises:
-        BadBody: 400: not UTF-8, not JSON, NaN or Infinity.
-        UnusableBody: 422: a key twice, nested too deep, a NUL or half a surrogate pair in a text, a number of absurd
-            length.
-    """
-    try:
-        value = _decode(raw.decode())
-    except UnicodeDecodeError:
-        raise BadBody("The body is not UTF-8.") from None
-    except RecursionError:
-        raise _unusable("It is nested too deep.") from None
-    except ValueError as error:
-        raise BadBody(f"The body is not valid JSON: {error}") from None
-    if b"\\u0000" in raw or b"\\ud" in raw or b"\\uD" in raw:
-        _check_texts(value)
-    return value
-
-
-def _unusable(message: str, field: str = "body") -> UnusableBody:
-    return UnusableBody(f"{field}: {message}", errors=[{"field": field, "message": message}])
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        double = next(key for key in keys if keys.count(key) > 1)
-        raise _unusable(f"The key {double[:40]!r} is there twice.")
-    return result
-
-
-def _fraction(text: str) -> Decimal:
-    if len(text) <= _MAX_NUMBER:
-        with suppress(InvalidOperation):
-            value = Decimal(text)
-            # Few characters may stand for many: 1e9999999.
-            if abs(value.adjusted()) <= _MAX_NUMBER:
-                return value
-    raise _unusable("A number is too long.")
-
-
-def _whole(text: str) -> int:
-    if len(text) > _MAX_NUMBER:
-        raise _unusable("A number is too long.")
-    return int(text)
-
-
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-_decode = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_fraction, parse_int=_whole, parse_constant=_constant
-).decode
-
-
-def _check_texts(value: Any) -> None:
-    waiting = [("", value)]
-    while waiting:
-        path, each = waiting.pop()
-        if isinstance(each, str):
-            if "\x00" in each or any("\ud800" <= character <= "\udfff" for character in each):
-                raise _unusable("Holds a NUL or half a surrogate pair.", path or "body")
-        elif isinstance(each, dict):
-            waiting += ((f"{path}.{name}".lstrip("."), member) for name, member in each.items())
-            # Looked at before the members, whose path they become.
-            waiting += ((path, name) for name in each)
-        elif isinstance(each, list):
-            waiting += ((f"{path}.{number}".lstrip("."), member) for number, member in enumerate(each))
 
 
 def _other(value: Any) -> Any:

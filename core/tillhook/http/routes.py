@@ -27,6 +27,7 @@ class Options(TypedDict, total=False):
     upload: bool
     summary: str
     max_body: int
+    parts: str
     problems: tuple[int, ...]
 
 

@@ -73,6 +73,7 @@ def get_app() -> "falcon.App[Any, Any]":
 
     settings = Settings.from_environment()
     logs.configure(settings.log_level)
+    logs.divert_output()
     app = create_app(build_runtime(settings))
     tune_process()
     return app

@@ -24,8 +24,9 @@ from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFa
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
 from tillhook.http.call import Call, Reply, Upload
-from tillhook.http.media import JSON, check_json_type, dump_json, parse_json, read_body, read_form
+from tillhook.http.media import JSON, check_json_type, dump_json, read_body, read_form
 from tillhook.http.paging import COUNT
+from tillhook.http.parsing import parse_json, parse_parts
 from tillhook.runtime import OldReferenceData, assume_epoch
 from tillhook.server import idempotency
 from tillhook.server.tokens import TokenReader
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 #: Characters of a path's parameter; a receipt's code is the longest.
 _MAX_SEGMENT = 2000
+#: Largest body of a public route that sets no other limit.
+_PUBLIC_BYTES = 16 * 1024
 _WRITING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 OVERRIDE_ENV = "HTTP_X_OVERRIDE"
 _NO_BODY = frozenset({b"", b"{}", b"null"})
@@ -98,13 +101,19 @@ class Endpoint:
         self._writes = bool(route.writes)
         self._lazy = route.lazy
         self._takes_body = route.method in _WRITING
-        default = runtime.settings.max_upload if route.upload else runtime.settings.max_body
-        self._limit = route.max_body or default
+        self._limit = route.max_body or self._default_limit(route)
         self._body_schema = route.body() if route.body else None
         self._query_schema = route.query() if route.query else None
         self._status = code_to_http_status(route.status)
         self._takes_override = takes_override(route)
         self._entity: str = getattr(route.answer, "audited_as", "")
+
+    def _default_limit(self, route: Route) -> int:
+        settings = self._runtime.settings
+        if route.upload:
+            return settings.max_upload
+        # A stranger has no reason to send much.
+        return min(settings.max_body, _PUBLIC_BYTES) if self._is_public else settings.max_body
 
     def __call__(self, request: falcon.Request, response: falcon.Response, **parameters: Any) -> None:
         _check_path(parameters)
@@ -282,7 +291,9 @@ class Endpoint:
     def _parsed(self, sent: Sent) -> Any:
         if self.route.upload:
             return sent.form
-        return parse_json(sent.raw) if sent.raw else {}
+        if not sent.raw:
+            return {}
+        return parse_parts(sent.raw, self.route.parts) if self.route.parts else parse_json(sent.raw)
 
     def _done(self, call: Call, parameters: Mapping[str, Any]) -> Any:
         """Run the handler, and write down what an override was needed for."""

@@ -13,6 +13,8 @@ import structlog
 from tillhook.server import metrics
 
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
+#: Characters of a method in the log: anybody may think of one.
+_MAX_METHOD = 20
 _SAFE = [
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
@@ -57,7 +59,7 @@ class Around:
         log.info(
             "request",
             request_id=request.context.request_id,
-            method=request.method,
+            method=request.method[:_MAX_METHOD],
             route=request.uri_template,
             path=request.path,
             status=int(str(response.status)[:3]),

@@ -38,6 +38,7 @@ routes = Routes("/sales")
     lazy=True,
     idempotent=False,
     max_body=_SYNC_BYTES,
+    parts="sales",
 )
 def sync_sales(call: Call) -> Reply:
     """Post sales that happened offline, each on its own; the answers come in the order sent."""

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.actor import Actor
 from tillhook.errors import DomainError
-from tillhook.http import validation_failed
+from tillhook.http import UnusablePart, validation_failed
 from tillhook.http.media import dump_json
 from tillhook.runtime import actor_of
 from tillhook.sales.commands import NO_DEVICE, SaleCommand, SaleWarning
@@ -29,7 +29,7 @@ def sync(session: Session, bodies: Sequence[Any]) -> list[bytes]:
     """Post sales that happened offline, each on its own: none stops another.
 
     Args:
-        bodies: As they came, of any shape.
+        bodies: As they came, of any shape; what spoils only itself as :class:`UnusablePart`.
 
     Returns:
         What ``SyncOut`` says, as pieces of JSON: a result per body in the order sent, the devices' missing numbers, and
@@ -88,13 +88,15 @@ def _read(
         if position in repeated:
             continue
         try:
+            if isinstance(body, UnusablePart):
+                raise body.problem
             commands[position] = by_device(session, read_body(body))
         except ValidationError as error:
             problems[position] = validation_failed(error)
         except DomainError as error:
             problems[position] = error
         if position in problems:
-            commands[position] = _as_sent(actor_of(session), body)
+            commands[position] = _as_sent(actor_of(session), body.value if isinstance(body, UnusablePart) else body)
     return commands, problems
 
 
@@ -142,7 +144,8 @@ def _result(body: Any, outcome: Outcome, warnings: Sequence[SaleWarning]) -> byt
     """Return what ``SyncResultOut`` says, as JSON; a posted sale knows its warnings, and some more."""
     given = {} if outcome.error is None else {"error": outcome.error.problem()}
     told = [warning._asdict() for warning in warnings] if outcome.sale is None else outcome.sale["warnings"]
-    external_id = body.get("external_id") if isinstance(body, dict) else None
+    sent = body.value if isinstance(body, UnusablePart) else body
+    external_id = sent.get("external_id") if isinstance(sent, dict) else None
     result = dump_json(SyncResultOut.of(None, external_id=external_id, status=outcome.status, warnings=told, **given))
     sale = outcome.encoded().json
     return result if sale is None else b'%b,"sale":%b}' % (result[:-1], sale)

@@ -10,6 +10,8 @@ from tillhook.sales.commands import SaleCommand, SaleWarning, SentTotals, as_jso
 from tillhook.sales.schemas import SaleIn
 
 _SALE_IN = SaleIn()
+#: A sale with more members that nobody knows is no sale.
+_MOST = 100
 
 
 def read_body(body: Any) -> SaleCommand:
@@ -25,14 +27,16 @@ def read_body(body: Any) -> SaleCommand:
         known, warnings = _sift(body)
         if not warnings:
             raise
+        if len(warnings) > _MOST:
+            raise ValidationError(f"More than {_MOST} members are not known here.") from None
         command = _SALE_IN.load(known)
         return replace(command, payload=body, warnings=warnings)
     return command
 
 
 def unknown_members(body: Any) -> tuple[SaleWarning, ...]:
-    """Return the members of a body that no sale has, and totals of the client's that are no amounts."""
-    return _sift(body)[1]
+    """Return the members of a body that no sale has, 100 at most, and totals of the client's that are no amounts."""
+    return _sift(body)[1][:_MOST]
 
 
 def _sift(body: Any) -> tuple[Any, tuple[SaleWarning, ...]]:
@@ -55,7 +59,9 @@ def _known(schema: Schema, body: Any, path: str, warnings: list[SaleWarning]) ->
     for name, value in body.items():
         field, where = schema.load_fields.get(name), f"{path}{name}"
         if field is None:
-            warnings.append(SaleWarning(where, "Not known here; kept as it was sent.", as_json(value)))
+            # With more it is refused, whatever they are.
+            if len(warnings) <= _MOST:
+                warnings.append(SaleWarning(where, "Not known here; kept as it was sent.", as_json(value)))
         elif isinstance(field, fields.Nested):
             known[name] = _known(field.schema, value, f"{where}.", warnings)
         elif isinstance(field, fields.List) and isinstance(field.inner, fields.Nested) and isinstance(value, list):
