@@ -1,7 +1,6 @@
 """One process's database, hooks, declarations and cached reference data, and the transaction around work."""
 
 import contextlib
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
@@ -49,8 +48,6 @@ class Runtime:
         self.registry = Registry(self.hooks, settings, words)
         self.migrations: tuple[MigrationSource, ...] = (CORE, *migration_sources(plugins, self.hooks))
         self.snapshots = SnapshotCache(self.registry)
-        #: For requests that wait for what somebody else has locked: half of the threads, the others serve others.
-        self.waiting = threading.Semaphore(max(settings.threads // 2, 1))
 
     @contextlib.contextmanager
     def unit_of_work(

@@ -152,7 +152,7 @@ def test_one_locked_row_under_32_clients_lets_the_others_sell(start_shop, make, 
             assert shop.post("/api/sales", sale_of(make, other))[0] == 201
             seconds.append(time.monotonic() - before)
         answers = [each.result() for each in blocked]
-        # Four wait for 3 s, the others are told after 0.7; all of them waited 15 s, and who came later behind them.
-        assert max(seconds) < 9
+        # Eight wait for 3 s, and in vain; then four do, and the others are told after 0.7. Did they all, it took 15 s.
+        assert max(seconds) < 12
         assert {(status, answer["code"]) for status, answer in answers} == {(503, "database-busy")}
     assert shop.post("/api/sales", sale_of(make, wanted))[0] == 201

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from tillhook.db.concealing import conceal_values
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
+from tillhook.db.waiting import Waiting
 from tillhook.db.writer import RetryTransaction, Turns, WriterLock, before_execute, write_later
 
 Result = TypeVar("Result")
@@ -49,6 +50,8 @@ class Database:
         statement_timeout_s: float = 60,
     ) -> None:
         self.address = url
+        #: Half of the threads may wait for a row that does not come free.
+        self.waiting = Waiting(max(pool_size // 2, 1), 2 * lock_timeout_s)
         self.dialect = re.split(r"[+:]", url, maxsplit=1)[0]
         if self.dialect == "sqlite":
             self.url = make_url(url)

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import falcon
 from falcon.util import code_to_http_status
 from marshmallow import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from tillhook.access import load_actor
 from tillhook.access.overriding import HEADER as OVERRIDE
 from tillhook.access.overriding import lend, prove_override, record_override
 from tillhook.actor import ANONYMOUS, Actor
-from tillhook.db import GaveWay, OutcomeUnknown, retrying
+from tillhook.db import GaveWay, OutcomeUnknown, is_lock_timeout, retrying
 from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
@@ -120,6 +121,7 @@ class Endpoint:
         sent = Sent(request, self._claims(request))
         if not self.route.idempotent:
             idempotency.refuse_key(request)
+        in_vain = False
         try:
             if OVERRIDE_ENV in request.env:
                 sent.proof = self._proof(sent)
@@ -135,9 +137,12 @@ class Endpoint:
         except OutcomeUnknown as error:
             error.has_id = sent.has_id()
             raise
+        except DBAPIError as error:
+            in_vain = is_lock_timeout(error)
+            raise
         finally:
             if sent.waits:
-                self._runtime.waiting.release()
+                self._runtime.database.waiting.leave(in_vain=in_vain)
             for file in sent.files.values():
                 file.stream.close()
         self._answer(response, result)
@@ -196,11 +201,11 @@ class Endpoint:
             check_json_type(request.content_type)
 
     def _attempt_or_give_up(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
-        """Do an attempt; where many want what somebody has locked, some wait for it and the others are told."""
+        """Do an attempt; where many want what somebody keeps locked, some wait for it and the others are told."""
         try:
             return self._attempt(sent, parameters)
         except GaveWay as error:
-            if not sent.waits and not self._runtime.waiting.acquire(blocking=False):
+            if not sent.waits and not self._runtime.database.waiting.enter():
                 raise (error.__cause__ or error) from None
             sent.waits = True
             raise
