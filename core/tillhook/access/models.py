@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from tillhook.db import Base, IdMixin, TimestampMixin, utc_now
+from tillhook.db import Base, IdMixin, TimestampMixin, partial_index, utc_now
 
 
 class UserAccount(IdMixin, TimestampMixin, Base):
@@ -26,6 +26,9 @@ class UserAccount(IdMixin, TimestampMixin, Base):
     party_id: Mapped[int | None] = mapped_column(ForeignKey("party.id"))
     #: Sees every warehouse, also those that are made later; then ``user_warehouse`` does not count.
     all_warehouses: Mapped[bool] = mapped_column(default=False)
+
+    # Few of many customers' accounts have one.
+    __table_args__ = (partial_index("ix_user_account_pin", "id", where="pin_hash IS NOT NULL"),)
 
 
 class Role(IdMixin, Base):

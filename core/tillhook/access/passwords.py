@@ -4,20 +4,30 @@ Hashing takes its time on purpose. On SQLite there is one writer at a time, so w
 outside (log-in, registration) hashes before the transaction that writes.
 """
 
+import contextlib
+import hmac
+import threading
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from tillhook.errors import ValidationFailed
+from tillhook.access.models import UserAccount
+from tillhook.errors import TooManyRequests, ValidationFailed
+from tillhook.runtime import runtime_of
 
 MIN_LENGTH = 8
 MAX_LENGTH = 128
 #: Settings of the cost. The defaults are those of the OWASP Password Storage Cheat Sheet for Argon2id.
 MEMORY_KIB, ROUNDS = "access.password_memory_kib", "access.password_rounds"
+#: How many hash at a time in one process, and for how many seconds the others wait.
+AT_ONCE, PATIENCE_S = 2, 5.0
+_hashing = threading.BoundedSemaphore(AT_ONCE)
 
 
 def check_new_password(password: str, *, field: str = "password", email: str = "") -> None:
@@ -44,20 +54,68 @@ def hash_password(password: str, settings: Mapping[str, Any]) -> str:
     return _hasher(settings).hash(_encoded(password))
 
 
-def verify_password(password: str, kept: str | None, settings: Mapping[str, Any]) -> bool:
+def verify_password(
+    password: str, kept: str | None, settings: Mapping[str, Any], *, instead: str | None = None
+) -> bool:
     """Say whether ``password`` is the one that was hashed.
 
     Args:
-        kept: ``None`` when there is no such account; it takes as long as a wrong password, and is one.
+        kept: ``None`` when there is no such account, or no hash of it.
+        instead: The hash with which it is then compared in vain, so that it takes as long, see :func:`stand_in`.
     """
     hasher = _hasher(settings)
-    # Made, once, also when it is not needed: the first answer betrays no more than later ones.
-    decoy = _decoy(hasher)
+    tried = kept or instead
     try:
-        hasher.verify(kept or decoy, _encoded(password))
-    except (VerificationError, InvalidHashError):
+        if tried is not None:
+            hasher.verify(tried, _encoded(password))
+            return bool(kept)
+    except VerifyMismatchError:
         return False
-    return kept is not None
+    except (VerificationError, InvalidHashError):
+        pass
+    # Nothing to compare with: only the time is spent.
+    hasher.hash(_encoded(password))
+    return False
+
+
+def stand_in(session: Session, column: InstrumentedAttribute[Any], name: str) -> str | None:
+    """Return somebody's hash to compare with where ``name`` has none; ``None`` when nobody has one.
+
+    Hashes keep the parameters they were made with, and so their cost. Each name always gets the same person's, and
+    who that is depends on the secret: so names that do not exist cost what those cost that do.
+
+    Args:
+        column: Of ``UserAccount``: of passwords or of PINs.
+    """
+    mine = select(UserAccount.id).where(column.is_not(None))
+    last = session.scalar(mine.order_by(UserAccount.id.desc()).limit(1))
+    if last is None:
+        return None
+    secret = runtime_of(session).settings.secret.encode()
+    digest = hmac.digest(secret, b"stand-in\n" + name.encode("utf-8", "surrogatepass"), "sha256")
+    first = int.from_bytes(digest[:8]) % last + 1
+    statement = select(column).where(column.is_not(None), UserAccount.id >= first)
+    found: str | None = session.scalar(statement.order_by(UserAccount.id).limit(1))
+    return found
+
+
+@contextlib.contextmanager
+def hashing() -> Iterator[None]:
+    """Be one of the few in this process who hash at a time, for hashing takes memory; the others wait a moment.
+
+    To be entered by what anybody may call from outside, with no transaction open.
+
+    Raises:
+        TooManyRequests: 429 ``too-many-at-once`` with ``retry_after_s``: nobody was done in time.
+    """
+    if not _hashing.acquire(timeout=PATIENCE_S):
+        raise TooManyRequests(
+            "Too many passwords are being checked. Try again in a moment.", code="too-many-at-once", retry_after_s=1
+        )
+    try:
+        yield
+    finally:
+        _hashing.release()
 
 
 def needs_rehash(kept: str, settings: Mapping[str, Any]) -> bool:
@@ -77,8 +135,3 @@ def _hasher(settings: Mapping[str, Any]) -> PasswordHasher:
 @cache
 def _hasher_of(memory_kib: int, rounds: int) -> PasswordHasher:
     return PasswordHasher(time_cost=rounds, memory_cost=memory_kib, parallelism=1, type=Type.ID)
-
-
-@cache
-def _decoy(hasher: PasswordHasher) -> str:
-    return hasher.hash(b"nobody's password")

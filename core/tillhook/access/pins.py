@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from tillhook.access.audit import audit
 from tillhook.access.models import UserAccount, UserWarehouse
-from tillhook.access.passwords import hash_password, verify_password
+from tillhook.access.passwords import hash_password, hashing, stand_in, verify_password
 from tillhook.access.sessions import (
     confirm_password,
     normal_email,
@@ -22,7 +22,7 @@ from tillhook.access.sessions import (
     own_transaction,
     revoke_sign_ins_of,
 )
-from tillhook.access.throttle import Attempt, claim_pin, forgive_pin, record_success, record_wrong_pin
+from tillhook.access.throttle import check_attempt, claim, forgive, pin_attempt
 from tillhook.access.tokens import issue_access_token
 from tillhook.actor import Actor
 from tillhook.errors import ValidationFailed
@@ -72,11 +72,14 @@ def set_own_pin(session: Session, pin: str | None, current_password: str, addres
     """
     if pin is not None:
         check_new_pin(pin)
-    user = confirm_password(session, current_password, address)
-    pin_hash = None if pin is None else hash_password(pin, snapshot_of(session).settings)
-    with own_transaction(session, user.id) as writing:
-        record_success(writing, Attempt(user.email, address))
-        _write_pin(writing, writing.get_one(UserAccount, user.id), pin_hash)
+    checked = confirm_password(session, current_password, address)
+    pin_hash = None
+    if pin is not None:
+        with hashing():
+            pin_hash = hash_password(pin, snapshot_of(session).settings)
+    with own_transaction(session, checked.user_id) as writing:
+        forgive(writing, checked.claim)
+        _write_pin(writing, writing.get_one(UserAccount, checked.user_id), pin_hash)
 
 
 def check_new_pin(pin: str, field: str = "pin") -> None:
@@ -115,21 +118,25 @@ def prove(
         TooManyRequests: 429 after wrong ones.
     """
     column: Any = UserAccount.id if isinstance(person, int) else UserAccount.email
-    with runtime.unit_of_work(actor, request_id=request_id) as session:
+    with runtime.unit_of_work(actor, write=False, request_id=request_id) as session:
         statement = select(UserAccount.id, UserAccount.is_active, UserAccount.pin_hash).where(column == person)
         if warehouse_ids is not None:
             statement = statement.where(_sees(*warehouse_ids))
         user = session.execute(statement).one_or_none()
         name = f"user {user.id}" if user else f"nobody {person}"
-        claim_pin(session, name, place)
+        attempt = pin_attempt(name, place)
+        check_attempt(session, attempt)
+        instead = stand_in(session, UserAccount.pin_hash, name)
         settings = snapshot_of(session).settings
-    kept = user.pin_hash if user is not None and user.is_active else None
-    is_right = verify_password(pin, kept, settings)
+    kept = user.pin_hash if user is not None else None
+    with hashing():
+        with runtime.unit_of_work(actor, request_id=request_id) as session:
+            claimed = claim(session, attempt)
+        is_right = verify_password(pin, kept, settings, instead=instead) and user is not None and user.is_active
     with runtime.unit_of_work(actor, request_id=request_id) as session:
         if is_right:
-            forgive_pin(session, name, place)
+            forgive(session, claimed)
         else:
-            record_wrong_pin(session, place)
             audit(session, "refuse", "pin", user.id if user else "", after={"place": place})
     return Proof(user.id, kept) if is_right and user is not None and kept is not None else None
 

@@ -61,7 +61,7 @@ def refresh(call: Call) -> dict[str, Any]:
 
 
 # Public, for whoever has nothing but a refresh token left; it asks for one of the two by itself.
-@routes.post("/auth/logout", permission=PUBLIC, status=204, body=schemas.LogoutIn, problems=(401,))
+@routes.post("/auth/logout", permission=PUBLIC, writes=False, status=204, body=schemas.LogoutIn, problems=(401,))
 def log_out(call: Call) -> None:
     """Log out: end the session of the access token, or of the refresh token in the body."""
     sessions.log_out(call.session, call.body.get("refresh_token"))

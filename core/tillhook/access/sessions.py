@@ -1,8 +1,8 @@
 """Log-ins: opening one, renewing its tokens, ending it.
 
-:func:`log_in`, :func:`refresh` and :func:`change_password` write in transactions of their own, which commit
-also when the answer is an error: a failed attempt must count, and a stolen token must end its session. They
-are called with a session that only reads.
+:func:`log_in`, :func:`refresh`, :func:`log_out` and :func:`change_password` write in transactions of their own,
+which commit also when the answer is an error: an attempt must count before it is checked, and a stolen token must
+end its session. They are called with a session that only reads.
 """
 
 import contextlib
@@ -16,8 +16,15 @@ from sqlalchemy.orm import Session
 from tillhook.access.audit import audit
 from tillhook.access.loading import user_actor
 from tillhook.access.models import RefreshToken, SessionFamily, UserAccount
-from tillhook.access.passwords import check_new_password, hash_password, needs_rehash, verify_password
-from tillhook.access.throttle import KNOWN, Attempt, check_attempt, network_of, record_failure, record_success
+from tillhook.access.passwords import (
+    check_new_password,
+    hash_password,
+    hashing,
+    needs_rehash,
+    stand_in,
+    verify_password,
+)
+from tillhook.access.throttle import KNOWN, Claim, check_attempt, claim, forgive, log_in_attempt, network_of
 from tillhook.access.tokens import digest_of, issue_access_token, new_refresh_token
 from tillhook.db import utc_now
 from tillhook.errors import PermissionDenied, Unauthenticated, ValidationFailed
@@ -53,6 +60,16 @@ class TokenPair:
     user_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A password was right: whose it is, the hash it was compared with, its new hash, and what was counted."""
+
+    user_id: int
+    kept: str
+    renewed: str
+    claim: Claim
+
+
 def normal_email(email: str) -> str:
     """Return the form in which an e-mail address is kept and looked up."""
     return email.strip().lower()
@@ -66,15 +83,10 @@ def log_in(session: Session, command: LogIn) -> TokenPair:
             answer and its time are the same for each.
         TooManyRequests: 429 after failed attempts, see :mod:`tillhook.access.throttle`.
     """
-    email = normal_email(command.email)
-    user = session.scalars(select(UserAccount).where(UserAccount.email == email)).one_or_none()
-    attempt = Attempt(email, command.address)
-    _check_password(session, attempt, user, command.password)
-    assert user is not None
-    with own_transaction(session, user.id) as writing:
-        _confirm(writing, user, command.password)
-        record_success(writing, attempt)
-        return start_session(writing, user.id, command.address)
+    checked = _check_password(session, normal_email(command.email), command.address, command.password)
+    with own_transaction(session, checked.user_id) as writing:
+        _confirm(writing, checked)
+        return start_session(writing, checked.user_id, command.address)
 
 
 def start_session(session: Session, user_id: int, address: str = "") -> TokenPair:
@@ -103,8 +115,11 @@ def refresh(session: Session, token: str) -> TokenPair:
     Raises:
         Unauthenticated: 401 ``invalid-refresh-token``: unknown, used, expired, or its session has ended.
     """
-    with own_transaction(session) as writing:
-        pair = _rotate(writing, digest_of(token))
+    digest, pair = digest_of(token), None
+    # Who made one up costs a look-up, and not SQLite's one writer.
+    if session.scalar(select(RefreshToken.id).where(RefreshToken.token_hash == digest)) is not None:
+        with own_transaction(session) as writing:
+            pair = _rotate(writing, digest)
     if pair is None:
         raise Unauthenticated("The refresh token is not valid any more.", code="invalid-refresh-token")
     return pair
@@ -124,8 +139,10 @@ def log_out(session: Session, refresh_token: str | None = None) -> None:
         families += session.scalars(
             select(RefreshToken.family_id).where(RefreshToken.token_hash == digest_of(refresh_token))
         )
-    for family_id in families:
-        revoke_session(session, family_id, "log-out")
+    if families:
+        with own_transaction(session) as writing:
+            for family_id in families:
+                revoke_session(writing, family_id, "log-out")
 
 
 def revoke_session(session: Session, session_id: int, reason: str) -> None:
@@ -143,8 +160,8 @@ def revoke_sign_ins_of(session: Session, user_id: int, reason: str) -> None:
     _revoke(session, (SessionFamily.user_id == user_id) & SessionFamily.api_key_id.is_not(None), reason)
 
 
-def confirm_password(session: Session, password: str, address: str, field: str = "current_password") -> UserAccount:
-    """Return the account of the actor, who proves by the password that it is they.
+def confirm_password(session: Session, password: str, address: str, field: str = "current_password") -> Checked:
+    """See that it is the actor, by the password.
 
     Raises:
         PermissionDenied: 403 to an API key, which is no person.
@@ -154,13 +171,11 @@ def confirm_password(session: Session, password: str, address: str, field: str =
     actor = actor_of(session)
     if actor.session_id is None or actor.user_id is None:
         raise PermissionDenied("Only a person who is logged in can do this.")
-    user = session.get_one(UserAccount, actor.user_id)
-    attempt = Attempt(user.email, address)
+    email = session.get_one(UserAccount, actor.user_id).email
     try:
-        _check_password(session, attempt, user, password)
+        return _check_password(session, email, address, password)
     except Unauthenticated:
         raise ValidationFailed.at(field, "Not your present password.", code="wrong-credentials") from None
-    return user
 
 
 def change_password(session: Session, command: PasswordChange) -> None:
@@ -173,14 +188,15 @@ def change_password(session: Session, command: PasswordChange) -> None:
     """
     actor = actor_of(session)
     check_new_password(command.new_password, field="new_password", email=actor.email)
-    user = confirm_password(session, command.current_password, command.address)
-    new_hash = hash_password(command.new_password, snapshot_of(session).settings)
-    with own_transaction(session, user.id) as writing:
-        record_success(writing, Attempt(user.email, command.address))
-        writing.get_one(UserAccount, user.id).password_hash = new_hash
+    checked = confirm_password(session, command.current_password, command.address)
+    with hashing():
+        new_hash = hash_password(command.new_password, snapshot_of(session).settings)
+    with own_transaction(session, checked.user_id) as writing:
+        forgive(writing, checked.claim)
+        writing.get_one(UserAccount, checked.user_id).password_hash = new_hash
         writing.flush()
-        audit(writing, "update", "user", user.id, before={"password": ""}, after={"password": ""})
-        revoke_sessions_of(writing, user.id, "password", keep=None if actor.device else actor.session_id)
+        audit(writing, "update", "user", checked.user_id, before={"password": ""}, after={"password": ""})
+        revoke_sessions_of(writing, checked.user_id, "password", keep=None if actor.device else actor.session_id)
 
 
 def forget_old_sessions(session: Session) -> None:
@@ -202,24 +218,37 @@ def own_transaction(session: Session, user_id: int | None = None) -> Iterator[Se
         yield writing
 
 
-def _check_password(session: Session, attempt: Attempt, user: UserAccount | None, password: str) -> None:
+def _check_password(session: Session, email: str, address: str, password: str) -> Checked:
+    """Check a password, in the same way whether there is such an account or not.
+
+    Reading ends before, so that nothing is held while one waits for others and hashes.
+    """
+    attempt = log_in_attempt(email, address)
     check_attempt(session, attempt)
-    kept = user.password_hash if user is not None and user.is_active else None
-    if not verify_password(password, kept, snapshot_of(session).settings):
-        with own_transaction(session) as writing:
-            record_failure(writing, attempt)
-        raise _wrong_credentials()
-
-
-def _confirm(session: Session, checked: UserAccount, password: str) -> None:
-    """Lock the user and see that the password that was checked before is still theirs; renew its hash."""
-    user = session.get(UserAccount, checked.id, with_for_update=True)
-    if user is None or not user.is_active or user.password_hash != checked.password_hash:
-        raise _wrong_credentials()
+    columns = select(UserAccount.id, UserAccount.password_hash, UserAccount.is_active)
+    user = session.execute(columns.where(UserAccount.email == email)).one_or_none()
+    instead = stand_in(session, UserAccount.password_hash, email)
     settings = snapshot_of(session).settings
-    if needs_rehash(user.password_hash, settings):
-        user.password_hash = hash_password(password, settings)
-        session.flush()
+    session.commit()
+    with hashing():
+        with own_transaction(session) as writing:
+            claimed = claim(writing, attempt)
+        is_right = verify_password(password, user.password_hash if user else None, settings, instead=instead)
+        if not is_right or user is None or not user.is_active:
+            raise _wrong_credentials()
+        is_old = needs_rehash(user.password_hash, settings)
+        renewed = hash_password(password, settings) if is_old else user.password_hash
+    return Checked(user.id, user.password_hash, renewed, claimed)
+
+
+def _confirm(session: Session, checked: Checked) -> None:
+    """Lock the user and see that the password that was checked before is still theirs; keep its renewed hash."""
+    user = session.get(UserAccount, checked.user_id, with_for_update=True)
+    if user is None or not user.is_active or user.password_hash != checked.kept:
+        raise _wrong_credentials()
+    forgive(session, checked.claim)
+    user.password_hash = checked.renewed
+    session.flush()
 
 
 def _rotate(session: Session, digest: str) -> TokenPair | None:

@@ -6,21 +6,25 @@ more still: that stops trying one password on many accounts. After its free trie
 the wait, up to a limit, so that no wait is for ever; while waiting nothing is checked and nothing counted, so
 that hammering does not prolong it.
 
+An attempt counts before it is checked, in a short transaction of its own, and what succeeds is taken back: so of
+many at once no more are checked than are free.
+
 Somebody who logged in from an address not long ago is held back there by the pair alone: neither what others
 do to the account from elsewhere, nor what they do to other accounts behind the same router, keeps them out.
 
 PINs are short, so they are guarded more closely: counted by person, and by person and till, which is remembered
-for a day; by till as a whole; and before they are checked, so that of many at once no more get through than are free.
+for a day; and by till as a whole.
 """
 
 import hashlib
 import ipaddress
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import case, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -61,99 +65,116 @@ PIN_PLACE = Limit(free=30, first_s=30, longest_s=900)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Somebody at ``address`` says to be ``email``."""
+    """One attempt, and what it counts under.
 
-    email: str
-    address: str
+    Args:
+        limits: The keys, in the order in which they are locked.
+        forgotten: Those that a success forgets.
+        kept: Those that a success counts as well. Of all others it takes back its one attempt.
+        pair: The key that alone holds back who is known to have been ``email`` at the network ``place`` of late.
+    """
 
-    @property
-    def limits(self) -> dict[str, Limit]:
-        """The three keys under which a failure counts, in the order in which they are locked."""
-        place = network_of(self.address)
-        keys = {
-            _key("pair", self.email, place): PAIR,
-            _key("account", self.email): ACCOUNT,
-            _key("address", place): ADDRESS,
-        }
-        return dict(sorted(keys.items()))
+    limits: Mapping[str, Limit]
+    forgotten: frozenset[str]
+    kept: frozenset[str] = frozenset()
+    pair: str = ""
+    email: str = ""
+    place: str = ""
 
-    @property
-    def pair_key(self) -> str:
-        return _key("pair", self.email, network_of(self.address))
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An attempt that was counted, and until when it made the next ones wait, by key."""
+
+    attempt: Attempt
+    waits: Mapping[str, datetime]
+
+
+def log_in_attempt(email: str, address: str) -> Attempt:
+    """Return the attempt of somebody at ``address`` who says to be ``email``."""
+    place = network_of(address)
+    pair, account = _key("pair", email, place), _key("account", email)
+    limits = {pair: PAIR, account: ACCOUNT, _key("address", place): ADDRESS}
+    return Attempt(_sorted(limits), frozenset({pair, account}), pair=pair, email=email, place=place)
+
+
+def sign_up_attempt(email: str, address: str) -> Attempt:
+    """Return the attempt of a new customer; it counts as a log-in, and for the address also when it succeeds."""
+    attempt = log_in_attempt(email, address)
+    sign_ups = _key("sign-up", attempt.place)
+    return replace(attempt, limits=_sorted({**attempt.limits, sign_ups: ADDRESS}), kept=frozenset({sign_ups}))
+
+
+def pin_attempt(person: str, place: str) -> Attempt:
+    """Return the attempt with the PIN of ``person`` at ``place``."""
+    pair, anywhere = _key("pin pair", person, place), _key("pin person", person)
+    limits = {pair: PIN_PAIR, anywhere: PIN_PERSON, _key("pin place", place): PIN_PLACE}
+    return Attempt(_sorted(limits), frozenset({pair, anywhere}))
 
 
 def check_attempt(session: Session, attempt: Attempt) -> None:
-    """Refuse an attempt that comes too early. Only reads.
+    """Refuse an attempt that comes too early. Only reads, so that hammering costs little.
 
     Raises:
         TooManyRequests: 429 ``too-many-attempts`` with ``retry_after_s``.
     """
     now = utc_now()
-    rows = session.execute(
-        select(LoginAttempt.key, LoginAttempt.blocked_until).where(
-            LoginAttempt.key.in_(list(attempt.limits)), LoginAttempt.blocked_until > now
-        )
-    ).all()
-    if not rows:
-        return
-    waits = {row.key: row.blocked_until for row in rows}
-    if _is_known(session, attempt, now):
-        waits = {key: until for key, until in waits.items() if key == attempt.pair_key}
-        if not waits:
-            return
-    raise _too_early(max(waits.values()), now)
+    statement = select(LoginAttempt.key, LoginAttempt.blocked_until).where(
+        LoginAttempt.key.in_(list(attempt.limits)), LoginAttempt.blocked_until > now
+    )
+    waits = {row.key: row.blocked_until for row in session.execute(statement)}
+    _refuse_early(
+        session,
+        attempt,
+        {key: until for key, until in waits.items() if _is_waiting(until, attempt.limits[key], now)},
+        now,
+    )
 
 
-def record_failure(session: Session, attempt: Attempt) -> None:
-    """Count a failed attempt. The caller's transaction must commit although the answer is an error."""
-    now = utc_now()
-    for key, limit in attempt.limits.items():
-        _count(session, key, limit, now)
+def claim(session: Session, attempt: Attempt) -> Claim:
+    """Count an attempt as a failure, before anything is checked; of many at once each waits here for the one before.
 
-
-def claim_pin(session: Session, person: str, place: str) -> None:
-    """Count a PIN of ``person`` at ``place`` before it is checked. The caller commits, then checks.
+    The caller commits, checks, and calls :func:`forgive` when it was none.
 
     Raises:
-        TooManyRequests: 429 ``too-many-attempts``; nothing is counted.
+        TooManyRequests: 429 ``too-many-attempts``; the caller's transaction must not commit.
     """
     now = utc_now()
-    limits = {_pin_place(place): PIN_PLACE, **_pin_limits(person, place)}
-    blocked = select(func.max(LoginAttempt.blocked_until)).where(
-        LoginAttempt.key.in_(list(limits)), LoginAttempt.blocked_until > now
-    )
-    until = session.scalar(blocked)
-    for key, limit in _pin_limits(person, place).items():
-        if until is None:
-            # Of several at once each waits here for the one before.
-            until = _count(session, key, limit, now)
-    if until is not None:
-        raise _too_early(until, now)
+    had, made = {}, {}
+    for key, limit in attempt.limits.items():
+        before, after = _count(session, key, limit, now)
+        if before is not None:
+            had[key] = before
+        elif after is not None:
+            made[key] = after
+    _refuse_early(session, attempt, had, now)
+    return Claim(attempt, made)
 
 
-def forgive_pin(session: Session, person: str, place: str) -> None:
-    """Forget what was counted of a person, whose PIN was right; the place's count stays."""
-    session.execute(delete(LoginAttempt).where(LoginAttempt.key.in_(list(_pin_limits(person, place)))))
+def forgive(session: Session, claimed: Claim) -> None:
+    """Take back what was counted of an attempt that succeeded, and forget the failures before it.
 
-
-def record_wrong_pin(session: Session, place: str) -> None:
-    """Count a wrong PIN at a place, whoever's it was to be."""
-    _count(session, _pin_place(place), PIN_PLACE, utc_now())
-
-
-def record_success(session: Session, attempt: Attempt) -> None:
-    """Forget the failures of this account, and of it at this address.
-
-    The address's own count stays: a guesser with one good account must not clear it in between.
+    A place's own count stays otherwise: a guesser with one good account must not clear it in between.
     """
-    session.execute(
-        delete(LoginAttempt).where(LoginAttempt.key.in_([attempt.pair_key, _key("account", attempt.email)]))
-    )
+    for key in claimed.attempt.limits:
+        this = LoginAttempt.key == key
+        if key in claimed.attempt.forgotten:
+            session.execute(delete(LoginAttempt).where(this))
+        elif key not in claimed.attempt.kept:
+            session.execute(delete(LoginAttempt).where(this, LoginAttempt.failures == 1))
+            is_own = LoginAttempt.blocked_until == claimed.waits.get(key)
+            kept = case((is_own, None), else_=LoginAttempt.blocked_until)
+            session.execute(
+                update(LoginAttempt).where(this).values(failures=LoginAttempt.failures - 1, blocked_until=kept)
+            )
 
 
 def forget_old_attempts(session: Session) -> None:
-    """Delete counts that would begin anew anyway."""
-    session.execute(delete(LoginAttempt).where(LoginAttempt.last_failed_at < utc_now() - PIN_MEMORY))
+    """Delete counts that would begin anew anyway, and those that a wrong clock dated into the future."""
+    now = utc_now()
+    session.execute(
+        delete(LoginAttempt).where(~LoginAttempt.last_failed_at.between(now - PIN_MEMORY, now + PIN_MEMORY))
+    )
 
 
 def network_of(address: str) -> str:
@@ -178,21 +199,24 @@ def _too_early(until: datetime, now: datetime) -> TooManyRequests:
     )
 
 
-def _pin_limits(person: str, place: str) -> dict[str, Limit]:
-    """Return the keys under which a person's PIN counts before it is checked, in the order in which they are locked."""
-    keys = {_key("pin pair", person, place): PIN_PAIR, _key("pin person", person): PIN_PERSON}
-    return dict(sorted(keys.items()))
+def _refuse_early(session: Session, attempt: Attempt, waits: Mapping[str, datetime], now: datetime) -> None:
+    if waits and attempt.pair and _is_known(session, attempt, now):
+        waits = {key: until for key, until in waits.items() if key == attempt.pair}
+    if waits:
+        raise _too_early(max(waits.values()), now)
 
 
-def _pin_place(place: str) -> str:
-    return _key("pin place", place)
+def _is_waiting(until: datetime | None, limit: Limit, now: datetime) -> bool:
+    """Say whether a wait has yet to end; none that is longer than the longest: a clock was wrong when it was set."""
+    return until is not None and now < until <= now + timedelta(seconds=limit.longest_s)
 
 
-def _count(session: Session, key: str, limit: Limit, now: datetime) -> datetime | None:
+def _count(session: Session, key: str, limit: Limit, now: datetime) -> tuple[datetime | None, datetime | None]:
     """Add one failure to a count, and its wait to come; concurrent ones add up.
 
     Returns:
-        Until when one had to wait already, ``None`` for one that came in time.
+        Until when one had to wait already, and until when one has to from now on; one of them is ``None``. A wait is
+        not made longer while it lasts.
     """
     insert: Any = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     statement = insert(LoginAttempt).values(key=key, failures=1, last_failed_at=now, blocked_until=None)
@@ -202,11 +226,13 @@ def _count(session: Session, key: str, limit: Limit, now: datetime) -> datetime 
         set_={"failures": case((is_old, 1), else_=LoginAttempt.failures + 1), "last_failed_at": now},
     )
     counted = session.execute(statement.returning(LoginAttempt.failures, LoginAttempt.blocked_until)).one()
+    if _is_waiting(counted.blocked_until, limit, now):
+        return counted.blocked_until, None
     wait_s = limit.wait_s(counted.failures)
-    if wait_s:
-        until = now + timedelta(seconds=wait_s)
+    until = now + timedelta(seconds=wait_s) if wait_s else None
+    if until != counted.blocked_until:
         session.execute(update(LoginAttempt).where(LoginAttempt.key == key).values(blocked_until=until))
-    return counted.blocked_until if counted.blocked_until is not None and counted.blocked_until > now else None
+    return None, until
 
 
 def _is_known(session: Session, attempt: Attempt, now: datetime) -> bool:
@@ -215,12 +241,16 @@ def _is_known(session: Session, attempt: Attempt, now: datetime) -> bool:
         .join(UserAccount, UserAccount.id == SessionFamily.user_id)
         .where(
             UserAccount.email == attempt.email,
-            SessionFamily.address == network_of(attempt.address),
+            SessionFamily.address == attempt.place,
             SessionFamily.created_at > now - KNOWN,
         )
         .limit(1)
     )
     return session.execute(statement).first() is not None
+
+
+def _sorted(limits: Mapping[str, Limit]) -> dict[str, Limit]:
+    return dict(sorted(limits.items()))
 
 
 def _key(*parts: str) -> str:

@@ -12,17 +12,17 @@ from tillhook.access.answers import describe_user
 from tillhook.access.audit import audit, audit_changes
 from tillhook.access.loading import permissions_of, user_actor
 from tillhook.access.models import Role, UserAccount, UserRole, UserWarehouse
-from tillhook.access.passwords import check_new_password, hash_password
+from tillhook.access.passwords import check_new_password, hash_password, hashing
 from tillhook.access.roles import ADMIN, CUSTOMER, require_admin_left, require_holds, role_ids
 from tillhook.access.scope import require_warehouse
-from tillhook.access.sessions import TokenPair, normal_email, revoke_sessions_of, start_session
-from tillhook.access.throttle import Attempt, check_attempt, record_failure
+from tillhook.access.sessions import TokenPair, normal_email, own_transaction, revoke_sessions_of, start_session
+from tillhook.access.throttle import check_attempt, claim, forgive, sign_up_attempt
 from tillhook.actor import Actor
 from tillhook.db import containing
 from tillhook.errors import Conflict, DomainError, NotFound, PermissionDenied, ValidationFailed
 from tillhook.http import narrowed
 from tillhook.reference import bump_epoch
-from tillhook.runtime import actor_of, request_id_of, runtime_of, snapshot_of
+from tillhook.runtime import actor_of, snapshot_of
 
 REGISTRATION = "access.customer_registration"
 
@@ -89,19 +89,19 @@ def register_customer(session: Session, command: Registration) -> TokenPair:
     settings = snapshot_of(session).settings
     if not settings[REGISTRATION]:
         raise PermissionDenied("Customers cannot sign up here.", code="registration-closed")
-    attempt = Attempt(normal_email(command.email), command.address)
+    attempt = sign_up_attempt(normal_email(command.email), command.address)
     check_attempt(session, attempt)
     check_new_password(command.password, email=attempt.email)
-    password_hash = hash_password(command.password, settings)
     new = NewUser(email=command.email, name=command.name, password="", roles=(CUSTOMER,))
-    runtime, request_id = runtime_of(session), request_id_of(session)
-    try:
-        with runtime.unit_of_work(actor_of(session), request_id=request_id) as writing:
-            return start_session(writing, _insert(writing, new, password_hash).id, command.address)
-    except Conflict:
-        with runtime.unit_of_work(actor_of(session), request_id=request_id) as writing:
-            record_failure(writing, attempt)
-        raise
+    session.commit()
+    with hashing():
+        with own_transaction(session) as writing:
+            claimed = claim(writing, attempt)
+        password_hash = hash_password(command.password, settings)
+    with own_transaction(session) as writing:
+        user = _insert(writing, new, password_hash)
+        forgive(writing, claimed)
+        return start_session(writing, user.id, command.address)
 
 
 def update_user(session: Session, user_id: int, changes: Mapping[str, Any]) -> UserAccount:

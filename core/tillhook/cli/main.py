@@ -20,6 +20,11 @@ from tillhook.hooks.installed import installed, manifest_of
 _CORE = {
     name: Command(name=name, help=help_, where=where)
     for name, where, help_ in (
+        (
+            "backup",
+            "tillhook.cli.backup:backup",
+            "Write a running SQLite shop into FILE: the database, the pictures and the secret.",
+        ),
         ("config", "tillhook.cli.config:config", "The settings of this process."),
         ("consumers", "tillhook.cli.consumers:consumers", "Who gets the events."),
         ("db", "tillhook.cli.migrate:db", "The database's tables."),
@@ -36,6 +41,11 @@ _CORE = {
         ("modules", "tillhook.cli.modules:modules", "Plugins: installed, enabled, broken."),
         ("openapi", "tillhook.cli.config:openapi", "Print the OpenAPI document of the enabled plugins."),
         ("products", "tillhook.catalogue.cli:products", "Products of the catalogue."),
+        (
+            "restore",
+            "tillhook.cli.restore:restore",
+            "Put FILE, a backup, in the place of the SQLite database, with everything stopped.",
+        ),
         ("rollups", "tillhook.sales.rollups.cli:rollups", "Totals per business day."),
         (
             "serve",

@@ -3,8 +3,9 @@
 from tillhook import hookimpl
 from tillhook.config import Settings
 from tillhook.events.consumers import KEEP_DAYS, prune
+from tillhook.events.outbox import RESTORED
 from tillhook.events.routes import routes
-from tillhook.hooks import Job, Permission, Route, SettingDeclaration, within
+from tillhook.hooks import EventType, Job, Permission, Route, SettingDeclaration, within
 
 
 @hookimpl
@@ -28,6 +29,12 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             check=within(1, 3650),
         ),
     )
+
+
+@hookimpl
+def register_events() -> tuple[EventType, ...]:
+    title = "The database was put back to an earlier state"
+    return (EventType(name=RESTORED, title=title, permission="events:event:read"),)
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from tillhook.db import Base, IdMixin, partial_index, utc_now
 
 
 class OutboxEvent(IdMixin, Base):
-    """One event. ``seq`` is given after the commit, without gaps, in the order in which commits were seen."""
+    """One event. ``seq`` is given after the commit, in the order in which commits were seen; a restore leaves a gap."""
 
     __tablename__ = "outbox"
 

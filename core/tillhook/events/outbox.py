@@ -21,6 +21,8 @@ from tillhook.runtime import runtime_of
 
 #: Name, payload and warehouse of an event.
 NewEvent = tuple[str, dict[str, Any], int | None]
+#: The first event after ``tillhook restore``; its number is far above all that were given out before.
+RESTORED = "platform:database-restored"
 #: Events that are numbered at once; a backlog of any size is numbered without a long transaction.
 CHUNK = 1000
 

@@ -690,6 +690,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_user_account")),
         sa.UniqueConstraint("email", name=op.f("uq_user_account_email")),
     )
+    with op.batch_alter_table("user_account", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_user_account_pin",
+            ["id"],
+            unique=False,
+            postgresql_where=sa.text("pin_hash IS NOT NULL"),
+            sqlite_where=sa.text("pin_hash IS NOT NULL"),
+        )
+
     op.create_table(
         "api_key",
         sa.Column("prefix", sa.Text(), nullable=False),
@@ -1307,6 +1316,13 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_api_key_user_id"))
 
     op.drop_table("api_key")
+    with op.batch_alter_table("user_account", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_user_account_pin",
+            postgresql_where=sa.text("pin_hash IS NOT NULL"),
+            sqlite_where=sa.text("pin_hash IS NOT NULL"),
+        )
+
     op.drop_table("user_account")
     allow_changes("stock_document")
     with op.batch_alter_table("stock_document", schema=None) as batch_op:

@@ -13,6 +13,8 @@ import structlog
 from tillhook.server import metrics
 
 _ID = re.compile(r"[A-Za-z0-9-]{8,64}", re.ASCII)
+# An address as some proxies write it, with the port: 203.0.113.7:51234, [2001:db8::1]:443.
+_WITH_PORT = re.compile(r"\[([^\]]*)\](?::\d{1,5})?|([^:]*):\d{1,5}", re.ASCII)
 #: Characters of a method in the log: anybody may think of one.
 _MAX_METHOD = 20
 _SAFE = [
@@ -71,18 +73,19 @@ class Around:
         """Return the address of who asks: the peer's, or what trusted proxies say of it.
 
         Each proxy appends its peer to ``X-Forwarded-For``, so only the end of it, up to the first who is not
-        trusted, was written by somebody we believe; before it anybody may write anything.
+        trusted, was written by somebody we believe; before it anybody may write anything. ``Forwarded`` (RFC 7239) is
+        not read: a proxy that does not set it hands on what the client wrote there.
         """
-        address: str = request.remote_addr or ""
+        address = _plain(request.remote_addr or "")
         if not self._trusted:
             return address
         for hop in reversed(request.env.get("HTTP_X_FORWARDED_FOR", "").split(",")):
             if not self._is_trusted(address):
                 break
-            try:
-                address = str(ipaddress.ip_address(hop.strip()))
-            except ValueError:
+            hop_address = _plain(_without_port(hop.strip().strip('"')))
+            if not hop_address:
                 break
+            address = hop_address
         return address
 
     def _is_trusted(self, address: str) -> bool:
@@ -91,3 +94,18 @@ class Around:
         except ValueError:
             return False
         return any(found in network for network in self._trusted)
+
+
+def _without_port(hop: str) -> str:
+    found = _WITH_PORT.fullmatch(hop)
+    return (found[1] or found[2] or "") if found else hop
+
+
+def _plain(address: str) -> str:
+    """Return an address in its one form: IPv4 as such, IPv6 without a zone; nothing for what is no address."""
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found)

@@ -4,10 +4,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from sqlalchemy import update
 
 from tillhook.db import format_instant, utc_now
 from tillhook.runtime import Runtime
 from tillhook.testing import clean
+from tillhook_vouchers.models import VoucherGuess
 
 
 def sell(client, body, as_="cashier"):
@@ -157,6 +159,16 @@ def test_guessing_at_the_till_is_slowed_down(client, make, bread, headers):
     assert client.post("/api/sales", make.body(bread), as_="cashier").status_code == 201
     sync(client, make.body(bread, payments=make.by(voucher.code, "20.00")))
     assert make.balance(voucher.code) == "30.00"
+
+
+def test_codes_that_a_wrong_clock_counted_hold_nobody_up(client, make, bread, runtime):
+    voucher = make.voucher("50.00")
+    for number in range(11):
+        client.get(f"/api/vouchers/GUESS-{number:04}", as_="cashier")
+    assert client.get(f"/api/vouchers/{voucher.code}", as_="cashier").status_code == 429
+    with runtime.unit_of_work() as session:
+        session.execute(update(VoucherGuess).values(last_at=utc_now() + timedelta(days=40)))
+    assert client.get(f"/api/vouchers/{voucher.code}", as_="cashier").status_code == 200
 
 
 def test_another_currency_is_another_money(client, make, bread):

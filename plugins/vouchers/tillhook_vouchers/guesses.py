@@ -1,5 +1,6 @@
 """Slowing down whoever guesses codes: by person, over all processes."""
 
+import math
 from datetime import timedelta
 
 from sqlalchemy import case
@@ -62,8 +63,10 @@ def require_patience(session: Session) -> None:
     if guess is None or guess.failures < FREE:
         return
     wait_s = min(FIRST_S * 2 ** min(guess.failures - FREE, 20), LONGEST_S)
-    left_s = int((guess.last_at + timedelta(seconds=wait_s) - utc_now()).total_seconds()) + 1
-    if left_s > 0:
+    passed_s = (utc_now() - guess.last_at).total_seconds()
+    # A wrong code that is yet to come was counted by a wrong clock.
+    if 0 <= passed_s < wait_s:
+        left_s = math.ceil(wait_s - passed_s)
         raise TooManyRequests(
             f"Too many codes that are none. Try again in {left_s} seconds.",
             code="too-many-attempts",
