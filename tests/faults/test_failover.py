@@ -72,7 +72,6 @@ def test_the_shop_sells_on_when_the_standby_is_promoted(servers, client, make, r
         time.sleep(1)
         sold = len(done)
         primary.kill()
-        killed = time.monotonic()
         time.sleep(0.3)
         standby.promote()
         promoted = time.monotonic()
@@ -83,7 +82,7 @@ def test_the_shop_sells_on_when_the_standby_is_promoted(servers, client, make, r
             till.result()
     first = min(at for at in done.values() if at > promoted)
     assert sold > 0
-    assert first - promoted < 5
+    assert first - promoted < 5  # 0.0 s on a quiet machine
     with runtime.unit_of_work(write=False) as session:
         found = list(session.execute(text("SELECT external_id FROM sale")).scalars())
     assert len(found) == len(set(found))

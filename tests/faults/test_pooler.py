@@ -48,7 +48,7 @@ def start_pooler(tmp_path_factory):
             folder.mkdir()
             (folder / "users").write_text('"postgres" ""\n')
             (folder / "ini").write_text(CONFIGURATION.format(server=server, folder=folder))
-            owner = os.stat(server).st_uid  # who alone may enter the server's folder; root may not pool
+            owner = Path(server).stat().st_uid  # who alone may enter the server's folder; root may not pool
             for path in (folder, *folder.iterdir()):
                 os.chown(path, owner, -1)
             started.append(subprocess.Popen([PGBOUNCER, "-q", folder / "ini"], user=owner, group=0))
