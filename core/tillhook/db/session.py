@@ -73,7 +73,7 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
             event.listen(self.engine, "before_cursor_execute", before_execute)
             # Who looks makes no file where there is none.
-            place = f"file:{quote(os.path.abspath(self.url.database))}?mode=rw"
+            place = f"file:{quote(str(Path(self.url.database).absolute()))}?mode=rw"
             open_file = functools.partial(sqlite3.connect, place, uri=True, timeout=2, isolation_level=None)
             self._probing = create_engine(self.url, poolclass=NullPool, creator=open_file, hide_parameters=True)
             event.listen(self._probing, "connect", configure)
