@@ -199,6 +199,7 @@ def refused(monkeypatch):
     return messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine_name", "mode"), [("sqlite", "positive"), ("sqlite", "negative"), ("postgresql", "positive")]
 )

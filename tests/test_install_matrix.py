@@ -50,21 +50,27 @@ def others(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def sites(wheels, tmp_path_factory):
+    """A folder for each distribution, in which its wheel is unpacked, so that Python compiles it once."""
+    folder = tmp_path_factory.mktemp("sites")
+    for name, path in wheels.items():
+        with zipfile.ZipFile(path) as wheel:
+            wheel.extractall(folder / name)
+    return folder
+
+
 @pytest.fixture
-def run_installed(wheels, others, distributions, tmp_path):
+def run_installed(sites, others, distributions, tmp_path):
     """Run Python where the core, the named plugins and what they need are installed from their wheels."""
 
     def run(names, url, *arguments):
-        site = tmp_path / "site"
         chosen = [each for each in distributions if each.plugin in names]
         needed = {"tillhook"}.union(*(each.requires for each in chosen))
-        for each in distributions:
-            if each in chosen or each.name in needed:
-                with zipfile.ZipFile(wheels[each.name]) as wheel:
-                    wheel.extractall(site)
+        path = [str(sites / each.name) for each in distributions if each in chosen or each.name in needed]
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TILLHOOK_")},
-            "PYTHONPATH": os.pathsep.join([str(site), str(others)]),
+            "PYTHONPATH": os.pathsep.join([*path, str(others)]),
             "TILLHOOK_DATABASE_URL": url,
             "TILLHOOK_DATA_DIR": str(tmp_path / "data"),
         }
@@ -80,7 +86,7 @@ def run_installed(wheels, others, distributions, tmp_path):
 # What differs by engine are the revisions, which go through every subset on both below.
 @pytest.mark.parametrize("engine_name", ["sqlite"])
 @pytest.mark.xdist_group("wheels")
-def test_what_is_installed_migrates_and_boots(databases, engine_name, run_installed, tmp_path, installed):
+def test_what_is_installed_migrates_and_boots(databases, engine_name, run_installed, sites, installed):
     with databases.empty(engine_name) as url:
         for name in OPT_IN.intersection(installed):
             run_installed(installed, url, "-m", "tillhook", "migrate")
@@ -89,7 +95,7 @@ def test_what_is_installed_migrates_and_boots(databases, engine_name, run_instal
         listed = run_installed(installed, url, "-m", "tillhook", "modules", "list")
         run_installed(installed, url, "-m", "tillhook", "db", "check")
     assert found["plugins"] == sorted(installed)
-    assert found["from"].startswith(str(tmp_path / "site"))
+    assert found["from"].startswith(str(sites / "tillhook"))
     assert "/api/sales" in found["paths"]
     assert [line.split()[0] for line in listed.splitlines()[1:]] == sorted(installed)
 
@@ -112,6 +118,7 @@ def subsets(distributions):
     return [subset for size in range(len(names) + 1) for subset in itertools.combinations(names, size)]
 
 
+@pytest.mark.slow
 def test_the_variable_chooses_any_subset(databases, engine_name, tmp_path, subsets):
     if engine_name == "postgresql":
         subsets = [subsets[0], subsets[-1]]  # what differs between engines is not which plugins there are
@@ -126,6 +133,7 @@ def test_the_variable_chooses_any_subset(databases, engine_name, tmp_path, subse
             assert boot(settings) == (plugins, paths)
 
 
+@pytest.mark.slow
 def test_one_database_goes_through_every_subset(databases, engine_name, tmp_path, subsets):
     with databases.empty(engine_name) as url:
         for names in [*subsets, *reversed(subsets)]:

@@ -15,6 +15,7 @@ def modules():
     return ("pos",)
 
 
+@pytest.mark.slow
 def test_no_request_walks_through_what_grows_with_the_sales(runtime, monkeypatch):
     # As few in proportion to the sales as it is of a million, or nearly.
     monkeypatch.setattr(listing, "_FEW", 40)

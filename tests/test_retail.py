@@ -172,6 +172,7 @@ def test_a_difference_is_named(file: Path, server: RunningServer) -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_on_servers_of_its_own(file: Path, engine_name: str) -> None:
     status, report, said = replay(file, "--engine", engine_name)

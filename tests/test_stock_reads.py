@@ -18,6 +18,7 @@ def modules():
     return ("pos",)
 
 
+@pytest.mark.slow
 def test_no_request_walks_through_what_grows_with_the_sales(runtime):
     shop = Shop(runtime, filling.LEAST, counted=False)
     walks = [

@@ -120,6 +120,23 @@ class TooManyRequests(DomainError):
     title = "Too many requests"
 
 
+class DatabaseUnavailable(Exception):
+    """The database cannot be used just now, and nothing was changed: 503 with ``Retry-After``.
+
+    It is no ``DomainError``: the request is right, and no part of it is to be refused for this.
+
+    Args:
+        detail: Sentences for a person.
+    """
+
+    code = "service-unavailable"
+    retry_after_s = 1
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
 class StartupError(Exception):
     """The server refuses to start; the text says why and what to change."""
 
@@ -132,6 +149,7 @@ def nearest(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
 
 __all__ = [
     "Conflict",
+    "DatabaseUnavailable",
     "DomainError",
     "NotFound",
     "PermissionDenied",

@@ -78,7 +78,7 @@ def test_opposite_orders_of_lines_never_deadlock(server: RunningServer, make: Fa
     assert clean(runtime)
 
 
-KILLS = 8
+KILLS = 4
 
 
 def test_no_acknowledged_sale_is_lost_when_workers_are_killed(

@@ -4,6 +4,7 @@ import itertools
 from datetime import date
 from decimal import Decimal
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +78,7 @@ class Books:
         return [(self.products[name], quantity) for name, quantity in lines]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=2, max_size=9))
 def test_undoing_all_leaves_what_came_in(make, door, runtime, steps):

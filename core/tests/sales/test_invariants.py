@@ -188,6 +188,7 @@ def _follow(client, make, products, document, sale):
         client.post("/api/sales/sync", {"sales": [back, {**back, "external_id": str(uuid.uuid4())}]})
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     rounding=st.sampled_from(["line", "document"]),

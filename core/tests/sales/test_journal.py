@@ -460,6 +460,7 @@ def test_a_pending_product_is_sold_by_its_owner_only(client, make):
     assert refused.status_code == 422 and refused.json["code"] == "not-approved"
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_run_of_sales_returns_and_cancellations_ends_with_clean_books(client, make, runtime, data):

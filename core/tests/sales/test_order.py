@@ -187,6 +187,7 @@ def worlds(client, make, runtime):
     return World(client, make, runtime), World(client, make, runtime)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     sales=st.lists(SALE, min_size=1, max_size=3),

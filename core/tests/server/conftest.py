@@ -23,8 +23,7 @@ from tillhook.reference.snapshot import Snapshot
 from tillhook.runtime import Runtime
 from tillhook.server.app import create_app
 from tillhook.server.models import IdempotencyKey, JobTurn, WorkerSign
-from tillhook.testing.databases import ENGINES
-from tillhook.testing.postgres import PostgresServer
+from tillhook.testing import Databases
 
 metadata = MetaData()
 THING = Table(
@@ -187,23 +186,21 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def http_postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer(PostgresServer.make_folder())
-    server.start()
-    yield server
-    server.stop()
+def http_postgres(databases: Databases) -> Iterator[str]:
+    with databases.empty("postgresql") as url:
+        yield url
 
 
-@pytest.fixture(params=ENGINES)
-def engine(request: pytest.FixtureRequest) -> str:
-    return request.param
+@pytest.fixture
+def engine(engine_name: str) -> str:
+    return engine_name
 
 
 @pytest.fixture
 def database(engine: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
     url = f"sqlite:///{tmp_path / 'shop.db'}"
     if engine == "postgresql":
-        url = request.getfixturevalue("http_postgres").url()
+        url = request.getfixturevalue("http_postgres")
     database = Database(url)
     tables = [each.__table__ for each in (IdempotencyKey, WorkerSign, JobTurn, ConsumerCursor, OutboxEvent)]
     with database.engine.begin() as connection:

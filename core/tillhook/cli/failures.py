@@ -4,6 +4,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tillhook.db import OutcomeUnknown, is_read_only, is_retryable, is_unavailable
+from tillhook.errors import DatabaseUnavailable
 
 _NO_TABLE = "42P01"
 
@@ -14,6 +15,8 @@ def explained(error: Exception) -> str | None:
         return "the database was lost while this was being saved: look whether it was done before you try again"
     if isinstance(error, PoolTimeout):
         return "the database has no connection free"
+    if isinstance(error, DatabaseUnavailable):
+        return error.detail
     if not isinstance(error, DBAPIError):
         return None
     reason = str(error.orig).strip().partition("\n")[0]

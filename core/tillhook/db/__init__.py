@@ -4,6 +4,7 @@ from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import Statement, WriteBatch, array_text, fetch, fetch_with_row, insert_rows
 from tillhook.db.dialects import day_number, insert_or, set_limits, wait_in_line, without_limits
+from tillhook.db.filelock import DatabaseBusy, Holder
 from tillhook.db.folding import containing, fold, folded
 from tillhook.db.keys import keys_sql, next_keys
 from tillhook.db.locks import AdvisoryLock, advisory_lock, lock_table
@@ -37,8 +38,10 @@ __all__ = [
     "AdvisoryLock",
     "Base",
     "Database",
+    "DatabaseBusy",
     "Exact",
     "GaveWay",
+    "Holder",
     "Id",
     "IdMixin",
     "Instant",

@@ -7,6 +7,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from tillhook.db.writer import be_patient
+
+#: Seconds that a batch waits for SQLite's writers.
+_PATIENCE_S = 60.0
 #: ``date(1970, 1, 1).toordinal()``.
 _EPOCH_DAY = 719_163
 
@@ -45,8 +49,13 @@ def insert_or(connection: Connection, table: Any) -> Any:
 
 
 def wait_in_line(connection: Connection) -> None:
-    """Let this transaction wait for five minutes where others give up after seconds: large ones take turns."""
+    """Let this transaction wait for minutes where others give up after seconds: large ones take turns.
+
+    Five minutes on PostgreSQL; one on SQLite, for its writer's lock, where it has not written yet.
+    """
     set_limits(connection, statement_s=300)
+    if connection.dialect.name != "postgresql":
+        be_patient(connection, _PATIENCE_S)
 
 
 def without_limits(connection: Connection) -> None:

@@ -9,15 +9,19 @@ from typing import Any
 from sqlalchemy import Connection
 
 from tillhook.db.bulk import fetch
-from tillhook.db.writer import WriterLock
+from tillhook.db.filelock import FileLock
 from tillhook.encoding import to_json
+from tillhook.errors import DatabaseUnavailable
 
 #: In ``Connection.info``: the file of SQLite's keys.
 KEY_FILE = "tillhook_keys"
 _LONGEST = 4096
+_NO_KEYS = (
+    "The file of keys beside the database cannot be written; its disk may be full. Nothing was changed; try again."
+)
 
 
-class KeyFile(WriterLock):
+class KeyFile(FileLock):
     """The last keys given on SQLite, in a file beside the database: what a sequence is on PostgreSQL.
 
     Without it a key would be free only to who holds the writer's lock. It may get lost: then the next keys follow those
@@ -25,13 +29,20 @@ class KeyFile(WriterLock):
     """
 
     def take(self, last: Mapping[str, int], wanted: Mapping[str, int]) -> dict[str, Sequence[int]]:
-        """Return new keys by table, all above ``last``, the largest in the database."""
+        """Return new keys by table, all above ``last``, the largest in the database.
+
+        Raises:
+            DatabaseUnavailable: The file cannot be written, or its lock (DatabaseBusy) does not come free.
+        """
         with self:
             given = self._read()
             firsts = {table: max(last[table], given.get(table, 0)) + 1 for table in wanted}
             ends = {table: first + wanted[table] for table, first in firsts.items()}
             text = to_json(given | {table: end - 1 for table, end in ends.items()})
-            os.pwrite(self.descriptor, text.ljust(_LONGEST), 0)
+            try:
+                os.pwrite(self.descriptor, text.ljust(_LONGEST), 0)
+            except OSError as error:
+                raise DatabaseUnavailable(_NO_KEYS) from error
         return {table: range(first, ends[table]) for table, first in firsts.items()}
 
     def _read(self) -> dict[str, int]:

@@ -17,10 +17,13 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from tillhook.db.concealing import conceal_values
+from tillhook.db.filelock import Holder, Turns
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
 from tillhook.db.waiting import Waiting
-from tillhook.db.writer import RetryTransaction, Turns, WriterLock, before_execute, write_later
+from tillhook.db.watchdog import Watchdog
+from tillhook.db.writer import LARGEST_LOG, RetryTransaction, WriterLock, before_execute, begin, write_later, write_now
+from tillhook.errors import DatabaseUnavailable
 
 Result = TypeVar("Result")
 
@@ -33,7 +36,7 @@ class Database:
     """One database, SQLite or PostgreSQL, and how transactions begin on it.
 
     Args:
-        lock_timeout_s: How long a transaction waits for another one that has what it wants to change.
+        lock_timeout_s: Seconds to wait for who writes, on PostgreSQL for who has a row locked.
         statement_timeout_s: How long a statement may take on PostgreSQL, unless its transaction says otherwise.
 
     A transaction that writes to SQLite first takes an advisory lock on a file beside the database, on
@@ -53,21 +56,24 @@ class Database:
         #: Half of the threads may wait for a row that does not come free.
         self.waiting = Waiting(max(pool_size // 2, 1), 2 * lock_timeout_s)
         self.dialect = re.split(r"[+:]", url, maxsplit=1)[0]
+        self._lock_timeout_s = lock_timeout_s
         if self.dialect == "sqlite":
             self.url = make_url(url)
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._writer_lock = WriterLock(self.url.database + ".writer")
-            self._turns = Turns()
+            self._writer_lock = WriterLock(
+                self.url.database + ".writer", lock_timeout_s, log=self.url.database + "-wal"
+            )
+            self._turns = Turns(lock_timeout_s, self._writer_lock.holder)
             self.engine = create_engine(
                 self.url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 hide_parameters=True,
-                connect_args={"isolation_level": None, "timeout": 30, "check_same_thread": False},
+                connect_args={"isolation_level": None, "timeout": lock_timeout_s, "check_same_thread": False},
             )
-            keys = KeyFile(self.url.database + ".keys")
+            keys = KeyFile(self.url.database + ".keys", lock_timeout_s)
             configure = functools.partial(_configure_sqlite, self._writer_lock, keys)
             event.listen(self.engine, "connect", configure)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -110,15 +116,35 @@ class Database:
         file = Path(str(self.url.database))
         return all(os.access(path, os.W_OK) for path in (file, file.absolute().parent))
 
-    def turn(self) -> contextlib.AbstractContextManager[None]:
+    def turn(self) -> contextlib.AbstractContextManager[float | None]:
         """Return what lets one thread of this process at a time plan and write; nothing on PostgreSQL.
 
-        Who holds SQLite's writer lock would else wait for the interpreter, which the others use to plan.
+        Who holds SQLite's writer lock would else wait for the interpreter, which the others use to plan. ``with``
+        yields the seconds that are left to wait for that lock.
+
+        Raises:
+            DatabaseBusy: The turn does not come in time.
         """
         return contextlib.nullcontext() if self.is_postgresql else self._turns
 
+    def writer(self) -> Holder | None:
+        """Return which process has SQLite's writer lock now; ``None`` when none has, and on PostgreSQL."""
+        return None if self.is_postgresql else self._writer_lock.holder()
+
+    def watch_writers(
+        self, on_slow: Callable[[], object], *, slow_s: float = 10, idle_s: float = 60, poll_s: float = 1
+    ) -> None:
+        """Watch from now on that no thread of this process keeps SQLite's writer lock, see :class:`Watchdog`.
+
+        For a process that somebody starts again when it ends.
+        """
+        if not self.is_postgresql:
+            Watchdog(self._writer_lock, on_slow, slow_s=slow_s, idle_s=idle_s, poll_s=poll_s).start()
+
     @contextlib.contextmanager
-    def transaction(self, connection: Connection, *, write: bool = True, lazy: bool = False) -> Iterator[Session]:
+    def transaction(
+        self, connection: Connection, *, write: bool = True, lazy: bool = False, patience_s: float | None = None
+    ) -> Iterator[Session]:
         """Yield a session on ``connection``; commit at the end, roll back on any exception.
 
         On PostgreSQL a transaction that reading has begun goes on. On SQLite a writer gives up its read
@@ -127,14 +153,19 @@ class Database:
         Args:
             lazy: Of one that writes: take SQLite's writer lock with the first statement that writes or locks a row,
                 not at the beginning. As on PostgreSQL, what was read without a lock may be old by then.
+            patience_s: Seconds to wait for that lock, if not ``lock_timeout_s``.
+
+        Raises:
+            DatabaseBusy: Others had SQLite's writer lock for all that time; at the beginning, or of a statement.
         """
         with contextlib.ExitStack() as stack:
+            patience_s = self._lock_timeout_s if patience_s is None else patience_s
             if write and lazy and not self.is_postgresql:
-                write_later(connection, self._writer_lock, stack)
+                write_later(connection, self._writer_lock, stack, patience_s)
             elif write and not self.is_postgresql:
                 if connection.in_transaction():
                     connection.rollback()
-                stack.enter_context(self._writer_lock)
+                write_now(connection, self._writer_lock, stack, patience_s)
                 connection.info["tillhook_write"] = True
                 stack.callback(connection.info.pop, "tillhook_write", None)
             session = _Session(connection)
@@ -242,7 +273,7 @@ def is_retryable(error: BaseException) -> bool:
 
 def is_unavailable(error: BaseException) -> bool:
     """Say whether the database could not be reached, was too busy, or takes no changes."""
-    if isinstance(error, OperationalError) or is_read_only(error):
+    if isinstance(error, OperationalError | DatabaseUnavailable) or is_read_only(error):
         return True
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
@@ -289,14 +320,11 @@ def _configure_sqlite(lock: WriterLock, keys: KeyFile, connection: Any, record: 
     # Without it INSERT OR REPLACE deletes rows behind the triggers that keep tables append-only.
     cursor.execute("PRAGMA recursive_triggers = ON")
     cursor.execute("PRAGMA cache_size = -32768")
+    # A log that grew while somebody read for long is cut when it is begun anew.
+    cursor.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
     cursor.close()
     register_fold(connection)
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    raw: Any = connection.connection.driver_connection
-    sql = "BEGIN IMMEDIATE" if connection.info.get("tillhook_write") else "BEGIN"
-    try:
-        raw.execute(sql)
-    except sqlite3.Error as error:
-        raise DBAPIError.instance(sql, (), error, sqlite3.Error, dialect=connection.dialect) from error
+    begin(connection, "BEGIN IMMEDIATE" if connection.info.get("tillhook_write") else "BEGIN")

@@ -68,12 +68,14 @@ def _give_memory_back() -> None:
 def get_app() -> "falcon.App[Any, Any]":
     """Return the application of the environment's settings."""
     from tillhook.config import Settings
-    from tillhook.server import logs
+    from tillhook.server import logs, metrics
     from tillhook.server.building import build_runtime
 
     settings = Settings.from_environment()
     logs.configure(settings.log_level)
     logs.divert_output()
-    app = create_app(build_runtime(settings))
+    runtime = build_runtime(settings)
+    runtime.database.watch_writers(metrics.LONG_WRITES.inc)
+    app = create_app(runtime)
     tune_process()
     return app

@@ -53,7 +53,10 @@ _NO_BODY = frozenset({b"", b"{}", b"null"})
 class Sent:
     """What came with a request, read once whatever the number of attempts."""
 
-    __slots__ = ("attempt", "claims", "files", "form", "key", "proof", "raw", "request", "request_id", "waits")
+    __slots__ = (
+        *("attempt", "claims", "files", "form", "key", "patience_s"),
+        *("proof", "raw", "request", "request_id", "waits"),
+    )
 
     def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
         self.request = request
@@ -69,6 +72,8 @@ class Sent:
         self.proof: Proof | None = None
         #: Whether it has one of the places of those who wait for a lock.
         self.waits = False
+        #: Seconds left to wait for SQLite's writers; the usual ones when ``None``.
+        self.patience_s: float | None = None
 
     def content(self) -> bytes:
         """Return what tells this body from another; a form's boundary differs each time it is sent."""
@@ -213,7 +218,7 @@ class Endpoint:
     def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
         if not self._lazy:
             return self._run(sent, parameters)
-        with self._runtime.database.turn():
+        with self._runtime.database.turn() as sent.patience_s:
             # An answer that is kept is looked for under the lock.
             return self._run(sent, parameters, lazy=not sent.attempt and sent.key is None)
 
@@ -243,7 +248,8 @@ class Endpoint:
     ) -> Any:
         actor = self._actor(connection, snapshot, sent)
         body, query = self._load(sent)
-        with self._runtime.database.transaction(connection, write=self._writes, lazy=lazy) as session:
+        database, patience_s = self._runtime.database, sent.patience_s
+        with database.transaction(connection, write=self._writes, lazy=lazy, patience_s=patience_s) as session:
             self._runtime.bind(session, snapshot, actor, sent.request_id)
             if lazy:
                 assume_epoch(session)

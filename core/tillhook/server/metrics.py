@@ -186,6 +186,7 @@ REPLAYS = Counter("tillhook_idempotent_replays", "Answers given again for an Ide
 LOG_DROPPED = Counter(
     "tillhook_log_lines_dropped", "Lines that standard output or standard error did not take, or not soon enough."
 )
+LONG_WRITES = Counter("tillhook_long_writes", "Transactions that had SQLite's writer lock for ten seconds and more.")
 
 
 def observe(request: falcon.Request, response: falcon.Response, seconds: float) -> None:

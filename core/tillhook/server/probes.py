@@ -3,6 +3,7 @@
 import contextlib
 import hmac
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import falcon
@@ -12,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from tillhook.db.migrate import progress_of
-from tillhook.errors import Unauthenticated
+from tillhook.errors import DatabaseUnavailable, Unauthenticated
 from tillhook.http.media import JSON, dump_json
 from tillhook.server import metrics, problems
 from tillhook.server.dispatch import actor_of
@@ -38,7 +39,8 @@ class Health:
 class Readiness:
     """Requests can be served: the database answers, takes changes, and its tables are the code's.
 
-    The body also says how old the worker's last sign of life is, and how far each consumer is behind.
+    The body also says how old the worker's last sign of life is, how far each consumer is behind, and which process
+    has SQLite's writer lock for how long: when that is seconds, writing requests are answered with 503.
     """
 
     def __init__(self, runtime: "Runtime") -> None:
@@ -60,8 +62,9 @@ class Readiness:
             detail = "The database can only be read at present."
             problems.write(request, response, problems.plain(503, code="database-read-only", detail=detail))
         else:
+            holder = self._runtime.database.writer()
             response.content_type = JSON
-            response.data = dump_json(state)
+            response.data = dump_json({**state, "writer": asdict(holder) if holder else None})
 
     def _pending(self, connection: Connection) -> list[str]:
         # Once at head it stays so for this process: its code does not change under it.
@@ -100,7 +103,7 @@ class Metrics:
     def _gauges(self) -> Iterator[Metric]:
         """Yield what the database says, and whether it says anything: without it, processes have their own figures."""
         answers = False
-        with contextlib.suppress(DBAPIError):
+        with contextlib.suppress(DBAPIError, DatabaseUnavailable):
             with self._runtime.probe() as session:
                 yield from list(Gauges(session).collect())
             answers = True

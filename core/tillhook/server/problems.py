@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tillhook.db import OutcomeUnknown, is_lock_timeout, is_read_only, is_retryable, is_unavailable
-from tillhook.errors import Conflict, DomainError, TooManyRequests, Unauthenticated
+from tillhook.errors import Conflict, DatabaseUnavailable, DomainError, TooManyRequests, Unauthenticated
 from tillhook.http import validation_failed
 from tillhook.http.media import dump_json
 
@@ -38,6 +38,15 @@ _BUSY = "Somebody else has what this changes, or it took too long. Nothing was c
 _UNKNOWN = "The database was lost while this was being saved: the outcome is unknown."
 _AGAIN = "Send it again with the same id; it is done once."
 _LOOK = "Look whether it was done before you send it again."
+#: What is wrong with SQLite's disk, by the beginning of its error's name; the transaction has been undone.
+_DISK = {
+    "SQLITE_FULL": ("database-full", "The database's disk is full. Nothing was changed; try again when it has room."),
+    "SQLITE_IOERR": ("service-unavailable", "The database's disk fails. Nothing was changed; try again."),
+    "SQLITE_CANTOPEN": (
+        "service-unavailable",
+        "The database's file cannot be opened. Nothing was changed; try again.",
+    ),
+}
 #: What a race between two clients may leave to the database to refuse: SQLSTATE, and SQLite's names.
 _TAKEN = {"23505", "SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 _GONE = {"23503", "SQLITE_CONSTRAINT_FOREIGNKEY"}
@@ -50,6 +59,7 @@ def install(app: "falcon.App[Any, Any]") -> None:
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(DBAPIError, _database_error)
     app.add_error_handler(OutcomeUnknown, _outcome_unknown)
+    app.add_error_handler(DatabaseUnavailable, _unusable)
     app.add_error_handler(PoolTimeout, _unavailable)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
     app.add_error_handler(ValidationError, _invalid)
@@ -133,7 +143,9 @@ def _unavailable(request: Request, response: Response, error: Exception, _params
     elif is_lock_timeout(error):
         body = plain(503, code="database-busy", detail=_BUSY)
     else:
-        body = plain(503)
+        name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+        known = next((said for beginning, said in _DISK.items() if name.startswith(beginning)), None)
+        body = plain(503, code=known[0], detail=known[1]) if known else plain(503)
     write(request, response, body, {"Retry-After": str(RETRY_AFTER_S)})
 
 
@@ -143,6 +155,13 @@ def _outcome_unknown(request: Request, response: Response, error: OutcomeUnknown
     log.error("outcome unknown", request_id=request.context.get("request_id"), reason=reason)
     body = plain(503, code="outcome-unknown", detail=f"{_UNKNOWN} {_AGAIN if error.has_id else _LOOK}")
     write(request, response, body, {"Retry-After": str(RETRY_AFTER_S)} if error.has_id else {})
+
+
+def _unusable(request: Request, response: Response, error: DatabaseUnavailable, _params: Any) -> None:
+    reason = str(error.__cause__ or error)
+    log.warning(error.code, request_id=request.context.get("request_id"), reason=reason)
+    body = plain(503, code=error.code, detail=error.detail)
+    write(request, response, body, {"Retry-After": str(error.retry_after_s)})
 
 
 def _unexpected(request: Request, response: Response, error: Exception, _params: Any) -> None:

@@ -20,6 +20,7 @@ from tillhook.events.consumers import due_consumers, feed, introduce, number_eve
 from tillhook.events.models import ConsumerCursor
 from tillhook.events.turns import renew
 from tillhook.runtime import Runtime
+from tillhook.server import metrics
 from tillhook.server.jobs import due_jobs, plan_jobs, run_job
 from tillhook.server.models import JobTurn, WorkerSign
 from tillhook.server.vital_signs import FORGOTTEN
@@ -53,6 +54,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until :meth:`stop`; what is under way has some seconds to end, then it is left."""
+        self._runtime.database.watch_writers(metrics.LONG_WRITES.inc)
         # In a thread too: a job that holds SQLite's writer lock must not keep this one from ending.
         self._start("turns", self._take_turns)
         while not self._stopping.wait(_POLL_S):

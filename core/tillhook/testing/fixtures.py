@@ -1,13 +1,16 @@
 """The pytest plugin: one fresh, migrated database per test, on both engines.
 
-``--engine sqlite`` runs the tests of one engine only. A test that needs one engine says
+``--engine sqlite`` runs the tests of one engine only; ``--quick`` one case of each test that needs SQLite and this
+process alone and is not marked ``slow``. A test that needs one engine says
 ``@pytest.mark.parametrize("engine_name", ["postgresql"])``. A distribution's ``conftest.py`` may override
 ``modules``, the names of the plugins that are enabled, and ``make_class``, the class of ``make``.
 
 Everything of the application is imported when the first test needs it, so that coverage sees it.
 """
 
+import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
     from tillhook.config import Settings
     from tillhook.runtime import Runtime
     from tillhook.server.worker import Worker
-    from tillhook.testing.applications import Applications
+    from tillhook.testing.applications import Applications, Runtimes
     from tillhook.testing.client import Client
     from tillhook.testing.compiled import Compiled
     from tillhook.testing.factories import Factory
@@ -29,11 +32,15 @@ if TYPE_CHECKING:
     from tillhook.testing.server import RunningServer
 
 _FOLDER = pytest.StashKey[Path]()
+#: What Python announces before it starts a process.
+_STARTS = {"os.fork", "os.forkpty", "os.posix_spawn", "subprocess.Popen"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("tillhook").addoption(
-        "--engine", choices=ENGINES, help="run the tests on this engine only (default: on both)"
+    group = parser.getgroup("tillhook")
+    group.addoption("--engine", choices=ENGINES, help="run the tests on this engine only (default: on both)")
+    group.addoption(
+        "--quick", action="store_true", help="one case of each test on SQLite, no other process, nothing slow"
     )
 
 
@@ -44,20 +51,38 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for marker in metafunc.definition.iter_markers("parametrize"):
         if "engine_name" in str(marker.args[0] if marker.args else marker.kwargs.get("argnames")):
             return
-    chosen = metafunc.config.getoption("engine")
+    chosen = _chosen(metafunc.config)
     metafunc.parametrize("engine_name", [chosen] if chosen else ENGINES, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what names only another engine than the chosen one."""
-    chosen = config.getoption("engine")
-    if not chosen:
-        return
-    other = [item for item in items if _engine_of(item) not in (None, chosen)]
-    if other:
-        config.hook.pytest_deselected(items=other)
-        items[:] = [item for item in items if _engine_of(item) in (None, chosen)]
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Leave out what names only another engine than the chosen one, and what is not quick; begin with what is slow."""
+    _leave_out(config, items)
+    yield
+    # Lest one of several processes is still at it when the others have nothing left.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage from going through the modules and the tests again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    engine = _chosen(config)
+    chosen = [item for item in items if engine is None or _engine_of(item) in (None, engine)]
+    if config.getoption("quick"):
+        chosen = _quick(chosen)
+    if len(chosen) < len(items):
+        left = set(chosen)
+        config.hook.pytest_deselected(items=[item for item in items if item not in left])
+        items[:] = chosen
+
+
+def _chosen(config: pytest.Config) -> str | None:
+    return "sqlite" if config.getoption("quick") else config.getoption("engine")
 
 
 def _engine_of(item: pytest.Item) -> str | None:
@@ -65,12 +90,49 @@ def _engine_of(item: pytest.Item) -> str | None:
     return callspec.params.get("engine_name") if callspec else None
 
 
+def _quick(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Return the first case of each test that is not slow and has no server."""
+    first: dict[str, pytest.Item] = {}
+    for item in items:
+        if not item.get_closest_marker("slow") and "server" not in getattr(item, "fixturenames", ()):
+            first.setdefault(item.nodeid.partition("[")[0], item)
+    return list(first.values())
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    """Let hypothesis take its time on a busy machine, and find the same in every run of CI."""
+    """Let hypothesis take its time on a busy machine, and find the same in every run of CI; shorten logged errors."""
+    import structlog
     from hypothesis import settings
 
+    # Its own way with an error shows every variable of every frame, which takes a second of the processor.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     settings.register_profile("tillhook", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
     settings.load_profile("tillhook")
+    if config.getoption("quick"):
+        if config.getoption("engine") == "postgresql":
+            raise pytest.UsageError("--quick runs on SQLite")
+        config.pluginmanager.register(_OneProcess())
+
+
+class _OneProcess:
+    """Skips a test that is about to start a process."""
+
+    def __init__(self) -> None:
+        self._test_runs = False
+        sys.addaudithook(self._notice)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self) -> Iterator[None]:
+        self._test_runs = True
+        try:
+            return (yield)
+        finally:
+            self._test_runs = False
+
+    def _notice(self, event: str, _arguments: tuple[Any, ...]) -> None:
+        if event in _STARTS and self._test_runs:
+            pytest.skip("starts a process, which --quick does not")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -145,14 +207,22 @@ def compiled() -> "Compiled":
     return Compiled()
 
 
+@pytest.fixture(scope="session")
+def runtimes(every_plugin: tuple[str, ...]) -> "Runtimes":
+    """The session's runtimes, by their settings."""
+    from tillhook.testing.applications import Runtimes
+
+    return Runtimes(every_plugin)
+
+
 @pytest.fixture
-def runtime(settings: "Settings", compiled: "Compiled") -> "Iterator[Runtime]":
+def runtime(settings: "Settings", compiled: "Compiled", runtimes: "Runtimes") -> "Iterator[Runtime]":
     """What the application works with; ``runtime.unit_of_work()`` opens a transaction."""
-    from tillhook.server.building import build_runtime, open_database
+    from tillhook.server.building import open_database
 
     database = open_database(settings)
     compiled.share(database.engine)
-    runtime = build_runtime(settings, database=database)
+    runtime = runtimes.of(settings, database)
     yield runtime
     runtime.dispose()
 

@@ -95,6 +95,7 @@ def test_a_document_of_nothing_is_one_empty_page():
     assert [page.strip() for page in said(numbering="")] == [""]
 
 
+@pytest.mark.slow
 def test_no_row_stands_in_the_margins():
     document = pypdfium2.PdfDocument(to_pdf(Document("Test", [Table(COLUMNS, rows(200))], numbering=""), LETTER))
     for page in document:
@@ -262,6 +263,7 @@ def calls_for(count):
     return calls
 
 
+@pytest.mark.slow
 def test_the_work_grows_with_the_rows_and_no_faster():
     calls_for(50)
     few, some, many = map(calls_for, (400, 800, 1600))
@@ -286,6 +288,7 @@ def peak_for(count):
     return peak
 
 
+@pytest.mark.slow
 def test_of_a_page_that_is_written_only_its_packed_contents_are_left():
     peak_for(50)
     assert peak_for(2000) - peak_for(500) < 1500 * 375

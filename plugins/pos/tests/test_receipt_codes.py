@@ -231,6 +231,7 @@ def test_what_is_signed_is_the_sale_that_is_read(session):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_a_content_packs_into_itself(runtime):
     @given(BODY, KEY)
