@@ -3,8 +3,8 @@
 import json
 import os
 import shlex
-import signal
 import socket
+import time
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
@@ -12,7 +12,6 @@ from uuid import uuid4
 import click
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
-from gunicorn.workers.gthread import ThreadWorker
 from sqlalchemy import text
 
 from tillhook.cli.context import Context, with_context
@@ -23,10 +22,13 @@ from tillhook.errors import StartupError
 from tillhook.runtime import Runtime
 from tillhook.server import logs, metrics
 from tillhook.server.building import build_runtime
+from tillhook.server.front import RequestWorker, listen
 from tillhook.server.install import install
 
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
+#: Seconds that a reload waits for the new processes.
+_START_S = 30.0
 #: Where Linux has files in memory.
 _MEMORY = "/dev/shm"
 
@@ -51,25 +53,15 @@ def serve(context: Context, safe: bool) -> None:
     _Server(settings, safe, welcome).run()
 
 
-class _Requests(ThreadWorker):
-    """A process that answers requests, and finishes what it has begun before it ends.
-
-    gunicorn's own handler of SIGQUIT takes the lock of the thread pool, and Ctrl-C brings two signals at once, from
-    the terminal and from the master: the second handler, run in the middle of the first, would wait for it for ever.
-    """
-
-    def init_signals(self) -> None:
-        super().init_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGQUIT, self.handle_exit)
-
-
 class _Server(BaseApplication):
     """gunicorn with our settings; each worker process builds a runtime of its own."""
 
     def __init__(self, settings: Settings, safe: bool, welcome: str) -> None:
         self._settings, self._safe, self._welcome = settings, safe, welcome
         self.keeper = WorkerKeeper()
+        sockets = listen(settings.host, settings.port, settings.workers)
+        # gunicorn makes its own of the descriptors.
+        self._bind = [f"fd://{each.detach()}" for each in sockets]
         super().__init__()
 
     def run(self) -> None:
@@ -89,11 +81,10 @@ class _Server(BaseApplication):
     def _options(self) -> Mapping[str, Any]:
         settings = self._settings
         return {
-            "bind": f"{_bracketed(settings.host)}:{settings.port}",
-            "worker_class": _Requests,
+            "bind": self._bind,
+            "worker_class": RequestWorker,
             "workers": settings.workers,
             "threads": settings.threads,
-            "reuse_port": True,
             # Two installations of one user would share its default path.
             "control_socket_disable": True,
             "keepalive": 75,
@@ -116,12 +107,34 @@ def _give_part(server: Arbiter, worker: Any) -> None:
 
 
 class _Master(Arbiter):
-    """gunicorn's master, which looks after the worker as it does after the requests' processes."""
+    """gunicorn's master, which looks after the worker as it does after the requests' processes.
+
+    A reload starts the new ones before it ends the old ones.
+    """
+
+    _reloading = False
+
+    def reload(self) -> None:
+        self._reloading = True
+        try:
+            super().reload()
+        finally:
+            self._reloading = False
 
     def manage_workers(self) -> None:
-        """Called each second, and whenever a child has ended."""
+        """Called each second, whenever a child has ended, and on a reload when the new processes are there."""
+        deadline = time.monotonic() + _START_S
+        while self._reloading and time.monotonic() < deadline and self._are_starting():
+            time.sleep(0.02)
         super().manage_workers()
         self.app.keeper.watch()
+
+    def _are_starting(self) -> bool:
+        """Say whether there are processes that do not answer yet; the old ones are ended when there are none."""
+        self.reap_workers()
+        now = time.monotonic()
+        # A process's file has the time of its making, of another clock, until it first says that it is alive.
+        return any(each.tmp.last_update() > now for each in self.WORKERS.values())
 
 
 def _bracketed(host: str) -> str:
@@ -129,7 +142,7 @@ def _bracketed(host: str) -> str:
 
 
 def _refuse_taken_port(settings: Settings) -> None:
-    """Refuse a port that somebody has: the workers' way of sharing one would let two servers share it too."""
+    """Refuse a port that somebody has before anything is prepared, and say which."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -4,10 +4,12 @@ import ctypes
 import gc
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote_to_bytes
 
 import falcon
 
 from tillhook.server import docs, probes, problems, routing
+from tillhook.server.dispatch import Endpoint
 from tillhook.server.middleware import Around
 from tillhook.server.tokens import TokenReader
 
@@ -16,6 +18,21 @@ if TYPE_CHECKING:
 
 # From glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+
+
+class Application(falcon.App):
+    """Falcon's, which also says before a body is read how large it may be."""
+
+    def body_limit(self, method: str, path: str) -> int:
+        """Return the bytes that the route at a path, as it came, takes; 0 where no body is taken."""
+        found = self._router.find(_as_routed(path))
+        responder = getattr(found[0], f"on_{method.lower()}", None) if found else None
+        return responder.body_limit if isinstance(responder, Endpoint) else 0
+
+
+def _as_routed(path: str) -> str:
+    routed = unquote_to_bytes(path).decode("utf-8", "replace")
+    return routed[:-1] if len(routed) > 1 and routed.endswith("/") else routed
 
 
 def create_app(runtime: "Runtime") -> "falcon.App[Any, Any]":
@@ -29,7 +46,7 @@ def create_app(runtime: "Runtime") -> "falcon.App[Any, Any]":
     if origins:
         exposed = ["X-Request-ID", "Idempotency-Replayed", "Retry-After", "Location"]
         middleware.append(falcon.CORSMiddleware(allow_origins=list(origins), expose_headers=exposed))
-    app: falcon.App[Any, Any] = falcon.App(middleware=middleware)
+    app: falcon.App[Any, Any] = Application(middleware=middleware)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = False
     problems.install(app)

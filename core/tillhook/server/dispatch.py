@@ -152,6 +152,11 @@ class Endpoint:
                 file.stream.close()
         self._answer(response, result)
 
+    @property
+    def body_limit(self) -> int:
+        """Bytes that a body may have, 0 when none is read."""
+        return self._limit if self._takes_body else 0
+
     def _claims(self, request: falcon.Request) -> "Claims | None":
         """Return what the token or key says, its signature checked; no database is asked.
 

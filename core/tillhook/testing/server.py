@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tillhook.server.front import listen
 from tillhook.testing.people import Tokens
 
 APPLICATION = "tillhook.server.app:get_app()"
@@ -47,6 +48,7 @@ class RunningServer:
         self.port: int = self._reservation.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._master: subprocess.Popen[bytes] | None = None
+        self._listening: list[socket.socket] = []
 
     def start(self) -> None:
         """Start the processes and return when each of the workers runs and one answers."""
@@ -54,10 +56,13 @@ class RunningServer:
         with self.log.open("ab") as log:
             self._master = subprocess.Popen(
                 self._command(),
+                pass_fds=[each.fileno() for each in self._listening],
                 env={**environment, **self._environment, "PYTHONUNBUFFERED": "1"},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
+        while self._listening:
+            self._listening.pop().close()
         try:
             self.wait_ready()
         except BaseException:
@@ -65,12 +70,14 @@ class RunningServer:
             raise
 
     def _command(self) -> list[str]:
+        self._listening = listen("127.0.0.1", self.port, self._workers)
         return [
             *(sys.executable, "-m", "gunicorn", self._application),
-            *("--bind", f"127.0.0.1:{self.port}", "--reuse-port"),
-            *("--worker-class", "gthread", "--workers", str(self._workers), "--threads", str(self._threads)),
+            *(f"--bind=fd://{each.fileno()}" for each in self._listening),
+            *("--worker-class", "tillhook.server.front.RequestWorker"),
+            *("--workers", str(self._workers), "--threads", str(self._threads)),
             # Two instances would share the default socket's path.
-            *("--no-control-socket", "--keep-alive", "60", "--backlog", "1024", "--graceful-timeout", "3"),
+            *("--no-control-socket", "--keep-alive", "60", "--graceful-timeout", "3"),
             *("--log-level", "warning"),
         ]
 
