@@ -55,7 +55,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         try:
             return super().wait(gen, interval=interval, timeout=patience_s)
         except psycopg.Error as error:
-            hangs = timeout is None and self.pgconn.transaction_status == TransactionStatus.ACTIVE
+            hangs = timeout is None and isinstance(error, psycopg.errors._WaitTimeout)
             if hangs:
                 self.close()
             if self.closed or error.sqlstate == _READ_ONLY:
