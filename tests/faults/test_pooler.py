@@ -77,6 +77,10 @@ def test_each_transaction_has_the_settings_and_nobody_else_has(runtime, settings
         rows = connection.execute(text(shown)).all()
         assert {tuple(row) for row in rows} == {("lock_timeout", "10000"), ("TimeZone", "UTC"), ("jit", "off")}
         connection.rollback()
+    # Many at once go another way, in the driver's pipeline; they too may come first.
+    many = text("SELECT set_config('tillhook.test', current_setting('lock_timeout') || :mark, true)")
+    connections[0].execute(many, [{"mark": "a"}, {"mark": "b"}])
+    assert connections[0].execute(text("SHOW tillhook.test")).scalar_one() == "10sb"
     for connection in connections:
         connection.close()
     with psycopg.connect(settings.database_url, prepare_threshold=None, autocommit=True) as other:

@@ -76,6 +76,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         # psycopg's own BEGIN is one command and no more.
         if self.pgconn.transaction_status == TransactionStatus.IDLE and not self.autocommit:
             self.limit(self.usual_limit_s)
+            if self.begin is not None and self._pipeline is not None:
+                for command in self.begin.split(b"; "):
+                    yield from self._exec_command(command)
+                yield from self._pipeline._sync_gen()
+                return
             if self.begin is not None:
                 self.pgconn.send_query(self.begin)
                 for result in (yield from generators.execute(self.pgconn)):
