@@ -8,14 +8,18 @@
     ├── PermissionDenied        403  permission-denied
     ├── Unauthenticated         401  unauthenticated
     ├── Conflict                409  conflict
-    └── TooManyRequests         429  too-many-requests
+    ├── TooManyRequests         429  too-many-requests
+    ├── Busy                    503  busy                (``retry_after_s``)
+    └── StorageFull             507  storage-full
 
 ``StartupError`` is for the person who starts the server: a clash of plugins, a broken setting.
 Services raise these and never import the web framework.
 """
 
+import contextlib
 import difflib
-from collections.abc import Callable, Collection, Mapping, Sequence
+import errno
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 
@@ -120,6 +124,33 @@ class TooManyRequests(DomainError):
     title = "Too many requests"
 
 
+class Busy(DomainError):
+    """This process has too much of the same to do; ``retry_after_s`` says how long to wait."""
+
+    status = 503
+    code = "busy"
+    title = "Busy"
+
+
+class StorageFull(DomainError):
+    """There is no room for a file."""
+
+    status = 507
+    code = "storage-full"
+    title = "Storage full"
+
+
+@contextlib.contextmanager
+def storing() -> Iterator[None]:
+    """Tell the client of a full disk, as :class:`StorageFull`, where files are written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise StorageFull("There is no room left for files. Nothing was changed.") from error
+
+
 class DatabaseUnavailable(Exception):
     """The database cannot be used just now, and nothing was changed: 503 with ``Retry-After``.
 
@@ -148,14 +179,17 @@ def nearest(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
 
 
 __all__ = [
+    "Busy",
     "Conflict",
     "DatabaseUnavailable",
     "DomainError",
     "NotFound",
     "PermissionDenied",
     "StartupError",
+    "StorageFull",
     "TooManyRequests",
     "Unauthenticated",
     "ValidationFailed",
     "nearest",
+    "storing",
 ]

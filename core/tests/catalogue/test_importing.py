@@ -3,14 +3,19 @@
 import io
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import openpyxl
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import event
+from sqlalchemy import event, select
 
-from tillhook.catalogue import import_products
+from tillhook.catalogue import finish_import, import_products, import_runs, importing
 from tillhook.catalogue.cli import products as command
+from tillhook.catalogue.models import ProductImport
+from tillhook.db import utc_now
+from tillhook.errors import Conflict
+from tillhook.server import idempotency
 
 PATH = "/api/products/import"
 HEADER = "sku,name,price,category,barcode,stock,warehouse\n"
@@ -368,17 +373,18 @@ def test_only_those_with_the_permission_import(upload):
 
 
 @pytest.mark.parametrize("engine_name", ["postgresql"])
-def test_ten_thousand_products_take_few_statements(runtime):
-    content = csv(*(f"S{n},Product {n},1.50,Group {n % 20},C{n},," for n in range(10_000)))
+def test_thousands_of_products_take_few_statements(runtime):
+    content = csv(*(f"S{n},Product {n},1.50,Group {n % 20},C{n},," for n in range(5_000)))
     statements, steps = [], []
     event.listen(runtime.database.engine, "before_cursor_execute", lambda *each: statements.append(each[2]))
-    for result in ((10_000, 0), (0, 10_000)):
+    for result in ((5_000, 0), (0, 5_000)):
         statements.clear()
+        done = import_products(runtime, io.BytesIO(content), progress=lambda *step: steps.append(step))
         with runtime.unit_of_work() as session:
-            done = import_products(session, io.BytesIO(content), progress=lambda *step: steps.append(step))
-        assert (done.created, done.unchanged) == result
-        # A few per category, and a few per batch of rows.
-        assert len(statements) < 400
+            finish_import(session, done)
+        assert (done.result.created, done.result.unchanged) == result
+        # Of each of twenty parts one per category, and as many again; the first parts make the categories.
+        assert len(statements) < 1_300
     assert {step[0] for step in steps} == {"reading", "products"}
 
 
@@ -405,3 +411,179 @@ def test_a_variants_row_without_its_product_is_one_problem(upload, make):
     refused = upload(PATH, b"sku,stock\nSHIRT-S,8\n", stock_mode="set").json
     assert [error["field"] for error in refused["errors"]] == ["rows.2.sku"]
     assert refused["detail"].startswith("1 problem, nothing imported. Row 2: This is the SKU of a variant")
+
+
+class TestParts:
+    """A file is written in parts: here of three rows."""
+
+    @pytest.fixture(autouse=True)
+    def small_parts(self, monkeypatch):
+        monkeypatch.setattr(importing, "PART", 3)
+
+    @pytest.fixture
+    def stop(self):
+        """``stop(after=2)`` lets what posts stock fail after so many parts."""
+
+        def stop(*, after):
+            left, real = [after], importing.post_stock
+
+            def post_stock(*arguments):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise Conflict("A plugin says no.", code="says-no")
+                return real(*arguments)
+
+            patched = pytest.MonkeyPatch()
+            patched.setattr(importing, "post_stock", post_stock)
+            return patched
+
+        return stop
+
+    def goods(self, number=10):
+        return csv(*(f"S{each},Product {each},1.50,Fruit,C{each},5," for each in range(number)))
+
+    def send(self, upload, make, **fields):
+        return upload(PATH, self.goods(), warehouse=str(make.main), **fields)
+
+    def stock(self, client):
+        return {sku: product["inventory"] for sku, product in listed(client, limit=100).items()}
+
+    def test_one_that_is_stopped_goes_on_where_it_was(self, client, upload, make, stop, runtime):
+        patched = stop(after=2)
+        stopped = self.send(upload, make)
+        patched.undo()
+        assert (stopped.status_code, stopped.json["code"]) == (409, "import-stopped")
+        assert (stopped.json["products_done"], stopped.json["products"]) == (6, 10)
+        assert "A plugin says no." in stopped.json["detail"]
+        assert len(listed(client)) == 6
+        # Without it, the stock of the six that are known would have to be explained.
+        done = self.send(upload, make).json
+        assert (done["rows"], done["created"], done["stock_lines"], done["categories_created"]) == (10, 10, 10, 1)
+        assert set(self.stock(client).values()) == {"5"}
+        parts = client.get("/api/audit", params={"action": "import"}).json["items"]
+        assert sorted(each["after"]["created"] for each in parts) == [1, 3, 3, 3]
+        # Ended, it is a new import that finds known products.
+        assert self.send(upload, make).json["code"] == "import-failed"
+
+    def test_what_is_received_is_received_once(self, client, upload, make, stop):
+        self.send(upload, make)
+        patched = stop(after=1)
+        assert self.send(upload, make, stock_mode="add").json["code"] == "import-stopped"
+        patched.undo()
+        assert self.send(upload, make, stock_mode="add").json["stock_lines"] == 10
+        assert set(self.stock(client).values()) == {"10"}
+
+    def test_one_that_fails_at_once_leaves_nothing(self, client, upload, make, stop, runtime):
+        patched = stop(after=0)
+        assert self.send(upload, make).json["code"] == "says-no"
+        patched.undo()
+        assert listed(client) == {}
+        with runtime.unit_of_work() as session:
+            assert session.scalars(select(ProductImport)).all() == []
+
+    def test_two_at_once(self, upload, make, runtime, client):
+        with runtime.unit_of_work() as session:
+            later = utc_now() + import_runs.LEASE
+            session.add(ProductImport(digest="x", held_by="y", held_until=later, counts={}))
+        refused = self.send(upload, make)
+        assert (refused.status_code, refused.json["code"]) == (409, "import-running")
+        assert int(refused.headers["retry-after"]) > 0
+        assert self.send(upload, make, dry_run="true").status_code == 200
+        with runtime.unit_of_work() as session:  # whose process was killed
+            session.get(ProductImport, "x").held_until = utc_now()
+        assert self.send(upload, make).json["created"] == 10
+
+    def test_a_key_is_answered_and_nothing_done_twice(self, client, make, upload, monkeypatch):
+        self.send(upload, make)
+        headers = {"Idempotency-Key": "one"}
+        first = self.send(upload, make, stock_mode="add", headers=headers)
+        again = self.send(upload, make, stock_mode="add", headers=headers)
+        assert (first.status_code, first.json) == (200, again.json)
+        assert again.headers["idempotency-replayed"] == "true"
+        assert set(self.stock(client).values()) == {"10"}
+        # The first one ends after the second was looked up, and before the second begins.
+        looks, real = [None], idempotency.look
+
+        def look(*arguments):
+            return looks.pop() if looks else real(*arguments)
+
+        monkeypatch.setattr(idempotency, "look", look)
+        raced = self.send(upload, make, stock_mode="add", headers=headers)
+        assert (raced.json, looks) == (first.json, [])
+        assert set(self.stock(client).values()) == {"10"}
+
+    def test_another_file_under_the_key_is_refused(self, upload, make):
+        headers = {"Idempotency-Key": "one"}
+        self.send(upload, make, headers=headers)
+        other = upload(PATH, csv("Z,Zebra,1,,,,"), headers=headers)
+        assert (other.status_code, other.json["code"]) == (422, "idempotency-key-reused")
+
+    def test_variants_are_written_with_their_product(self, client, upload, make, stop):
+        header = "sku,parent_sku,name,price,size\n"
+        rows = [f"SHIRT-{size},SHIRT,{size},,{size}" for size in "ABCDEF"]
+        content = csv(*rows[:3], "CAP,,Cap,9,", "SHIRT,,Shirt,25,", *rows[3:], header=header)
+        done = upload(PATH, content).json
+        assert (done["created"], done["updated"]) == (8, 0)
+        assert len(listed(client)["SHIRT"]["variants"]) == 6
+
+    def test_what_a_dry_run_says_is_what_happens(self, client, upload, make):
+        upload(PATH, csv("A,Apples,1.50,Fruit,111,,", "B,Beans,1,Fruit,,,"))
+        header = "sku,parent_sku,name,price,unit,category,barcode,stock\n"
+        content = csv(
+            "A,,Apples,1.80,,,111,",
+            "B,,Beans,1,,Fruit,222,",
+            "C,,Corn,2,kg,Grain,,2.5",
+            "D,,Dates,2,sack,grain,,2",
+            "E,,Shirt,2,,,,",
+            "E1,E,Small,,,,333,",
+            header=header,
+        )
+        fields = {"create_units": "true", "warehouse": str(make.main)}
+        dry = upload(PATH, content, dry_run="true", **fields).json
+        real = upload(PATH, content, **fields).json
+        assert dry | {"dry_run": False} == real
+        assert (real["created"], real["updated"], real["categories_created"], real["units_created"]) == (4, 1, 1, 2)
+
+    def test_a_lot_that_expires_on_two_days_is_named(self, client, upload, make):
+        header = "sku,name,price,tracking,stock,batch,expires\n"
+        first = csv("P,Pills,3,lot,1,B1,2030-01-31", header=header)
+        place = {"warehouse": str(make.main)}
+        assert upload(PATH, first, **place).status_code == 200
+        other = csv(
+            "P,,,,1,B1,2031-01-31",
+            "Q,Quinine,3,lot,1,B1,2030-01-31",
+            "Q,,,,1,B1,2030-02-01",
+            header=header,
+        )
+        for fields in ({}, {"dry_run": "true"}):
+            answer = upload(PATH, other, stock_mode="add", **place, **fields).json
+            assert [(error["row"], error["column"]) for error in answer["errors"]] == [
+                (2, "expiry_date"),
+                (4, "expiry_date"),
+            ]
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_a_dry_run_waits_for_no_writer(upload, runtime, make):
+    with ThreadPoolExecutor(1) as pool, runtime.unit_of_work():
+        answer = pool.submit(upload, PATH, csv("A,Apples,1,Fruit,,,"), dry_run="true").result(timeout=20)
+    assert (answer.status_code, answer.json["created"]) == (200, 1)
+
+
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"sku,name\n" + b"x" * 3_000_000,
+        b"sku,name\n" + b"a," * 1_500_000,
+        b"sku," + b"a," * 10_000 + b"\nA\n",
+        b"sku,name\n" + b'"a\n",' * 1_500_000,
+        b"sku,name\nA,\x00\n",
+        "sku,name\nA,B\n".encode("utf-16-le"),
+        "sku,name\nA,B\n".encode("utf-32"),
+        bytes(range(256)) * 1_000,
+    ],
+)
+def test_odd_texts(upload, content):
+    answer = upload(PATH, content)
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "file")

@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from tillhook.catalogue.import_result import ImportFailed, ImportResult
-from tillhook.catalogue.importing import import_products
+from tillhook.catalogue.importing import finish_import, import_products
 from tillhook.catalogue.schemas import STOCK_MODES
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def import_file(
     """Import products and their stock from FILE, CSV or XLSX: all rows or none."""
     runtime: Runtime = context.runtime
     try:
-        with runtime.unit_of_work() as session, _Bar() as bar:
-            result = import_products(
-                session,
+        with _Bar() as bar:
+            done = import_products(
+                runtime,
                 file,
                 file.name,
                 warehouse_id=warehouse,
@@ -47,6 +47,8 @@ def import_file(
                 dry_run=dry_run,
                 progress=bar.show,
             )
+        with runtime.unit_of_work(lazy=True) as session:
+            result = finish_import(session, done)
     except ImportFailed as error:
         result = error.result
     _print(result)

@@ -6,9 +6,10 @@ from types import ModuleType
 from tillhook import hookimpl
 from tillhook.catalogue import hookspecs, routes, setup_routes
 from tillhook.catalogue.demo import DEMO_DATA
+from tillhook.catalogue.pictures import collect_pictures
 from tillhook.catalogue.terms import OWNER_PRICE_CHANGE
 from tillhook.config import Settings
-from tillhook.hooks import DemoData, EventType, Permission, Route, SettingDeclaration, within
+from tillhook.hooks import DemoData, EventType, Job, Permission, Route, SettingDeclaration, within
 from tillhook.ledger import own_inventory
 from tillhook.products import hides
 
@@ -74,6 +75,11 @@ def register_settings() -> tuple[SettingDeclaration, ...]:
             check=within(0, 1000),
         ),
     )
+
+
+@hookimpl
+def register_jobs() -> tuple[Job, ...]:
+    return (Job(name="catalogue.pictures", run=collect_pictures, at="04:30"),)
 
 
 @hookimpl

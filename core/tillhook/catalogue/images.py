@@ -1,73 +1,60 @@
-"""Pictures of products: checked by decoding them, kept by their content's hash below the data folder.
+"""The pictures of products, in their order. Their files are :mod:`tillhook.catalogue.pictures`."""
 
-What is stored is our own encoding of the first frame: no metadata (a photo says where it was taken), nothing
-behind the picture's end, nothing that is not a picture. The same picture is the same file.
-"""
-
-import hashlib
-import io
-import os
-import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import IO, Any
 
-from PIL import Image, ImageOps, UnidentifiedImageError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
 from tillhook.catalogue.answers import ImageOut
+from tillhook.catalogue.pictures import Picture, path_of
 from tillhook.catalogue.products import editable
+from tillhook.catalogue.rules import why_not_editable
 from tillhook.errors import Conflict, NotFound, ValidationFailed
 from tillhook.products.models import Product, ProductImage
 from tillhook.products.search import get_product, visible_to
 from tillhook.runtime import actor_of, runtime_of
 
-MAX_BYTES = 10 * 1024 * 1024
-#: A hundred bytes of PNG may unpack to gigabytes; this is asked before anything is unpacked.
-MAX_PIXELS = 40_000_000
 MAX_PER_PRODUCT = 50
-_FORMATS = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp"}
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "JPEG": {"quality": 90, "optimize": True},
-    "PNG": {"optimize": True},
-    "WEBP": {"quality": 90, "method": 4},
-}
 
 
-def add_image(session: Session, product_id: int, stream: IO[bytes], position: int | None = None) -> ProductImage:
-    """Store a picture and put it among the product's pictures.
+def check_image(session: Session, product_id: int) -> None:
+    """Refuse a picture that could not be added, before it is decoded; raises as :func:`add_image`."""
+    product = get_product(session, product_id)
+    refusal = why_not_editable(actor_of(session), product)
+    if refusal is not None:
+        raise refusal
+
+
+def add_image(session: Session, product_id: int, picture: Picture, position: int | None = None) -> ProductImage:
+    """Put a picture, whose file is written, among the product's pictures; one that is there already stays as it is.
 
     Args:
         position: From 1; at the end when left out. The pictures from there on move one further.
 
     Raises:
         NotFound, PermissionDenied: As for changing the product.
-        ValidationFailed: 422 naming ``file``: too large, or no JPEG, PNG or WebP.
         Conflict: 409 ``too-many-images``.
     """
     product = editable(session, product_id)
     images = list_images(session, product)
-    if len(images) >= MAX_PER_PRODUCT:
-        raise Conflict(f"A product has at most {MAX_PER_PRODUCT} pictures.", code="too-many-images")
-    content, content_type, (width, height) = reencode(stream)
-    digest = hashlib.sha256(content).hexdigest()
-    known = next((image for image in images if image.sha256 == digest), None)
+    known = next((image for image in images if image.sha256 == picture.sha256), None)
     if known is not None:
         return known
-    store(path_of(runtime_of(session).settings.data_dir, digest), content)
+    if len(images) >= MAX_PER_PRODUCT:
+        raise Conflict(f"A product has at most {MAX_PER_PRODUCT} pictures.", code="too-many-images")
     place = len(images) + 1 if position is None else min(position, len(images) + 1)
     for image in images[place - 1 :]:
         image.position += 1
     image = ProductImage(
         product_id=product.id,
         position=place,
-        sha256=digest,
-        content_type=content_type,
-        size=len(content),
-        width=width,
-        height=height,
+        sha256=picture.sha256,
+        content_type=picture.content_type,
+        size=picture.size,
+        width=picture.width,
+        height=picture.height,
     )
     session.add(image)
     session.flush()
@@ -112,7 +99,7 @@ def move_image(session: Session, product_id: int, image_id: int, position: int) 
 
 
 def remove_image(session: Session, product_id: int, image_id: int) -> None:
-    """Take a picture from a product. Its file stays: a rollback must find it, and others may show it.
+    """Take a picture from a product. Its file stays: others may show it, and a job collects what nobody shows.
 
     Raises:
         NotFound, PermissionDenied: As for changing the product; also no such picture of it.
@@ -166,61 +153,3 @@ def find_image(session: Session, sha256: str) -> tuple[Path, str, bool]:
 def product_images(session: Session, product_id: int) -> list[ProductImage]:
     """Return the pictures of a product that the actor may see; 404 otherwise."""
     return list_images(session, get_product(session, product_id))
-
-
-def reencode(stream: IO[bytes]) -> tuple[bytes, str, tuple[int, int]]:
-    """Return our encoding of the picture, its content type, and its width and height in pixels.
-
-    Raises:
-        ValidationFailed: 422 naming ``file``.
-    """
-    raw = stream.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise ValidationFailed.at("file", f"Larger than {MAX_BYTES // 1024 // 1024} MiB.", code="image-too-large")
-    try:
-        with Image.open(io.BytesIO(raw), formats=list(_FORMATS)) as image:
-            kind = image.format or ""
-            if image.width * image.height > MAX_PIXELS:
-                raise ValidationFailed.at("file", f"More than {MAX_PIXELS:,} pixels.", code="image-too-large")
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-            return _encoded(upright, kind), _FORMATS[kind], upright.size
-    except UnidentifiedImageError as error:
-        raise ValidationFailed.at("file", "Not a JPEG, PNG or WebP picture.", code="not-an-image") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ValidationFailed.at("file", f"More than {MAX_PIXELS:,} pixels.", code="image-too-large") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValidationFailed.at("file", "The picture is damaged.", code="not-an-image") from error
-
-
-def path_of(data_dir: Path, sha256: str) -> Path:
-    """Return where a picture is kept; two levels of folders keep each one small."""
-    return data_dir / "images" / sha256[:2] / sha256[2:4] / sha256
-
-
-def store(path: Path, content: bytes) -> None:
-    """Write the file at once or not at all; one that is there already has the same content."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    try:
-        with aside.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
-
-
-def _encoded(image: Image.Image, kind: str) -> bytes:
-    plain = image
-    if kind == "JPEG" and image.mode not in ("L", "RGB"):
-        plain = image.convert("RGB")  # CMYK of a print shop: browsers show it wrongly
-    elif kind != "JPEG" and image.mode not in ("L", "LA", "P", "RGB", "RGBA"):
-        plain = image.convert("RGBA")
-    target = io.BytesIO()
-    plain.info = {name: value for name, value in plain.info.items() if name == "transparency"}
-    plain.save(target, kind, **_OPTIONS[kind])
-    return target.getvalue()

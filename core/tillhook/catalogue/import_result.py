@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 
 from tillhook.catalogue.answers import RowMessageOut
-from tillhook.errors import ValidationFailed
+from tillhook.errors import DomainError, ValidationFailed
 
 _MAX_MESSAGES = 1_000
+#: What is counted part by part.
+COUNTS = ("created", "updated", "categories_created", "units_created", "stock_lines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +36,28 @@ class ImportResult:
     units_created: int = 0
     stock_lines: int = 0
     encoding: str | None = None
+    error_count: int = 0
     bad_cells: list[RowMessage] = field(default_factory=list)
     warnings: list[RowMessage] = field(default_factory=list)
-
-    @property
-    def error_count(self) -> int:
-        return len(self.bad_cells)
 
     @property
     def errors(self) -> list[RowMessage]:
         # They are found check by check, and read from top to bottom.
         return sorted(self.bad_cells, key=lambda message: message.row)[:_MAX_MESSAGES]
 
+    def with_messages_of(self, other: "ImportResult") -> "ImportResult":
+        """Return this result, to which the errors and warnings of another one are added."""
+        self.error_count += other.error_count
+        self.bad_cells += other.bad_cells
+        self.warnings = (self.warnings + other.warnings)[:_MAX_MESSAGES]
+        return self
+
     def bad(self, row: int, column: str | None, message: str) -> None:
         """Add an error."""
+        self.error_count += 1
         self.bad_cells.append(RowMessage(row, column, message))
+        if len(self.bad_cells) > 4 * _MAX_MESSAGES:
+            self.bad_cells = self.errors
 
     def warn(self, row: int, column: str | None, message: str) -> None:
         """Add a warning, which does not keep the file from being imported."""
@@ -69,3 +78,26 @@ class ImportFailed(ValidationFailed):
             errors=[RowMessageOut.of(message) | {"field": message.field} for message in errors],
             error_count=result.error_count,
         )
+
+
+class ImportStopped(DomainError):
+    """Some products are imported and the others are not (409, or 503 when the database was away).
+
+    The same file sent again, in the same way and within a day, goes on where this one stopped.
+    """
+
+    status = 409
+    code = "import-stopped"
+    title = "Import stopped"
+
+    def __init__(self, cause: Exception, products_done: int, products: int) -> None:
+        super().__init__(
+            f"{products_done} of {products} products are imported. Send the same file again to go on. "
+            + (cause.detail if isinstance(cause, DomainError) else "The database cannot be reached or is too busy."),
+            errors=cause.errors if isinstance(cause, DomainError) else (),
+            products_done=products_done,
+            products=products,
+        )
+        if not isinstance(cause, DomainError):
+            self.status = 503
+            self.extra["retry_after_s"] = 5

@@ -1,6 +1,6 @@
 """From the rows of a file to what they say of each SKU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +9,10 @@ from marshmallow import ValidationError
 from tillhook.catalogue.columns import ATTRIBUTE, ImportRow, column_of, decimal_text
 from tillhook.catalogue.import_result import ImportResult
 from tillhook.catalogue.tables import Row, Table
-from tillhook.catalogue.writing import Progress
 from tillhook.errors import ValidationFailed
 
+#: Told what is being done, how many rows are, and of how many; a total of 0 is not known yet.
+Progress = Callable[[str, int, int], None]
 _NUMBERS = ("price", "list_price", "cost_price", "low_stock_threshold", "stock")
 _STOCK = ("stock", "warehouse", "batch_number", "expiry_date")
 _ROW = ImportRow()

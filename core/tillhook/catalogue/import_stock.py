@@ -5,6 +5,7 @@ What is new gets its opening stock. What is known is counted or received, as ``s
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -16,9 +17,11 @@ from tillhook.access import active_warehouses, which_warehouse
 from tillhook.catalogue.drafts import ProductDraft, VariantDraft
 from tillhook.catalogue.import_result import ImportResult
 from tillhook.catalogue.import_rows import Entry
-from tillhook.catalogue.setup import resolve_unit
-from tillhook.catalogue.writing import Progress, chunks
+from tillhook.catalogue.setup import DEFAULT_UNIT, Missing, find_setup
+from tillhook.catalogue.writing import chunks
+from tillhook.db import among
 from tillhook.errors import ValidationFailed
+from tillhook.ledger.models import Lot
 from tillhook.products.models import Unit
 from tillhook.reference import UnitRef
 from tillhook.runtime import actor_of, snapshot_of
@@ -26,16 +29,18 @@ from tillhook.runtime import actor_of, snapshot_of
 #: The drafts of the file's variants, each with its product's, by the number of the row.
 Variants = Mapping[str | int, tuple[ProductDraft, VariantDraft]]
 _NEEDS = {"opening": "stock:receipt:post", "add": "stock:receipt:post", "set": "stock:inventory:set"}
+_COUNTS_ALL = "stock:level:change_all"
 _REASONS = {"opening": "Opening stock", "add": "Import", "set": "Import"}
 _SAY_MODE = "Known already: say what its stock means by stock_mode, which is set (count), add (receive) or ignore."
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the caller says of stock: the warehouse of rows that name none, and ``stock_mode``."""
+    """What the caller says: the warehouse of rows that name none, ``stock_mode``, and whether to make units."""
 
     warehouse_id: int | None
     stock_mode: str | None
+    create_units: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,17 @@ class StockRow:
 
 
 def check_stock(
-    session: Session, entries: Iterable[Entry], variants: Variants, wanted: Wanted, result: ImportResult
+    session: Session,
+    entries: Iterable[Entry],
+    variants: Variants,
+    wanted: Wanted,
+    result: ImportResult,
+    missing: Missing | None = None,
 ) -> list[StockRow]:
     """Return the rows whose stock is to be posted; what is wrong with others is among the result's errors.
+
+    Args:
+        missing: Units that would be made.
 
     Raises:
         PermissionDenied: 403: there is stock, and the actor may not receive or count.
@@ -61,6 +74,10 @@ def check_stock(
     rows: list[StockRow] = []
     # Read, for some may be new.
     units = {row.id: UnitRef(*row) for row in session.execute(select(Unit.id, Unit.code, Unit.precision))}
+    if missing is not None:
+        units |= {key: UnitRef(key, "", precision) for key, precision in missing.precisions.items()}
+    # One that the import would make counts whole things.
+    default = units.get(find_setup(session, Unit, DEFAULT_UNIT) or 0) or UnitRef(0, "pieces", 0)
     for entry in entries:
         if entry.number not in variants:
             continue
@@ -71,19 +88,21 @@ def check_stock(
                 result.bad(number, "stock", _SAY_MODE)
             elif kind != "ignore" and (values["stock"] or kind == "set"):
                 said = {"cost_price": entry.values.get("cost_price"), **values}
-                fault = _fault(draft, said) or _unit_fault(session, draft, said, units)
+                fault = _fault(draft, said) or _unit_fault(draft, said, units, default)
                 place = None if fault else _find_warehouse(session, said, wanted.warehouse_id)
                 if isinstance(place, int):
                     rows.append(StockRow(number, kind, place, said, draft, variant))
                 else:
                     result.bad(number, *(fault or ("warehouse", str(place))))
     _refuse_twice(rows, result)
+    _refuse_other_expiry(session, rows, result)
     for kind in {row.kind for row in rows}:
         actor_of(session).require(_NEEDS[kind])
+    _require_own(session, rows)
     return rows
 
 
-def post_stock(session: Session, rows: Sequence[StockRow], result: ImportResult, progress: Progress) -> None:
+def post_stock(session: Session, rows: Sequence[StockRow], result: ImportResult) -> None:
     """Post the stock of the rows, whose products are written by now."""
     documents: dict[tuple[int, str], list[StockRow]] = {}
     for row in rows:
@@ -92,7 +111,6 @@ def post_stock(session: Session, rows: Sequence[StockRow], result: ImportResult,
         for chunk in chunks(of_document):
             _post(session, warehouse_id, kind, chunk, result)
             result.stock_lines += len(chunk)
-            progress("stock", result.stock_lines, len(rows))
 
 
 def _fault(draft: ProductDraft, values: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -108,14 +126,10 @@ def _fault(draft: ProductDraft, values: Mapping[str, Any]) -> tuple[str, str] | 
 
 
 def _unit_fault(
-    session: Session, draft: ProductDraft, values: Mapping[str, Any], units: dict[int, UnitRef]
+    draft: ProductDraft, values: Mapping[str, Any], units: Mapping[int, UnitRef], default: UnitRef
 ) -> tuple[str, str] | None:
     unit_id = draft.values.get("unit_id") or (draft.product.unit_id if draft.product else None)
-    if unit_id is None:
-        unit_id = resolve_unit(session, None)
-    # One that the import would make counts whole things.
-    unit = units.get(unit_id) or UnitRef(0, "pieces", 0)
-    fault = unit.fault(values["stock"])
+    fault = (default if unit_id is None else units.get(unit_id, default)).fault(values["stock"])
     return None if fault is None else ("stock", fault)
 
 
@@ -147,6 +161,33 @@ def _refuse_twice(rows: Iterable[StockRow], result: ImportResult) -> None:
         key = (id(row.variant), row.warehouse_id, row.values.get("batch_number"))
         if row.kind == "set" and first.setdefault(key, row.number) != row.number:
             result.bad(row.number, "stock", f"Counted in row {first[key]} already.")
+
+
+def _refuse_other_expiry(session: Session, rows: Iterable[StockRow], result: ImportResult) -> None:
+    """Refuse a lot that would expire on two days; which of them is right nobody knows."""
+    dated = [row for row in rows if "batch_number" in row.values]
+    known = [row.variant.variant.id for row in dated if row.variant.variant is not None]
+    lots = select(Lot.variant_id, Lot.batch_number, Lot.expiry_date).where(among(Lot.variant_id, known))
+    expiry: dict[tuple[int, str], date | None] = {(row[0], row[1]): row[2] for row in session.execute(lots)}
+    for row in dated:
+        variant, said = row.variant.variant, row.values.get("expiry_date")
+        # What has no key yet is told apart by its draft; keys of the database are above zero.
+        lot = (-id(row.variant) if variant is None else variant.id, row.values["batch_number"])
+        if said is not None and (expiry.get(lot) or said) != said:
+            result.bad(row.number, "expiry_date", f"This lot expires on {expiry[lot]}.")
+        expiry[lot] = expiry.get(lot) or said
+
+
+def _require_own(session: Session, rows: Iterable[StockRow]) -> None:
+    """Refuse to count what somebody else brought into the catalogue, as the ledger does."""
+    actor = actor_of(session)
+    if actor.can(_COUNTS_ALL):
+        return
+    for row in rows:
+        product = row.draft.product
+        if row.kind == "set" and product is not None and (product.owner_id or 0) != actor.user_id:
+            message = f"Product {product.id} belongs to somebody else"
+            raise actor.refusal(message, _COUNTS_ALL, code="not-your-product")
 
 
 def _line(row: StockRow) -> ledger.StockLine:

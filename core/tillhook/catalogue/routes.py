@@ -8,21 +8,22 @@ from tillhook.catalogue.answers import ProductOut, product_answer, product_answe
 from tillhook.catalogue.approval import approve, reject, restore
 from tillhook.catalogue.commands import NewProduct
 from tillhook.catalogue.images import (
-    MAX_BYTES,
     add_image,
+    check_image,
     find_image,
     move_image,
     order_images,
     product_images,
     remove_image,
 )
-from tillhook.catalogue.importing import import_products
+from tillhook.catalogue.importing import Import, finish_import, import_products
 from tillhook.catalogue.inventory import low_stock, set_product_inventory
+from tillhook.catalogue.pictures import MAX_BYTES, Picture, take_picture
 from tillhook.catalogue.products import create_product, remove_product, update_product
 from tillhook.catalogue.variants import attach_barcode, create_variant, detach_barcode, list_barcodes, update_variant
 from tillhook.errors import NotFound
 from tillhook.hooks import PUBLIC
-from tillhook.http import Call, Reply, Routes, page, page_of
+from tillhook.http import Call, Preparation, Reply, Routes, page, page_of
 from tillhook.products.models import Product
 from tillhook.products.search import get_product, product_query
 
@@ -190,6 +191,22 @@ def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
     detach_barcode(call.session, product_id, barcode_id)
 
 
+def prepare_import(call: Preparation) -> Import:
+    """Read, check and write the file, in parts."""
+    file = call.upload("file")
+    said: dict[str, Any] = {name: call.body[name] or call.query[name] for name in call.body}
+    said["warehouse_id"] = said.pop("warehouse")
+    return import_products(
+        call.runtime,
+        file.stream,
+        file.filename,
+        actor=call.actor,
+        request_id=call.request_id,
+        replay=call.replay,
+        **said,
+    )
+
+
 @routes.post(
     "/products/import",
     permission="catalogue:product:import",
@@ -197,13 +214,20 @@ def delete_barcode(call: Call, product_id: int, barcode_id: int) -> None:
     query=schemas.ImportForm,
     answer=answers.ImportOut,
     upload=True,
+    prepare=prepare_import,
+    lazy=True,  # a dry run writes nothing, and so waits for no writer
+    problems=(409, 503, 507),
 )
 def post_import(call: Call) -> dict[str, Any]:
-    """Import products and stock from CSV or XLSX, all rows or none."""
-    file = call.upload("file")
-    said = {name: call.body[name] or call.query[name] for name in call.body}
-    said["warehouse_id"] = said.pop("warehouse")
-    return answers.ImportOut.of(import_products(call.session, file.stream, file.filename, **said))
+    """Import products and stock from CSV or XLSX, all rows or none; one file at a time."""
+    return answers.ImportOut.of(finish_import(call.session, call.prepared))
+
+
+def prepare_image(call: Preparation, product_id: int) -> Picture:
+    """Decode the picture and write its file."""
+    with call.runtime.unit_of_work(call.actor, write=False) as session:
+        check_image(session, product_id)
+    return take_picture(call.runtime.settings.data_dir, call.upload("file").stream)
 
 
 @routes.post(
@@ -212,14 +236,14 @@ def post_import(call: Call) -> dict[str, Any]:
     body=schemas.ImageForm,
     answer=answers.ImageOut,
     upload=True,
+    prepare=prepare_image,
     status=201,
     max_body=MAX_BYTES + _FORM,
-    problems=(409,),
+    problems=(409, 503, 507),
 )
 def post_image(call: Call, product_id: int) -> dict[str, Any]:
-    """Upload a picture of a product: JPEG, PNG or WebP."""
-    file = call.upload("file")
-    return answers.ImageOut.of(add_image(call.session, product_id, file.stream, call.body["position"]))
+    """Upload a picture of a product: JPEG, PNG or WebP, of 16 megapixels at most."""
+    return answers.ImageOut.of(add_image(call.session, product_id, call.prepared, call.body["position"]))
 
 
 @routes.get(_ONE + "/images", permission=_READ, answer=page_of(answers.ImageOut))

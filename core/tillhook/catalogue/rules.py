@@ -22,17 +22,22 @@ from tillhook.runtime import actor_of
 _APPROVE = "catalogue:product:approve"
 
 
-def check(session: Session, drafts: list[ProductDraft], *, create_units: bool = False) -> list[Fault]:
+def check(
+    session: Session, drafts: list[ProductDraft], *, create_units: bool = False, missing: setup.Missing | None = None
+) -> list[Fault]:
     """Return what is wrong with the drafts, and enter the keys of what they refer to.
 
     A category that is named and missing is made, if the actor may; a unit only with ``create_units``.
+
+    Args:
+        missing: Told of what would be made; nothing is written then.
     """
     session.flush()
     return [
         *_taken_skus(session, drafts),
         *_taken_codes(session, drafts),
         *_bound_by_stock(session, drafts),
-        *_unknown_references(session, drafts, create_units),
+        *_unknown_references(session, drafts, create_units, missing),
     ]
 
 
@@ -149,10 +154,12 @@ def _bound_by_stock(session: Session, drafts: list[ProductDraft]) -> Iterator[Fa
             )
 
 
-def _unknown_references(session: Session, drafts: list[ProductDraft], create_units: bool) -> Iterator[Fault]:
+def _unknown_references(
+    session: Session, drafts: list[ProductDraft], create_units: bool, missing: setup.Missing | None
+) -> Iterator[Fault]:
     resolvers: dict[str, Any] = {
-        "category": setup.resolve_category,
-        "unit": partial(setup.resolve_unit, create_units=create_units),
+        "category": partial(setup.resolve_category, missing=missing),
+        "unit": partial(setup.resolve_unit, create_units=create_units, missing=missing),
         "tax": setup.resolve_tax,
     }
     found: dict[tuple[str, Any], int | None] = {}

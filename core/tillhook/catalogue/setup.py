@@ -73,8 +73,33 @@ def setup_answer(row: Described) -> dict[str, Any]:
     return _ANSWERS[type(row)].of(row)
 
 
-def resolve_category(session: Session, reference: Reference | None, field: str = "category") -> int | None:
+class Missing:
+    """Categories and units that would be made: they have keys of their own, below zero."""
+
+    def __init__(self) -> None:
+        self._keys: dict[tuple[type[Base], str], int] = {}
+        #: The digits after the point of units, by key.
+        self.precisions: dict[int, int] = {}
+
+    def key(self, model: type[Base], name: str, precision: int = 0) -> int:
+        """Return the key of what would be made under a name."""
+        key = self._keys.setdefault((model, name.strip().lower()), -1 - len(self._keys))
+        if model is Unit:
+            self.precisions[key] = precision
+        return key
+
+    def count(self, model: type[Base]) -> int:
+        """Return how many would be made."""
+        return sum(each is model for each, _ in self._keys)
+
+
+def resolve_category(
+    session: Session, reference: Reference | None, field: str = "category", *, missing: Missing | None = None
+) -> int | None:
     """Return the category's key; an unknown name makes a category if the actor may.
+
+    Args:
+        missing: Told of what would be made, which is then not made.
 
     Raises:
         ValidationFailed: 422: no such category, and none may be made.
@@ -85,17 +110,25 @@ def resolve_category(session: Session, reference: Reference | None, field: str =
     if found is not None:
         return found
     if isinstance(reference, str) and actor_of(session).can("catalogue:setup:manage"):
+        if missing is not None:
+            return missing.key(Category, reference)
         return create_setup(session, Category, {"name": reference}).id
     raise ValidationFailed.at(field, f"There is no category {reference}.", code="unknown-category")
 
 
 def resolve_unit(
-    session: Session, reference: Reference | None, field: str = "unit", *, create_units: bool = False
+    session: Session,
+    reference: Reference | None,
+    field: str = "unit",
+    *,
+    create_units: bool = False,
+    missing: Missing | None = None,
 ) -> int:
     """Return the unit's key, the default one's for ``None``.
 
     Args:
         create_units: Whether an unknown code makes a unit, one of whole pieces until somebody says otherwise.
+        missing: Told of what would be made, which is then not made.
 
     Raises:
         ValidationFailed: 422 ``unknown-unit``, naming those that there are.
@@ -108,6 +141,8 @@ def resolve_unit(
     standard = code.lower() if code.lower() in STANDARD_UNITS else None
     if isinstance(reference, str) and (standard or create_units):
         name, precision = STANDARD_UNITS[standard] if standard else (code, 0)
+        if missing is not None:
+            return missing.key(Unit, standard or code, precision)
         return create_setup(session, Unit, {"code": standard or code, "name": name, "precision": precision}).id
     known = sorted({*STANDARD_UNITS, *session.scalars(select(Unit.code).order_by(Unit.id).limit(_MOST_NAMED))})
     message = f"There is no unit {reference}. Known are {', '.join(known[:_MOST_NAMED])}."

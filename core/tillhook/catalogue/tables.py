@@ -3,25 +3,25 @@
 Bounded in every direction, because a small file may unpack to a large one.
 """
 
+import codecs
 import csv
 import io
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
-from typing import IO, Any
+from typing import IO
 
-from tillhook.errors import ValidationFailed
+from tillhook.catalogue.workbooks import read_workbook, unreadable
 
 MAX_ROWS = 100_000
 MAX_COLUMNS = 200
-MAX_UNPACKED = 512 * 1024 * 1024
-_MAX_PARTS = 2_000
-#: Empty rows cost time too, and a single cell at the bottom of a sheet makes a million of them.
+#: Empty rows cost time too.
 _MAX_NUMBER = 2 * MAX_ROWS
+#: Characters of one row, and of the first one, which says the delimiter.
+_MAX_ROW = 2_000_000
+_MAX_HEADER = 64 * 1024
+_PIECE = 1024 * 1024
 _DELIMITERS = ",;\t|"
-_EXCEL_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +57,57 @@ def read_table(stream: IO[bytes], knows: Callable[[str], bool]) -> Table:
     stream.seek(0)
     if start == b"PK\x03\x04":
         return _read_xlsx(stream)
-    return _read_csv(stream.read(), knows)
+    return _read_csv(stream, knows)
 
 
-def _read_csv(raw: bytes, knows: Callable[[str], bool]) -> Table:
-    text, encoding = _decode(raw)
-    if "\x00" in text:
-        raise _broken("This is no text file.")
-    first = text.lstrip("\r\n").partition("\n")[0]
+def _read_csv(stream: IO[bytes], knows: Callable[[str], bool]) -> Table:
+    encoding = _encoding_of(stream)
+    text = io.TextIOWrapper(stream, encoding=encoding, errors="replace", newline="")
+    first = next((line for line in iter(lambda: text.readline(_MAX_HEADER), "") if line.strip("\r\n")), "")
     delimiter = max(_DELIMITERS, key=lambda each: sum(map(knows, _titles(first, each))))
-    rows = _numbered(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    text.seek(0)
+    lines = _Lines(text)
+    rows = _filled(lines.rows(delimiter))
     header = next(rows, None)
     if header is None:
-        raise _broken("The file is empty.")
-    return Table(_header(header), rows, encoding)
+        raise unreadable("The file is empty.")
+    return Table(_header(header), rows, encoding.removesuffix("-sig"))
+
+
+class _Lines:
+    """The lines of a text: a row with too many characters is refused before it is one."""
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self._text = text
+        self._of_row = 0
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._text.readline(_MAX_ROW + 1)
+        self._of_row += len(line)
+        if not line:
+            raise StopIteration
+        if self._of_row > _MAX_ROW:
+            raise unreadable(f"A row has more than {_MAX_ROW:,} characters.")
+        if "\x00" in line:
+            raise unreadable("This is no text file.")
+        return line
+
+    def rows(self, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+        """Yield the rows with their numbers."""
+        number = 0
+        try:
+            for number, cells in enumerate(csv.reader(self, delimiter=delimiter), 1):
+                self._of_row = 0
+                yield number, cells
+        except csv.Error as error:
+            raise unreadable(f"Row {number + 1} cannot be read: {error}.") from error
+        finally:
+            # The file is the caller's to close, who may have done so.
+            with suppress(ValueError):
+                self._text.detach()
 
 
 def _titles(line: str, delimiter: str) -> list[str]:
@@ -80,126 +117,49 @@ def _titles(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def _decode(raw: bytes) -> tuple[str, str]:
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return raw.decode("utf-16", "replace"), "utf-16"
+def _encoding_of(stream: IO[bytes]) -> str:
+    start = stream.read(3)
+    stream.seek(0)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return raw.decode("utf-8-sig"), "utf-8"
+        while piece := stream.read(_PIECE):
+            decoder.decode(piece)
+        decoder.decode(b"", True)
     except UnicodeDecodeError:
         # What a Western Windows writes; five of its bytes mean nothing.
-        return raw.decode("cp1252", "replace"), "cp1252"
+        return "cp1252"
+    finally:
+        stream.seek(0)
+    return "utf-8-sig" if start == codecs.BOM_UTF8 else "utf-8"
 
 
-def _numbered(lines: Iterator[list[str]]) -> Iterator[Row]:
-    number = count = 0
-    try:
-        for line in lines:
-            number += 1
-            if number > _MAX_NUMBER:
-                raise _broken(f"Something stands below row {_MAX_NUMBER:,}; delete the rows below the table.")
-            cells = [cell.strip() for cell in line]
-            if not any(cells):
-                continue
-            count += 1
-            if count > MAX_ROWS + 1:
-                raise _broken(f"More than {MAX_ROWS:,} rows.")
-            yield Row(number, cells)
-    except csv.Error as error:
-        raise _broken(f"Row {number + 1} cannot be read: {error}.") from error
+def _filled(rows: Iterable[tuple[int, list[str]]]) -> Iterator[Row]:
+    """Yield the rows that are not empty."""
+    count = 0
+    for number, line in rows:
+        cells = [cell.strip() for cell in line]
+        # Of a sheet without a table, or with something far below, the rows cost time too.
+        if number > _MAX_NUMBER:
+            raise unreadable(f"Something stands below row {_MAX_NUMBER:,}; delete the rows below the table.")
+        if not any(cells):
+            continue
+        count += 1
+        if count > MAX_ROWS + 1:
+            raise unreadable(f"More than {MAX_ROWS:,} rows.")
+        yield Row(number, cells)
 
 
 def _read_xlsx(stream: IO[bytes]) -> Table:
-    formulas = _check_package(stream)
-    rows = _numbered(_sheet(stream, formulas))
+    rows = _filled(read_workbook(stream, MAX_COLUMNS))
     header = next(rows, None)
     if header is None:
-        raise _broken("The first sheet is empty.")
+        raise unreadable("The first sheet is empty.")
     return Table(_header(header), rows)
-
-
-def _check_package(stream: IO[bytes]) -> bool:
-    """Refuse a package that would unpack beyond all bounds; say whether a sheet has formulas."""
-    try:
-        with zipfile.ZipFile(stream) as package:
-            parts = package.infolist()
-            if len(parts) > _MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
-                raise _broken("The file is too large when unpacked.")
-            sheets = [part for part in parts if part.filename.startswith("xl/worksheets/")]
-            return any(_has_formula(package, part) for part in sheets)
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError, EOFError) as error:
-        raise _broken("The file is damaged.") from error
-
-
-def _has_formula(package: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
-    read, tail = 0, b""
-    with package.open(part) as sheet:
-        while piece := sheet.read(1024 * 1024):
-            read += len(piece)
-            if read > MAX_UNPACKED:
-                raise _broken("The file is too large when unpacked.")
-            if b"<f>" in tail + piece or b"<f " in tail + piece:
-                return True
-            tail = piece[-2:]
-    return False
-
-
-def _sheet(stream: IO[bytes], formulas: bool) -> Iterator[list[str]]:
-    """Yield the rows of the first sheet; formulas give the value that Excel kept for them."""
-    import openpyxl  # takes a while to import, and few processes need it
-
-    try:
-        stream.seek(0)
-        values = openpyxl.load_workbook(stream, read_only=True, data_only=True, keep_links=False)
-        sheet = values.worksheets[0]
-        sheet.reset_dimensions()
-        rows = sheet.iter_rows(max_col=MAX_COLUMNS, values_only=True)
-        if not formulas:
-            yield from (_texts(row) for row in rows)
-            return
-        originals = openpyxl.load_workbook(stream, read_only=True, keep_links=False).worksheets[0]
-        originals.reset_dimensions()
-        pairs = zip(rows, originals.iter_rows(max_col=MAX_COLUMNS, values_only=True), strict=False)
-        for number, (row, original) in enumerate(pairs, 1):
-            _check_formulas(number, row, original)
-            yield _texts(row)
-    except ValidationFailed:
-        raise
-    except Exception as error:  # openpyxl lets any error through that a broken file causes
-        raise _broken("The file is damaged or no XLSX workbook.") from error
-
-
-def _check_formulas(number: int, row: tuple[Any, ...], original: tuple[Any, ...]) -> None:
-    for column, (value, source) in enumerate(zip(row, original, strict=False), 1):
-        if value is None and isinstance(source, str) and source.startswith("="):
-            raise _broken(f"Row {number}, column {column} is a formula without a value; open and save it in Excel.")
-
-
-def _texts(row: tuple[Any, ...]) -> list[str]:
-    # Of a sheet's rows most may be empty.
-    return [] if row.count(None) == len(row) else [_text(value) for value in row]
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        # Excel keeps binary fractions and shows fifteen digits of them: 0.30000000000000004 is 0.3.
-        return f"{Decimal(f'{value:.{_EXCEL_DIGITS}g}'):f}"
-    if isinstance(value, datetime):
-        at_midnight = (value.hour, value.minute, value.second) == (0, 0, 0)
-        return value.date().isoformat() if at_midnight else value.isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    return str(value)
 
 
 def _header(row: Row) -> list[str]:
     if len(row.cells) > MAX_COLUMNS:
-        raise _broken(f"More than {MAX_COLUMNS} columns.")
+        raise unreadable(f"More than {MAX_COLUMNS} columns.")
     return row.cells
-
-
-def _broken(message: str) -> ValidationFailed:
-    return ValidationFailed.at("file", message, code="unreadable-file")

@@ -53,14 +53,20 @@ def review(session: Session, products: Iterable[Product]) -> list[Product]:
     if actor_of(session).can("catalogue:product:approve"):
         approve_terms(session, published)
         return []
-    limit: Decimal = snapshot_of(session).setting(OWNER_PRICE_CHANGE)
     session.flush()
-    found = select(Variant).where(among(Variant.product_id, [product.id for product in published]))
-    variants = grouped((each.product_id, each) for each in session.scalars(found))
-    doubtful = [product for product in published if doubts(product, variants.get(product.id, ()), limit)]
+    doubtful = doubtful_of(session, published)
     for product in doubtful:
         product.status = "pending"
     return doubtful
+
+
+def doubtful_of(session: Session, published: Iterable[Product], new: Iterable[Variant] = ()) -> list[Product]:
+    """Return those of the products that need another approval as they are now; ``new`` are variants to be."""
+    limit: Decimal = snapshot_of(session).setting(OWNER_PRICE_CHANGE)
+    products = list(published)
+    found = session.scalars(select(Variant).where(among(Variant.product_id, [product.id for product in products])))
+    variants = grouped((each.product_id, each) for each in (*found, *new))
+    return [product for product in products if doubts(product, variants.get(product.id, ()), limit)]
 
 
 def doubts(product: Product, variants: Iterable[Variant], limit: Decimal) -> list[str]:

@@ -1,6 +1,6 @@
 """Writing products, set-based: one product is a batch of one."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -14,15 +14,14 @@ from tillhook.catalogue import setup
 from tillhook.catalogue.answers import audit_answer, event_payloads
 from tillhook.catalogue.commands import SavedProduct
 from tillhook.catalogue.drafts import ProductDraft, VariantDraft, all_variants
-from tillhook.catalogue.terms import review, terms_of
+from tillhook.catalogue.terms import doubtful_of, review, terms_of
 from tillhook.db import RetryTransaction, among
 from tillhook.hooks import frozen
 from tillhook.products import Barcode, Product, Variant, canonical
 from tillhook.products.search import refresh_search
-from tillhook.runtime import runtime_of
+from tillhook.runtime import actor_of, runtime_of
 
 Thing = TypeVar("Thing")
-Progress = Callable[[str, int, int], None]
 Members = dict[str, Any]
 
 #: Rows that go in by one statement.
@@ -50,7 +49,7 @@ class Written:
         return list({product.id: product for product in touched if product.id not in new}.values())
 
 
-def write(session: Session, drafts: list[ProductDraft], progress: Progress = lambda step, done, total: None) -> Written:
+def write(session: Session, drafts: list[ProductDraft]) -> Written:
     """Write checked drafts with their variants and barcodes, and bring the search up to date.
 
     A published product that its owner changes beyond what was approved is pending again.
@@ -60,8 +59,9 @@ def write(session: Session, drafts: list[ProductDraft], progress: Progress = lam
     """
     written = Written()
     try:
-        _insert_products(session, [draft for draft in drafts if draft.product is None], written, progress)
-        _change(session, drafts, written)
+        _insert_products(session, [draft for draft in drafts if draft.product is None], written)
+        _change(drafts, written)
+        session.flush()
         _insert_variants(session, drafts, written)
         _insert_barcodes(session, drafts, written)
         for chunk in chunks(written.updated):
@@ -69,6 +69,28 @@ def write(session: Session, drafts: list[ProductDraft], progress: Progress = lam
         refresh_search(session, [draft.product for draft in drafts if draft.product is not None])
     except IntegrityError as error:
         raise RetryTransaction from error
+    return written
+
+
+def would_write(session: Session, drafts: list[ProductDraft]) -> Written:
+    """Return what :func:`write` would change, and what would be pending then; nothing is written.
+
+    The session's objects are changed, so it is good for nothing else and must be rolled back.
+    """
+    known = [draft for draft in drafts if draft.product is not None]
+    written = Written()
+    _change(known, written)
+    if not actor_of(session).can("catalogue:product:approve"):
+        new = [
+            Variant(product_id=draft.product.id, is_default=False, price=variant.values.get("price"))
+            for draft, variant in all_variants(known)
+            if draft.product is not None and variant.variant is None
+        ]
+        changed = {each.product_id for each in new} | {product.id for product, _, _ in written.changed}
+        products = [draft.product for draft in known if draft.product is not None]
+        published = [each for each in products if each.id in changed and each.status == "published"]
+        with session.no_autoflush:
+            written.pending = doubtful_of(session, published, new)
     return written
 
 
@@ -131,7 +153,7 @@ def chunks(items: Sequence[Thing]) -> Iterator[Sequence[Thing]]:
         yield items[start : start + CHUNK]
 
 
-def _insert_products(session: Session, new: list[ProductDraft], written: Written, progress: Progress) -> None:
+def _insert_products(session: Session, new: list[ProductDraft], written: Written) -> None:
     if not new:
         return
     defaults = {"unit_id": setup.resolve_unit(session, None), "tax_id": setup.default_tax(session)}
@@ -143,10 +165,9 @@ def _insert_products(session: Session, new: list[ProductDraft], written: Written
         for product in session.scalars(insert(Product).returning(Product), rows):
             by_sku[product.sku].product = product
             written.created.append(product)
-        progress("products", len(written.created), len(new))
 
 
-def _change(session: Session, drafts: Iterable[ProductDraft], written: Written) -> None:
+def _change(drafts: Iterable[ProductDraft], written: Written) -> None:
     new = set(map(id, written.created))
     for draft in drafts:
         product = draft.product
@@ -159,7 +180,6 @@ def _change(session: Session, drafts: Iterable[ProductDraft], written: Written) 
         for variant in draft.variants:
             if variant.variant is not None:
                 _set(product, variant.variant, variant.values, written)
-    session.flush()
 
 
 def _set(product: Product, target: Product | Variant, values: Members, written: Written) -> None:

@@ -121,6 +121,12 @@ class Route:
         idempotent: Whether it takes an ``Idempotency-Key``; by default what writes does, unless public or GET. The
             others refuse the header.
         upload: The body is ``multipart/form-data``.
+        prepare: ``prepare(call, **path_parameters)`` with a :class:`tillhook.http.Preparation`, for what takes long and
+            needs no transaction, such as looking into a file. It is called once, whatever the number of attempts:
+            after actor, permission, body and query are checked, and before the transaction begins, no connection and
+            no lock held meanwhile. The handler gets its result as ``call.prepared``. It is not called for a request
+            whose answer is kept under its ``Idempotency-Key``. One that writes, in transactions of its own, looks at
+            ``call.replay(session)`` in the first of them.
         summary: By default the first line of the handler's docstring.
         max_body: Bytes; by default the setting, of a public route 16 KiB.
         parts: The member of the body whose elements are each on their own: one that holds what no database takes comes
@@ -142,6 +148,7 @@ class Route:
     lazy: bool = False
     idempotent: bool | None = None
     upload: bool = False
+    prepare: Callable[..., Any] | None = None
     summary: str = ""
     max_body: int | None = None
     parts: str = ""

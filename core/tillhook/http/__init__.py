@@ -5,7 +5,7 @@ The application itself is :func:`tillhook.server.app.create_app`.
 
 from tillhook.http import out
 from tillhook.http.answers import Answer, page_of
-from tillhook.http.call import Call, Reply, Upload
+from tillhook.http.call import Call, Preparation, Reply, Upload
 from tillhook.http.paging import narrowed, page
 from tillhook.http.parsing import UnusablePart, parse_json
 from tillhook.http.problems import validation_failed
@@ -48,6 +48,7 @@ __all__ = [
     "ListQuery",
     "Nested",
     "Ordering",
+    "Preparation",
     "Quantity",
     "QuerySchema",
     "Reply",

@@ -1,6 +1,6 @@
 """What a handler gets, and what it may answer with when a JSON value is not enough."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,24 @@ class Upload:
 
 
 @dataclass(slots=True)
+class Preparation:
+    """One request before its transaction, for a route's ``prepare``."""
+
+    actor: "Actor"
+    runtime: "Runtime"
+    body: Any
+    query: Any
+    request_id: str
+    files: Mapping[str, Upload]
+    #: Ends the request with the answer that is kept under its ``Idempotency-Key``; returns when there is none.
+    replay: "Callable[[Session], None]"
+
+    def upload(self, name: str = "file") -> Upload:
+        """Return an uploaded file as :meth:`Call.upload` does."""
+        return _file(self.files, name)
+
+
+@dataclass(slots=True)
 class Call:
     """One request, in its transaction.
 
@@ -42,6 +60,8 @@ class Call:
     query: Any = None
     request_id: str = ""
     files: Mapping[str, Upload] = field(default_factory=dict)
+    #: What the route's ``prepare`` returned.
+    prepared: Any = None
 
     def upload(self, name: str = "file") -> Upload:
         """Return the uploaded file of the form field ``name``.
@@ -49,11 +69,15 @@ class Call:
         Raises:
             ValidationFailed: The form has no such file (422, the field named).
         """
-        file = self.files.get(name)
-        if file is None:
-            raise ValidationFailed.at(name, "A file is needed.")
-        file.stream.seek(0)
-        return file
+        return _file(self.files, name)
+
+
+def _file(files: Mapping[str, Upload], name: str) -> Upload:
+    file = files.get(name)
+    if file is None:
+        raise ValidationFailed.at(name, "A file is needed.")
+    file.stream.seek(0)
+    return file
 
 
 @dataclass(slots=True, kw_only=True)

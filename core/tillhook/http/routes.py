@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     lazy: bool
     idempotent: bool
     upload: bool
+    prepare: Callable[..., Any]
     summary: str
     max_body: int
     parts: str

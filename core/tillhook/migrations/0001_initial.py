@@ -96,6 +96,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_job")),
     )
     op.create_table(
+        "product_import",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("held_by", sa.Text(), nullable=False),
+        sa.Column("held_until", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=True),
+        sa.Column("started_at", sa.DateTime(timezone=True).with_variant(sa.String(27), "sqlite"), nullable=False),
+        sa.Column("products_done", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("counts", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_product_import")),
+    )
+    op.create_table(
         "known_permission",
         sa.Column("name", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_known_permission")),
@@ -1455,6 +1465,7 @@ def downgrade() -> None:
     op.drop_table("login_attempt")
     op.drop_table("location")
     op.drop_table("known_permission")
+    op.drop_table("product_import")
     op.drop_table("job")
     with op.batch_alter_table("idempotency_key", schema=None) as batch_op:
         batch_op.drop_index("ix_idempotency_key_created_at")

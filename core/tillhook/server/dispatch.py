@@ -3,7 +3,7 @@
 The order: token (no database) → body's bytes → connection and epoch → actor → permission → body and query →
 transaction → handler → commit. On a lazy route the epoch is read in the transaction, with what else is read. The
 bytes come before the connection, so that a slow client holds none; for an upload, and for a body that will not do,
-actor and permission are looked at before.
+actor and permission are looked at before. What a route prepares comes before the transaction, and needs no connection.
 This is the hot path: whatever depends on the route alone is worked out once, in the constructor.
 """
 
@@ -21,10 +21,10 @@ from tillhook.access.overriding import HEADER as OVERRIDE
 from tillhook.access.overriding import lend, prove_override, record_override
 from tillhook.actor import ANONYMOUS, Actor
 from tillhook.db import GaveWay, OutcomeUnknown, is_lock_timeout, retrying
-from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed
+from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed, storing
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
-from tillhook.http.call import Call, Reply, Upload
+from tillhook.http.call import Call, Preparation, Reply, Upload
 from tillhook.http.media import JSON, check_json_type, dump_json, read_body, read_form
 from tillhook.http.paging import COUNT
 from tillhook.http.parsing import parse_json, parse_parts
@@ -54,8 +54,18 @@ class Sent:
     """What came with a request, read once whatever the number of attempts."""
 
     __slots__ = (
-        *("attempt", "claims", "files", "form", "key", "patience_s"),
-        *("proof", "raw", "request", "request_id", "waits"),
+        "attempt",
+        "claims",
+        "files",
+        "form",
+        "key",
+        "patience_s",
+        "prepared",
+        "proof",
+        "raw",
+        "request",
+        "request_id",
+        "waits",
     )
 
     def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
@@ -68,6 +78,8 @@ class Sent:
         self.form: Mapping[str, str] = {}
         self.files: Mapping[str, Upload] = {}
         self.key: idempotency.Key | None = None
+        #: What the route's ``prepare`` returned.
+        self.prepared: Any = None
         #: Who lends rights for this request.
         self.proof: Proof | None = None
         #: Whether it has one of the places of those who wait for a lock.
@@ -92,6 +104,13 @@ class Sent:
         body = parse_json(self.raw) if self.raw else {}
         things = body.get("sales", [body]) if isinstance(body, dict) else []
         return bool(things) and all(isinstance(each, dict) and each.get("external_id") for each in things)
+
+
+class _Answered(Exception):
+    """The request's answer is kept already."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
 
 
 class Endpoint:
@@ -134,7 +153,11 @@ class Endpoint:
                 self._read_if_allowed(sent)
                 if self.route.idempotent:
                     sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
+            if self.route.prepare is not None:
+                self._prepare(sent, parameters)
             result = retrying(lambda: self._attempt_or_give_up(sent, parameters))
+        except _Answered as kept:
+            result = kept.reply
         except DomainError as error:
             if error.afterwards is not None:
                 error.afterwards()
@@ -201,7 +224,8 @@ class Endpoint:
     def _read(self, sent: Sent) -> None:
         request = sent.request
         if self.route.upload:
-            sent.form, sent.files = read_form(request, self._limit)
+            with storing():
+                sent.form, sent.files = read_form(request, self._limit)
             return
         sent.raw = read_body(request, self._limit)
         if self._body_schema is None:
@@ -219,6 +243,24 @@ class Endpoint:
                 raise (error.__cause__ or error) from None
             sent.waits = True
             raise
+
+    def _prepare(self, sent: Sent, parameters: Mapping[str, Any]) -> None:
+        """Let the route do what needs no transaction."""
+        assert self.route.prepare is not None
+        database = self._runtime.database
+        with database.connect() as connection:
+            actor = self._actor(connection, self._runtime.snapshots.current(connection), sent)
+            body, query = self._load(sent)
+
+            def replay(session: "Session") -> None:
+                kept = idempotency.look(session, actor, sent.key) if sent.key else None
+                if kept is not None:
+                    raise _Answered(kept)
+
+            with database.transaction(connection, write=False) as session:
+                replay(session)
+        call = Preparation(actor, self._runtime, body, query, sent.request_id, sent.files, replay)
+        sent.prepared = self.route.prepare(call, **parameters)
 
     def _attempt(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
         if not self._lazy:
@@ -270,6 +312,7 @@ class Endpoint:
                 query,
                 sent.request_id,
                 sent.files,
+                sent.prepared,
             )
             result = self._once(session, call, sent.key, parameters) if sent.key else self._done(call, parameters)
             if lazy:

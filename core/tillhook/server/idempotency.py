@@ -103,12 +103,28 @@ def find(session: Session, actor: "Actor", key: Key) -> Reply | None:
         if not session.execute(claim, {"number": number}).scalar_one():
             raise KeyInUse("The first request with this Idempotency-Key has not ended.")
     # A statement of its own: it must see what the lock's last holder has committed.
-    row = session.execute(select(_TABLE).where(_TABLE.c.key == digest.hex())).one_or_none()
-    if row is None:
-        return None
-    if row.created_at < utc_now() - LIFETIME:
+    row = _row(session, digest)
+    if row is not None and _is_old(row):
         session.execute(delete(_TABLE).where(_TABLE.c.key == row.key))
         return None
+    return None if row is None else _kept(row, key)
+
+
+def look(session: Session, actor: "Actor", key: Key) -> Reply | None:
+    """Return the kept answer as :func:`find` does; reads only, and claims nothing."""
+    row = _row(session, key.digest(actor))
+    return None if row is None or _is_old(row) else _kept(row, key)
+
+
+def _row(session: Session, digest: bytes) -> Any:
+    return session.execute(select(_TABLE).where(_TABLE.c.key == digest.hex())).one_or_none()
+
+
+def _is_old(row: Any) -> bool:
+    return bool(row.created_at < utc_now() - LIFETIME)
+
+
+def _kept(row: Any, key: Key) -> Reply:
     if row.request != key.request:
         raise KeyReused("This Idempotency-Key came before with another request.")
     metrics.REPLAYS.inc()

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from tillhook.db import OutcomeUnknown, is_lock_timeout, is_read_only, is_retryable, is_unavailable
-from tillhook.errors import Conflict, DatabaseUnavailable, DomainError, TooManyRequests, Unauthenticated
+from tillhook.errors import Conflict, DatabaseUnavailable, DomainError, Unauthenticated
 from tillhook.http import validation_failed
 from tillhook.http.media import dump_json
 
@@ -101,7 +101,7 @@ def _domain_error(request: Request, response: Response, error: DomainError, _par
     headers = {}
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, TooManyRequests) and "retry_after_s" in error.extra:
+    elif "retry_after_s" in error.extra:
         headers["Retry-After"] = str(error.extra["retry_after_s"])
     write(request, response, error.problem(), headers)
 

@@ -70,8 +70,9 @@ def follow(
         events += [_inventory_event(session, stock) for stock in stocks]
         changes += stocks
     documents = _last_documents(movements) if any(map(_is_reviewed, changes)) else {}
-    for change in changes:
-        events += _review(session, change, documents.get((change.product_id, change.warehouse_id)))
+    events += _review(
+        session, [(change, documents.get((change.product_id, change.warehouse_id))) for change in changes]
+    )
     if events:
         record_many(session, events)
     hooks = runtime_of(session).hooks
@@ -109,12 +110,13 @@ def refresh_alerts(session: Session, product_ids: Iterable[int]) -> None:
         .group_by(Variant.product_id, StockLevel.location_id)
     )
     variants: dict[Place, int] = {(row[0], row[1]): row[2] for row in levels}
-    events: list[NewEvent] = []
+    stocks: list[tuple[ProductStock, Document | None]] = []
     for stock in _read(session, set(variants)):
         # Nothing moved: have it looked at as if it came from the other side.
         crossed = stock.on_hand - stock.threshold + 1 if stock.on_hand >= stock.threshold else ZERO
         variant_id = variants[stock.product_id, stock.warehouse_id]
-        events += _review(session, replace(stock, change=crossed, variant_id=variant_id))
+        stocks.append((replace(stock, change=crossed, variant_id=variant_id), None))
+    events = _review(session, stocks)
     if events:
         record_many(session, events)
 
@@ -247,18 +249,23 @@ def _last_documents(movements: Sequence[Movement]) -> dict[Place, Document]:
     }
 
 
-def _review(session: Session, stock: ProductStock, document: Document | None = None) -> list[NewEvent]:
-    """Open the product's alert when it is low, resolve it when it is no longer; return the events.
+def _review(session: Session, stocks: Iterable[tuple[ProductStock, Document | None]]) -> list[NewEvent]:
+    """Open the alerts of products that are low, resolve those of products that are no longer; return the events.
 
     Args:
-        document: What changed the stock; ``None`` when no goods moved.
+        stocks: Each with the document that changed it; ``None`` when no goods moved.
     """
-    if stock.on_hand < stock.threshold:
-        return _open(session, stock, document)
-    if stock.on_hand - stock.change < stock.threshold:
-        here = (StockAlert.product_id == stock.product_id, StockAlert.warehouse_id == stock.warehouse_id)
+    events: list[NewEvent] = []
+    filled: dict[tuple[Document | None, int], list[int]] = {}
+    for stock, document in stocks:
+        if stock.on_hand < stock.threshold:
+            events += _open(session, stock, document)
+        elif stock.on_hand - stock.change < stock.threshold:
+            filled.setdefault((document, stock.warehouse_id), []).append(stock.product_id)
+    for (document, warehouse_id), products in filled.items():
+        here = (among(StockAlert.product_id, products), StockAlert.warehouse_id == warehouse_id)
         _resolve(session, *here, document=document)
-    return []
+    return events
 
 
 def _open(session: Session, stock: ProductStock, document: Document | None) -> list[NewEvent]:
