@@ -65,6 +65,56 @@ def test_a_wrong_value_is_refused_and_named(tmp_path, name, value):
         read(tmp_path, **{name: value})
 
 
+@pytest.mark.parametrize(
+    ("origin", "reason"),
+    [
+        ("*", "any page"),
+        ("https://x.example, *", "any page"),
+        ("https://x.example/", "no origin"),
+        ("https://x.example/shop", "no origin"),
+        ("x.example", "no origin"),
+        ("//x.example", "no origin"),
+        ("null", "no origin"),
+        ("ftp://x.example", "no origin"),
+        ("https://", "no origin"),
+        ("https://*.x.example", "no origin"),
+        ("https://x.example:0x50", "no origin"),
+        ("https://x.example:", "no origin"),
+        ("https://x.example:443", "usual port"),
+        ("http://x.example:80", "usual port"),
+        ("https://X.example", "small letters"),
+        ("https://me@x.example", "without a user"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(tmp_path, origin, reason):
+    with pytest.raises(StartupError, match=f"TILLHOOK_CORS_ORIGINS: .*{reason}"):
+        read(tmp_path, TILLHOOK_CORS_ORIGINS=origin)
+
+
+def test_origins_are_scheme_host_and_port(tmp_path):
+    origins = ("https://x.example", "http://localhost:5173", "http://[::1]:8080", "https://x.example:8443")
+    assert read(tmp_path, TILLHOOK_CORS_ORIGINS=", ".join(origins)).cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://u:geheim@h/shop", "postgresql://u:***@h/shop"),
+        ("postgresql://u:ge:heim@h1:5432,h2:5433/shop?a=b", "postgresql://u:***@h1:5432,h2:5433/shop?a=b"),
+        ("postgresql://u:geh@im@/shop?host=/run", "postgresql://u:***@/shop?host=/run"),
+        (
+            "postgresql://h/shop?user=u&password=geheim&sslpassword=auch",
+            "postgresql://h/shop?user=u&password=***&sslpassword=***",
+        ),
+        ("postgresql://u@h/shop", "postgresql://u@h/shop"),
+        ("sqlite:///var/a:b@c.db", "sqlite:///var/a:b@c.db"),
+    ],
+)
+def test_a_database_is_shown_without_its_password(tmp_path, url, shown):
+    described = dict(read(tmp_path, TILLHOOK_DATABASE_URL=url).described())
+    assert described["TILLHOOK_DATABASE_URL"] == shown
+
+
 def test_every_problem_is_said_at_once(tmp_path):
     with pytest.raises(StartupError, match="(?s)TILLHOOK_X.*TILLHOOK_PORT.*TILLHOOK_WORKERS"):
         read(tmp_path, TILLHOOK_X="", TILLHOOK_PORT="a", TILLHOOK_WORKERS="b")

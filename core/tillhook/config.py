@@ -6,18 +6,20 @@ a person changes while the server runs is no such setting but a row, see ``tillh
 
 import ipaddress
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from tillhook.errors import StartupError, nearest
 
 PREFIX = "TILLHOOK_"
 #: Read by ``bin/`` and by the tests, not here.
 _FOREIGN = ("TILLHOOK_VENV", "TILLHOOK_TEST_")
+_ORIGIN = re.compile(r"https?://([^/@?#*\s]+@)?([^/:@?#*\[\]\s]+|\[[0-9a-f:.]+\])(:[0-9]+)?", re.I)
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -44,6 +46,18 @@ def _networks(text: str) -> tuple[str, ...]:
     names = _names(text)
     for name in names:
         ipaddress.ip_network(name)
+    return names
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    for name in names:
+        if name == "*":
+            raise ValueError("* would let any page call the API from its visitors' browsers; name the origins")
+        if not _ORIGIN.fullmatch(name):
+            raise ValueError(f"{name} is no origin, such as https://shop.example: scheme, host, and a port if need be")
+        if name != name.lower() or "@" in name or name.endswith(_USUAL_PORTS[name.partition(":")[0].lower()]):
+            raise ValueError(f"{name}: browsers send an origin in small letters, without a user or the usual port")
     return names
 
 
@@ -80,7 +94,8 @@ class Settings:
     )
     database_url: str = _setting(
         "",
-        "Database: `sqlite:///path` or `postgresql://user:password@host/name`.",
+        "Database: `sqlite:///path` or `postgresql://user:password@host/name`, as libpq takes it: several hosts, a"
+        " socket's folder and parameters too, see [PostgreSQL](postgresql.md).",
         secret=True,
         shown="`sqlite:///var/tillhook.db`, in the data folder",
     )
@@ -109,6 +124,11 @@ class Settings:
         "Seconds to wait for who writes (SQLite) or has a row locked (PostgreSQL); then the answer is 503.",
         parse=_whole(1, 600),
     )
+    statement_timeout_s: int = _setting(
+        60,
+        "Seconds that a statement may take on PostgreSQL; batches, jobs and checks have limits of their own.",
+        parse=_whole(1, 3600),
+    )
     max_body: int = _setting(
         1024 * 1024, "Largest request body in bytes, where a route sets no other.", parse=_whole(1024, 2**31)
     )
@@ -120,7 +140,7 @@ class Settings:
     cors_origins: tuple[str, ...] = _setting(
         (),
         "Origins whose pages may call the API from a browser, separated by commas; none when empty.",
-        parse=_names,
+        parse=_origins,
         shown="none",
     )
     trusted_proxies: tuple[str, ...] = _setting(
@@ -177,7 +197,7 @@ class Settings:
         for each in fields(self):
             value = getattr(self, each.name)
             if each.name == "database_url":
-                value = _without_password(value)
+                value = without_password(value)
             elif each.metadata["secret"]:
                 value = "(hidden)" if value else "(none)"
             rows.append((variable_of(each), _shown(value)))
@@ -249,11 +269,10 @@ def _kept_secret(data_dir: Path) -> str:
         raise StartupError(f"{path}: {error}") from error
 
 
-def _without_password(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@", 1)))
+def without_password(url: str) -> str:
+    """Return a database's address with ``***`` for what is secret in it, in whichever of libpq's forms."""
+    url = re.sub(r"(?<=://)([^:@/?#]*):[^/?#]*@", r"\1:***@", url, count=1)
+    return re.sub(r"([?&](?:ssl)?password=)[^&]*", r"\1***", url)
 
 
 def _shown(value: Any) -> str:

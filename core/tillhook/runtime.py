@@ -66,6 +66,16 @@ class Runtime:
                 self.bind(session, snapshot, actor or SYSTEM, request_id)
                 yield session
 
+    @contextlib.contextmanager
+    def probe(self) -> Iterator[Session]:
+        """Yield a session to look how things are: on a connection of its own, and nothing waits for two seconds.
+
+        It knows its runtime and nothing else: reference data might have to be waited for.
+        """
+        with self.database.probe() as connection, self.database.transaction(connection, write=False) as session:
+            session.info["runtime"] = self
+            yield session
+
     def bind(self, session: Session, snapshot: Snapshot, actor: Actor, request_id: str = "") -> None:
         """Tell the session whose it is, for :func:`runtime_of` and its like."""
         session.info["runtime"] = self

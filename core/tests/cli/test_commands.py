@@ -333,12 +333,36 @@ def test_help_needs_no_working_plugins(run, folder, monkeypatch):
     assert "serve" in done.output
 
 
+@pytest.mark.parametrize("command", ["verify", "migrate", "jobs list", "users list", "db current"])
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_a_database_that_is_away_is_a_sentence_and_no_difference(run, monkeypatch, capsys, command):
+    monkeypatch.setenv("TILLHOOK_DATABASE_URL", "postgresql://clerk:pass-word@127.0.0.1:1/shop")
+    monkeypatch.setattr(sys, "argv", ["tillhook", *command.split()])
+    with pytest.raises(SystemExit) as end:
+        main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.startswith("tillhook: the database cannot be reached or used (")
+    assert said.count("\n") == 1
+    assert "pass-word" not in said
+
+
+def test_a_database_without_tables_cannot_be_verified(run, databases, engine_name, monkeypatch, capsys):
+    with databases.empty(engine_name) as url:
+        monkeypatch.setenv("TILLHOOK_DATABASE_URL", url)
+        monkeypatch.setattr(sys, "argv", ["tillhook", "verify"])
+        with pytest.raises(SystemExit) as end:
+            main()
+    assert end.value.code == 2
+    assert "tillhook migrate makes them" in capsys.readouterr().err
+
+
 def test_what_a_person_can_mend_is_said_without_a_traceback(run, monkeypatch, capsys):
     monkeypatch.setenv("TILLHOOK_PROT", "1")
     monkeypatch.setattr(sys, "argv", ["tillhook", "migrate"])
     with pytest.raises(SystemExit) as end:
         main()
-    assert end.value.code == 1
+    assert end.value.code == 2
     assert capsys.readouterr().err == (
         "tillhook: TILLHOOK_PROT: there is no such setting; did you mean TILLHOOK_PORT?\n"
     )

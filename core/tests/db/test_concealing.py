@@ -13,6 +13,7 @@ from sqlalchemy import insert, text
 
 from tillhook.access.models import UserAccount
 from tillhook.cli.main import cli
+from tillhook.db import insert_rows
 from tillhook.events import record, sequence_events
 from tillhook.events.consumers import introduce
 from tillhook.events.models import ConsumerCursor
@@ -36,6 +37,10 @@ def _save(session):
     session.flush()
 
 
+def _insert_plainly(session):
+    insert_rows(session.connection(), "user_account", [TAKEN | {"id": 9_999}])
+
+
 def _miss(session):
     session.execute(text("INSERT INTO user_account (email, password_hash) VALUES (:email, :hash)"), _MISSING)
 
@@ -43,6 +48,7 @@ def _miss(session):
 _MISSING = {"email": SECRET, "hash": HASH}
 #: What both engines refuse, and what the error must say.
 FAULTS = {
+    "plain": (_insert_plainly, "user_account"),
     "unique": (_save, "user_account"),
     "many": (lambda session: session.execute(insert(UserAccount), [{**TAKEN}, {**TAKEN, "email": SECRET}]), "INSERT"),
     "null": (_miss, "user_account"),

@@ -158,7 +158,7 @@ def test_two_that_migrate_at_once_do_not_meet(database):
     barrier = threading.Barrier(2)
 
     def run():
-        other = Database(database.url.render_as_string(hide_password=False))
+        other = Database(database.address)
         try:
             barrier.wait()
             results.append(upgrade(other, [CORE]))
@@ -306,7 +306,7 @@ def test_a_plugins_revision_is_made_from_its_classes(database, tmp_path):
     assert 'postgresql.JSONB(), "postgresql"' in revision
     assert "ux_zebra_herd_once" in revision
     assert '    append_only("zebra_herd")' in revision and '    allow_changes("zebra_herd")' in revision
-    run(APPLY, database.url.render_as_string(hide_password=False))
+    run(APPLY, database.address)
 
 
 def test_who_names_a_package_of_revisions_that_is_not_there_is_named(database):

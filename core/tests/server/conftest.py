@@ -137,6 +137,7 @@ class FakeRuntime:
 
     bind = Runtime.bind
     unit_of_work = Runtime.unit_of_work
+    probe = Runtime.probe
     migrations = ()
     plugins = ()
 

@@ -5,6 +5,7 @@ answer at once.
 """
 
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 
 import tillhook
 from tillhook.cli.context import Context
-from tillhook.errors import DatabaseUnavailable, DomainError, StartupError
+from tillhook.errors import DomainError, StartupError
 from tillhook.hooks import Command
 from tillhook.hooks.installed import installed, manifest_of
 
@@ -55,7 +56,7 @@ _CORE = {
         (
             "verify",
             "tillhook.cli.verify:verify",
-            "Recompute levels, totals, numbers; print a row per difference and exit 1 if there is one.",
+            "Recompute levels, totals, numbers; print a row per difference and exit 1 if there is one, 2 if it cannot.",
         ),
         ("worker", "tillhook.cli.worker:worker", "Run jobs and hand out events until SIGTERM or Ctrl-C."),
     )
@@ -124,9 +125,26 @@ def cli(ctx: click.Context) -> None:
 
 
 def main() -> None:
-    """Run the command line; what a person can mend is said without a traceback."""
+    """Run the command line; what a person can mend is said without a traceback.
+
+    The process ends with 0 when all is well, with 1 when the answer is no (a difference, something that is behind, a
+    refusal), and with 2 when it could not be tried: a wrong command line or setting, no database, a mistake of ours.
+    """
     try:
         cli.main(prog_name="tillhook", obj=Context(has_process=True))
-    except (StartupError, DomainError, DatabaseUnavailable) as error:
-        click.echo(f"tillhook: {error}", err=True)
-        sys.exit(1)
+    except DomainError as error:
+        _end(1, str(error))
+    except StartupError as error:
+        _end(2, str(error))
+    except Exception as error:
+        from tillhook.cli.failures import explained
+
+        if (reason := explained(error)) is None:
+            traceback.print_exc()
+            sys.exit(2)
+        _end(2, reason)
+
+
+def _end(status: int, reason: str) -> None:
+    click.echo(f"tillhook: {reason}", err=True)
+    sys.exit(status)

@@ -17,7 +17,7 @@ from tillhook.server.verify import verify as verify_all
 @click.option("--yes", is_flag=True, help="Do not ask before repairing.")
 @with_context
 def verify(context: Context, repair: bool, yes: bool) -> None:
-    """Recompute levels, totals, numbers; print a row per difference and exit 1 if there is one."""
+    """Recompute levels, totals, numbers; print a row per difference and exit 1 if there is one, 2 if it cannot."""
     found = _verified(context)
     if found and repair and _repaired(context, found, yes=yes):
         found = _verified(context)

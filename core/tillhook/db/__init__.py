@@ -3,13 +3,22 @@
 from tillhook.db.among import among, grouped
 from tillhook.db.base import Base, IdMixin, TimestampMixin
 from tillhook.db.bulk import Statement, WriteBatch, array_text, fetch, fetch_with_row, insert_rows
-from tillhook.db.dialects import database_now, day_number, insert_or, wait_in_line, without_limits
+from tillhook.db.dialects import database_now, day_number, insert_or, set_limits, wait_in_line, without_limits
 from tillhook.db.filelock import DatabaseBusy, Holder
 from tillhook.db.folding import containing, fold, folded
 from tillhook.db.keys import keys_sql, next_keys
 from tillhook.db.locks import AdvisoryLock, advisory_lock, lock_table
 from tillhook.db.records import json_records, records
-from tillhook.db.session import Database, is_retryable, is_unavailable, retrying
+from tillhook.db.session import (
+    Database,
+    GaveWay,
+    OutcomeUnknown,
+    is_lock_timeout,
+    is_read_only,
+    is_retryable,
+    is_unavailable,
+    retrying,
+)
 from tillhook.db.triggers import allow_changes, append_only
 from tillhook.db.types import (
     Exact,
@@ -31,12 +40,14 @@ __all__ = [
     "Database",
     "DatabaseBusy",
     "Exact",
+    "GaveWay",
     "Holder",
     "Id",
     "IdMixin",
     "Instant",
     "Json",
     "NullableJson",
+    "OutcomeUnknown",
     "RetryTransaction",
     "Statement",
     "TimestampMixin",
@@ -60,6 +71,8 @@ __all__ = [
     "grouped",
     "insert_or",
     "insert_rows",
+    "is_lock_timeout",
+    "is_read_only",
     "is_retryable",
     "is_unavailable",
     "json_records",
@@ -69,6 +82,7 @@ __all__ = [
     "partial_index",
     "records",
     "retrying",
+    "set_limits",
     "utc_now",
     "wait_in_line",
     "without_limits",

@@ -13,6 +13,7 @@ from sqlalchemy import JSON, Connection
 from sqlalchemy.exc import DBAPIError
 
 from tillhook.db.base import Base
+from tillhook.db.concealing import conceal
 from tillhook.db.writer import before_statement
 from tillhook.encoding import to_json
 
@@ -99,8 +100,21 @@ def _driver_error(connection: Connection) -> type[Exception]:
     return module.Error
 
 
-def _wrapped(connection: Connection, sql: str, parameters: Any, error: Exception) -> BaseException:
-    return DBAPIError.instance(sql, parameters, error, _driver_error(connection), dialect=connection.dialect)
+def _wrapped(connection: Connection, sql: str, parameters: Any, error: Any) -> BaseException:
+    lost = connection.dialect.is_disconnect(error, connection.connection.driver_connection, None)
+    if lost:
+        connection.invalidate(error)
+    wrapped = DBAPIError.instance(
+        sql,
+        parameters,
+        error,
+        _driver_error(connection),
+        hide_parameters=True,
+        connection_invalidated=lost,
+        dialect=connection.dialect,
+    )
+    conceal(error, wrapped)
+    return wrapped
 
 
 class WriteBatch:

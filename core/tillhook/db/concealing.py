@@ -17,7 +17,11 @@ def conceal_values(engine: Engine) -> None:
 
 
 def _conceal(context: ExceptionContext) -> None:
-    error, wrapped = context.original_exception, context.sqlalchemy_exception
+    conceal(context.original_exception, context.sqlalchemy_exception)
+
+
+def conceal(error: BaseException, wrapped: BaseException | None) -> None:
+    """Do so with one error, the driver's and SQLAlchemy's around it."""
     state = getattr(error, "sqlstate", None)
     if state is None:
         # SQLite tells no values, nor does the driver by itself.

@@ -63,17 +63,23 @@ def wait_in_line(connection: Connection) -> None:
 
     Five minutes on PostgreSQL; one on SQLite, for its writer's lock, where it has not written yet.
     """
-    if connection.dialect.name == "postgresql":
-        limits = (
-            func.set_config(name, limit, True) for name, limit in (("lock_timeout", "0"), ("statement_timeout", "5min"))
-        )
-        connection.execute(select(*limits))
-    else:
+    set_limits(connection, statement_s=300)
+    if connection.dialect.name != "postgresql":
         be_patient(connection, _PATIENCE_S)
 
 
 def without_limits(connection: Connection) -> None:
     """Let this transaction wait and work as long as it takes, and sort in memory what would else go to disk."""
+    set_limits(connection, statement_s=0)
     if connection.dialect.name == "postgresql":
-        for limit in ("lock_timeout = 0", "statement_timeout = 0", "work_mem = '128MB'"):
-            connection.execute(text(f"SET LOCAL {limit}"))
+        connection.execute(text("SET LOCAL work_mem = '128MB'"))
+
+
+def set_limits(connection: Connection, *, statement_s: int, lock_s: int = 0) -> None:
+    """Let a statement of this transaction, and its wait for a lock, take so long on PostgreSQL; 0 is no limit."""
+    if connection.dialect.name != "postgresql":
+        return
+    limits = {"statement_timeout": statement_s, "lock_timeout": lock_s}
+    connection.execute(select(*(func.set_config(name, f"{limit}s", True) for name, limit in limits.items())))
+    driver: Any = connection.connection.driver_connection
+    driver.limit(statement_s)

@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from tillhook.db.base import Base
-from tillhook.db.dialects import wait_in_line
+from tillhook.db.dialects import set_limits, wait_in_line
 from tillhook.db.locks import AdvisoryLock, advisory_lock
 from tillhook.db.render import complete, render_type
 from tillhook.db.session import Database
@@ -136,10 +136,9 @@ def _exclusive(database: Database) -> Iterator[Session]:
         if database.is_postgresql:
             with database.transaction(connection) as session:
                 # Waiting for another one that migrates may take as long as it takes.
-                session.connection().exec_driver_sql("SET LOCAL statement_timeout = 0")
-                session.connection().exec_driver_sql("SET LOCAL lock_timeout = 0")
+                set_limits(session.connection(), statement_s=0)
                 advisory_lock(session, AdvisoryLock.MIGRATION)
-                session.connection().exec_driver_sql("SET LOCAL lock_timeout = '10s'")
+                set_limits(session.connection(), statement_s=0, lock_s=10)
                 yield session
         else:
             # A table is altered by making it anew; dropping the old one must not touch what refers to it. The

@@ -2,13 +2,17 @@
 
 import contextlib
 import functools
+import os
 import random
+import re
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, event, make_url
+from sqlalchemy import Connection, NullPool, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -16,6 +20,7 @@ from tillhook.db.concealing import conceal_values
 from tillhook.db.filelock import Holder, Turns
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
+from tillhook.db.waiting import Waiting
 from tillhook.db.watchdog import Watchdog
 from tillhook.db.writer import LARGEST_LOG, RetryTransaction, WriterLock, before_execute, begin, write_later, write_now
 from tillhook.errors import DatabaseUnavailable
@@ -23,24 +28,37 @@ from tillhook.errors import DatabaseUnavailable
 Result = TypeVar("Result")
 
 _RETRYABLE = {"40001", "40P01"}  # serialization failure, deadlock
+_LOCKED = {"55P03", "57014"}  # a lock's limit, a statement's
+_READ_ONLY = "25006"
 
 
 class Database:
     """One database, SQLite or PostgreSQL, and how transactions begin on it.
 
+    Args:
+        lock_timeout_s: Seconds to wait for who writes, on PostgreSQL for who has a row locked.
+        statement_timeout_s: How long a statement may take on PostgreSQL, unless its transaction says otherwise.
+
     A transaction that writes to SQLite first takes an advisory lock on a file beside the database, on
     which waiters queue, and only then ``BEGIN IMMEDIATE``: SQLite's own waiting polls and is unfair, so
     with several processes some would wait for seconds. The lock dies with its process.
-
-    Args:
-        lock_timeout_s: Seconds to wait for who writes, on PostgreSQL for who has a row locked.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 8, lock_timeout_s: float = 10) -> None:
-        self.url = make_url(url)
-        self.dialect = self.url.get_backend_name()
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 8,
+        lock_timeout_s: float = 10,
+        statement_timeout_s: float = 60,
+    ) -> None:
+        self.address = url
+        #: Half of the threads may wait for a row that does not come free.
+        self.waiting = Waiting(max(pool_size // 2, 1), 2 * lock_timeout_s)
+        self.dialect = re.split(r"[+:]", url, maxsplit=1)[0]
         self._lock_timeout_s = lock_timeout_s
         if self.dialect == "sqlite":
+            self.url = make_url(url)
             if not self.url.database or self.url.database == ":memory:":
                 raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
             Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
@@ -56,27 +74,28 @@ class Database:
                 connect_args={"isolation_level": None, "timeout": lock_timeout_s, "check_same_thread": False},
             )
             keys = KeyFile(self.url.database + ".keys", lock_timeout_s)
-            event.listen(self.engine, "connect", functools.partial(_configure_sqlite, self._writer_lock, keys))
+            configure = functools.partial(_configure_sqlite, self._writer_lock, keys)
+            event.listen(self.engine, "connect", configure)
             event.listen(self.engine, "begin", _begin_sqlite)
             event.listen(self.engine, "before_cursor_execute", before_execute)
-        elif self.dialect == "postgresql":
-            self.url = self.url.set(drivername="postgresql+psycopg")
-            self.engine = create_engine(
-                self.url,
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                hide_parameters=True,
-                pool_use_lifo=True,
-                connect_args={
-                    "options": f"-c lock_timeout={lock_timeout_s * 1000:.0f} -c statement_timeout=60s"
-                    " -c idle_in_transaction_session_timeout=60s -c timezone=UTC -c jit=off"
-                    # What a lock waited for must be seen by the statement after it, whatever the server's default.
-                    r" -c default_transaction_isolation=read\ committed"
-                },
+            # Who looks makes no file where there is none.
+            place = f"file:{quote(str(Path(self.url.database).absolute()))}?mode=rw"
+            open_file = functools.partial(sqlite3.connect, place, uri=True, timeout=2, isolation_level=None)
+            self._probing = create_engine(self.url, poolclass=NullPool, creator=open_file, hide_parameters=True)
+            event.listen(self._probing, "connect", configure)
+        elif self.dialect in ("postgresql", "postgres"):
+            # Its driver is not imported for SQLite.
+            from tillhook.db.postgresql import make_engine, make_probe_engine
+
+            self.dialect = "postgresql"
+            self.engine = make_engine(
+                url, pool_size=pool_size, lock_timeout_s=lock_timeout_s, statement_timeout_s=statement_timeout_s
             )
+            self._probing = make_probe_engine(url)
         else:
-            raise ValueError(f"TILLHOOK_DATABASE_URL: {self.dialect} is neither sqlite nor postgresql")
-        conceal_values(self.engine)
+            raise ValueError("TILLHOOK_DATABASE_URL: begins with neither sqlite:/// nor postgresql://")
+        for engine in (self.engine, self._probing):
+            conceal_values(engine)
 
     @property
     def is_postgresql(self) -> bool:
@@ -85,6 +104,17 @@ class Database:
     def connect(self) -> Connection:
         """Return a connection with no transaction begun; use it as a context manager."""
         return self.engine.connect()
+
+    def probe(self) -> Connection:
+        """Return a connection of its own, apart from the pool, on which nothing waits for longer than two seconds."""
+        return self._probing.connect()
+
+    def accepts_changes(self, connection: Connection) -> bool:
+        """Say whether anything can be written: not to a standby, nor where the files may only be read."""
+        if self.is_postgresql:
+            return connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "off"
+        file = Path(str(self.url.database))
+        return all(os.access(path, os.W_OK) for path in (file, file.absolute().parent))
 
     def turn(self) -> contextlib.AbstractContextManager[float | None]:
         """Return what lets one thread of this process at a time plan and write; nothing on PostgreSQL.
@@ -141,7 +171,7 @@ class Database:
             session = _Session(connection)
             try:
                 yield session
-                session.finish()
+                session.finish(write=write)
             except BaseException:
                 session.rollback()
                 raise
@@ -157,6 +187,7 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+        self._probing.dispose()
 
 
 class _Session(Session):
@@ -187,12 +218,50 @@ class _Session(Session):
         if self._opened.in_transaction():
             self._opened.rollback()
 
-    def finish(self) -> None:
-        """Write what is pending, and commit."""
+    def finish(self, *, write: bool) -> None:
+        """Write what is pending, and commit.
+
+        Raises:
+            OutcomeUnknown: Something was to be written, and the answer to ``COMMIT`` did not come.
+        """
         if self.in_transaction():
-            self.commit()
-        elif self._opened.in_transaction():
-            self._opened.commit()
+            # What fails here is before the COMMIT.
+            self.flush()
+        try:
+            if self.in_transaction():
+                self.commit()
+            elif self._opened.in_transaction():
+                self._opened.commit()
+        except DBAPIError as error:
+            if write and _may_have_happened(error):
+                raise OutcomeUnknown from error
+            raise
+
+
+class GaveWay(RetryTransaction):
+    """Somebody else has what is wanted: the next attempt may wait for it, if there is a thread to spare for that.
+
+    Its cause is the error of the database, for who may not.
+    """
+
+
+class OutcomeUnknown(Exception):
+    """The connection was lost at ``COMMIT``: whether the transaction took place, nobody here can tell.
+
+    It is not to be run again, unless what it does is done once whatever the number of times. ``has_id`` says so of a
+    request.
+    """
+
+    has_id = False
+
+
+def _may_have_happened(error: DBAPIError) -> bool:
+    """Say whether a ``COMMIT`` that failed may have been done: the server gave no answer, or the disk an error.
+
+    PostgreSQL that answers with an error and keeps the connection has undone the transaction.
+    """
+    code: int = getattr(error.orig, "sqlite_errorcode", 0)
+    return error.connection_invalidated or code & 0xFF == sqlite3.SQLITE_IOERR
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -203,8 +272,23 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Say whether the database could not be reached, or was too busy."""
-    return isinstance(error, OperationalError | DatabaseUnavailable)
+    """Say whether the database could not be reached, was too busy, or takes no changes."""
+    if isinstance(error, OperationalError | DatabaseUnavailable) or is_read_only(error):
+        return True
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Say whether the database, or its file, may only be read at present."""
+    if isinstance(error, DBAPIError):
+        code: int = getattr(error.orig, "sqlite_errorcode", 0)
+        return getattr(error.orig, "sqlstate", None) == _READ_ONLY or code & 0xFF == sqlite3.SQLITE_READONLY
+    return False
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Say whether somebody else had for too long what was to be changed."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _LOCKED
 
 
 def retrying(function: Callable[[], Result], attempts: int = 9) -> Result:

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from tillhook.db import database_now, is_retryable, retrying, utc_now
+from tillhook.db import OutcomeUnknown, database_now, is_retryable, retrying, utc_now
 from tillhook.errors import Conflict
 from tillhook.events.models import ConsumerCursor, OutboxEvent
 from tillhook.events.outbox import CHUNK, count_unnumbered, delete_events, newest_seq, read_events, sequence_events
@@ -84,8 +84,9 @@ def feed(runtime: Runtime, consumer: Consumer, worker: str, is_stopping: Callabl
         limit = 1 if alone else _BATCH
         try:
             after, more = retrying(lambda: _hand_out(runtime, consumer, worker, after, limit, is_stopping))  # noqa: B023
-        except TurnLost:
-            log.warning("turn_lost", consumer=consumer.name)
+        except (TurnLost, OutcomeUnknown) as error:
+            # Where its place is now is read anew with the next turn.
+            log.warning("turn_lost", consumer=consumer.name, reason=type(error).__name__)
             return
         except BaseException as error:  # a plugin's sys.exit too is its own failure
             if alone:

@@ -96,6 +96,11 @@ def open_database(settings: Settings) -> Database:
         StartupError: The URL is not one of SQLite or PostgreSQL.
     """
     try:
-        return Database(settings.database_url, pool_size=settings.threads, lock_timeout_s=settings.lock_timeout_s)
+        return Database(
+            settings.database_url,
+            pool_size=settings.threads,
+            lock_timeout_s=settings.lock_timeout_s,
+            statement_timeout_s=settings.statement_timeout_s,
+        )
     except ValueError as error:
         raise StartupError(str(error)) from error

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import falcon
 from falcon.util import code_to_http_status
 from marshmallow import ValidationError
+from sqlalchemy.exc import DBAPIError
 
 from tillhook.access import load_actor
 from tillhook.access.overriding import HEADER as OVERRIDE
 from tillhook.access.overriding import lend, prove_override, record_override
 from tillhook.actor import ANONYMOUS, Actor
-from tillhook.db import retrying
+from tillhook.db import GaveWay, OutcomeUnknown, is_lock_timeout, retrying
 from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed, storing
 from tillhook.hooks.declarations import PUBLIC, Route
 from tillhook.http import validation_failed
@@ -64,6 +65,7 @@ class Sent:
         "raw",
         "request",
         "request_id",
+        "waits",
     )
 
     def __init__(self, request: falcon.Request, claims: "Claims | None") -> None:
@@ -80,6 +82,8 @@ class Sent:
         self.prepared: Any = None
         #: Who lends rights for this request.
         self.proof: Proof | None = None
+        #: Whether it has one of the places of those who wait for a lock.
+        self.waits = False
         #: Seconds left to wait for SQLite's writers; the usual ones when ``None``.
         self.patience_s: float | None = None
 
@@ -92,6 +96,14 @@ class Sent:
             file.stream.seek(0)
             parts.append(f"{name}:{file.filename}:{hashlib.file_digest(file.stream, 'sha256').hexdigest()}")
         return "\n".join(parts).encode()
+
+    def has_id(self) -> bool:
+        """Say whether sending it again does nothing twice: by its key, or by the ids of all that is in it."""
+        if self.key is not None:
+            return True
+        body = parse_json(self.raw) if self.raw else {}
+        things = body.get("sales", [body]) if isinstance(body, dict) else []
+        return bool(things) and all(isinstance(each, dict) and each.get("external_id") for each in things)
 
 
 class _Answered(Exception):
@@ -133,6 +145,7 @@ class Endpoint:
         sent = Sent(request, self._claims(request))
         if not self.route.idempotent:
             idempotency.refuse_key(request)
+        in_vain = False
         try:
             if OVERRIDE_ENV in request.env:
                 sent.proof = self._proof(sent)
@@ -142,14 +155,22 @@ class Endpoint:
                     sent.key = idempotency.read_key(request, self.route, parameters, sent.content())
             if self.route.prepare is not None:
                 self._prepare(sent, parameters)
-            result = retrying(lambda: self._attempt(sent, parameters))
+            result = retrying(lambda: self._attempt_or_give_up(sent, parameters))
         except _Answered as kept:
             result = kept.reply
         except DomainError as error:
             if error.afterwards is not None:
                 error.afterwards()
             raise
+        except OutcomeUnknown as error:
+            error.has_id = sent.has_id()
+            raise
+        except DBAPIError as error:
+            in_vain = is_lock_timeout(error)
+            raise
         finally:
+            if sent.waits:
+                self._runtime.database.waiting.leave(in_vain=in_vain)
             for file in sent.files.values():
                 file.stream.close()
         self._answer(response, result)
@@ -212,6 +233,16 @@ class Endpoint:
                 raise ValidationFailed.at("body", "This route takes no body.")
         elif sent.raw:
             check_json_type(request.content_type)
+
+    def _attempt_or_give_up(self, sent: Sent, parameters: Mapping[str, Any]) -> Any:
+        """Do an attempt; where many want what somebody keeps locked, some wait for it and the others are told."""
+        try:
+            return self._attempt(sent, parameters)
+        except GaveWay as error:
+            if not sent.waits and not self._runtime.database.waiting.enter():
+                raise (error.__cause__ or error) from None
+            sent.waits = True
+            raise
 
     def _prepare(self, sent: Sent, parameters: Mapping[str, Any]) -> None:
         """Let the route do what needs no transaction."""

@@ -1,14 +1,19 @@
 """``/healthz``, ``/readyz`` and ``/metrics``: for machines that watch this one."""
 
+import contextlib
 import hmac
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import falcon
-from sqlalchemy import Connection, text
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from tillhook.db.migrate import progress_of
-from tillhook.errors import Unauthenticated
+from tillhook.errors import DatabaseUnavailable, Unauthenticated
 from tillhook.http.media import JSON, dump_json
 from tillhook.server import metrics, problems
 from tillhook.server.dispatch import actor_of
@@ -32,7 +37,7 @@ class Health:
 
 
 class Readiness:
-    """Requests can be served: the database answers and its tables are the code's.
+    """Requests can be served: the database answers, takes changes, and its tables are the code's.
 
     The body also says how old the worker's last sign of life is, how far each consumer is behind, and which process
     has SQLite's writer lock for how long: when that is seconds, writing requests are answered with 503.
@@ -43,24 +48,23 @@ class Readiness:
         self._is_migrated = False
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        with self._runtime.database.connect() as connection:
-            connection.execute(text("SELECT 1"))
+        with self._runtime.probe() as session:
+            connection = session.connection()
+            writable = self._runtime.database.accepts_changes(connection)
             pending = self._pending(connection)
+            if writable and not pending:
+                # Requests are served without a worker too: a dead one is told, and refuses nobody.
+                state = {"status": "ready", "worker": worker_state(session), "consumers": consumer_lags(session)}
         if pending:
             detail = f"Not migrated: {', '.join(pending)}."
             problems.write(request, response, problems.plain(503, code="not-migrated", detail=detail))
-            return
-        with self._runtime.unit_of_work(write=False) as session:
-            # Requests are served without a worker too: a dead one is told, and refuses nobody.
-            state: dict[str, Any] = {
-                "status": "ready",
-                "worker": worker_state(session),
-                "consumers": consumer_lags(session),
-            }
-        holder = self._runtime.database.writer()
-        state["writer"] = asdict(holder) if holder else None
-        response.content_type = JSON
-        response.data = dump_json(state)
+        elif not writable:
+            detail = "The database can only be read at present."
+            problems.write(request, response, problems.plain(503, code="database-read-only", detail=detail))
+        else:
+            holder = self._runtime.database.writer()
+            response.content_type = JSON
+            response.data = dump_json({**state, "writer": asdict(holder) if holder else None})
 
     def _pending(self, connection: Connection) -> list[str]:
         # Once at head it stays so for this process: its code does not change under it.
@@ -75,6 +79,16 @@ class Readiness:
     on_head = on_get
 
 
+class _Known(Collector):
+    """What is known already, for Prometheus."""
+
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = list(metrics)
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics
+
+
 class Metrics:
     """Prometheus text, for the bearer of the metrics token or an actor with the permission."""
 
@@ -84,8 +98,16 @@ class Metrics:
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         self._check(request)
-        with self._runtime.unit_of_work(write=False) as session:
-            response.data, response.content_type = metrics.exposition(Gauges(session))
+        response.data, response.content_type = metrics.exposition(_Known(self._gauges()))
+
+    def _gauges(self) -> Iterator[Metric]:
+        """Yield what the database says, and whether it says anything: without it, processes have their own figures."""
+        answers = False
+        with contextlib.suppress(DBAPIError, DatabaseUnavailable):
+            with self._runtime.probe() as session:
+                yield from list(Gauges(session).collect())
+            answers = True
+        yield GaugeMetricFamily("tillhook_database_up", "1 while the database answers.", value=int(answers))
 
     def _check(self, request: falcon.Request) -> None:
         token = self._runtime.settings.metrics_token

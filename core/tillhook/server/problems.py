@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from tillhook.db import is_retryable, is_unavailable
+from tillhook.db import OutcomeUnknown, is_lock_timeout, is_read_only, is_retryable, is_unavailable
 from tillhook.errors import Conflict, DatabaseUnavailable, DomainError, Unauthenticated
 from tillhook.http import validation_failed
 from tillhook.http.media import dump_json
@@ -33,6 +33,11 @@ _DETAILS = {
     500: "Something went wrong here. The log has the details under this request id.",
     503: "The database cannot be reached or is too busy. Nothing was changed; try again.",
 }
+_READ_ONLY = "The database takes no changes at present, it can only be read. Nothing was changed; try again later."
+_BUSY = "Somebody else has what this changes, or it took too long. Nothing was changed; try again."
+_UNKNOWN = "The database was lost while this was being saved: the outcome is unknown."
+_AGAIN = "Send it again with the same id; it is done once."
+_LOOK = "Look whether it was done before you send it again."
 #: What is wrong with SQLite's disk, by the beginning of its error's name; the transaction has been undone.
 _DISK = {
     "SQLITE_FULL": ("database-full", "The database's disk is full. Nothing was changed; try again when it has room."),
@@ -53,6 +58,7 @@ def install(app: "falcon.App[Any, Any]") -> None:
     """Make ``app`` answer every error with a problem document."""
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(DBAPIError, _database_error)
+    app.add_error_handler(OutcomeUnknown, _outcome_unknown)
     app.add_error_handler(DatabaseUnavailable, _unusable)
     app.add_error_handler(PoolTimeout, _unavailable)
     app.add_error_handler(falcon.HTTPError, _falcon_error)
@@ -132,10 +138,23 @@ def _is_our_bug(error: DBAPIError, reason: str) -> bool:
 def _unavailable(request: Request, response: Response, error: Exception, _params: Any) -> None:
     reason = str(error).partition("\n")[0]
     log.error("database unavailable", request_id=request.context.get("request_id"), reason=reason)
-    name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
-    known = next((said for beginning, said in _DISK.items() if name.startswith(beginning)), None)
-    body = plain(503, code=known[0], detail=known[1]) if known else plain(503)
+    if is_read_only(error):
+        body = plain(503, code="database-read-only", detail=_READ_ONLY)
+    elif is_lock_timeout(error):
+        body = plain(503, code="database-busy", detail=_BUSY)
+    else:
+        name = getattr(getattr(error, "orig", None), "sqlite_errorname", "")
+        known = next((said for beginning, said in _DISK.items() if name.startswith(beginning)), None)
+        body = plain(503, code=known[0], detail=known[1]) if known else plain(503)
     write(request, response, body, {"Retry-After": str(RETRY_AFTER_S)})
+
+
+def _outcome_unknown(request: Request, response: Response, error: OutcomeUnknown, _params: Any) -> None:
+    """Say that nobody knows; only what is done once, however often it is sent, is to be sent again unseen."""
+    reason = str(error.__cause__).partition("\n")[0]
+    log.error("outcome unknown", request_id=request.context.get("request_id"), reason=reason)
+    body = plain(503, code="outcome-unknown", detail=f"{_UNKNOWN} {_AGAIN if error.has_id else _LOOK}")
+    write(request, response, body, {"Retry-After": str(RETRY_AFTER_S)} if error.has_id else {})
 
 
 def _unusable(request: Request, response: Response, error: DatabaseUnavailable, _params: Any) -> None:

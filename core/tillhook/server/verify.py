@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from tillhook.access import audit
-from tillhook.db import retrying
+from tillhook.db import retrying, set_limits
 from tillhook.errors import Conflict
 from tillhook.hooks import Difference, Invariant
 from tillhook.runtime import Runtime
@@ -24,7 +24,7 @@ def verify(runtime: Runtime) -> Iterator[tuple[str, list[Difference]]]:
         connection.execution_options(runtime=runtime)
         if runtime.database.is_postgresql:
             connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            set_limits(connection, statement_s=0)
         for name, invariant in runtime.registry.invariants.items():
             yield name, list(invariant.check(connection))
 

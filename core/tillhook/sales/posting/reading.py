@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from tillhook.db import RetryTransaction, Statement, fetch, keys_sql, next_keys
+from tillhook.db import GaveWay, Statement, fetch, keys_sql, next_keys
 from tillhook.encoding import to_json
 from tillhook.ledger import Items, load_items_with
 from tillhook.reference import EPOCH_SQL
@@ -98,7 +98,7 @@ def giving_way(session: Session) -> Iterator[None]:
     The limit is for a statement and not for a lock: in a row's queue it waits for several, each with a time of its own.
 
     Raises:
-        RetryTransaction: It has waited too long.
+        GaveWay: It has waited too long.
     """
     if session.info.get("attempt") != 0:
         yield
@@ -108,7 +108,7 @@ def giving_way(session: Session) -> Iterator[None]:
         yield
     except OperationalError as error:
         if getattr(error.orig, "sqlstate", None) == _QUERY_CANCELED:
-            raise RetryTransaction from error
+            raise GaveWay from error
         raise
 
 
