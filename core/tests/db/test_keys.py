@@ -28,7 +28,7 @@ def test_each_key_is_given_once(runtime):
 def test_a_file_that_is_lost_or_torn(runtime, engine_name, client, make, content):
     if engine_name == "postgresql":
         pytest.skip("PostgreSQL has sequences")
-    file = Path(f"{runtime.database.url.database}.keys")
+    file = Path(f"{runtime.database.path}.keys")
     product = make.product(stock=9)
     sale = {"warehouse": make.main, "items": [{"product_id": product["id"], "quantity": "1"}]}
     sold = client.post("/api/sales", sale).json["id"]
@@ -40,7 +40,7 @@ def test_a_key_that_was_given_twice(runtime, engine_name, client, make, come_bet
     """The file was lost while a sale was under way: it is run again, with another key."""
     if engine_name == "postgresql":
         pytest.skip("PostgreSQL has sequences")
-    file = Path(f"{runtime.database.url.database}.keys")
+    file = Path(f"{runtime.database.path}.keys")
     product = make.product(stock=9)
     sold = make.sale([(product, 1)])
 

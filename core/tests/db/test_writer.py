@@ -258,14 +258,14 @@ def test_the_time_of_waiting_for_a_turn_counts(path):
 
 
 def test_readers_wait_for_nobody(database):
-    with _process(_HOLD, str(database.url.database) + ".writer") as holder:
+    with _process(_HOLD, str(database.path) + ".writer") as holder:
         assert holder.stdout.readline() == "held\n"
         holder.send_signal(signal.SIGSTOP)
         with database.unit_of_work(write=False) as session:
             assert session.scalar(text("SELECT number FROM counted")) == 1
         with database.unit_of_work(lazy=True) as session:
             assert session.scalar(text("SELECT number FROM counted")) == 1
-        other = Database(database.url.render_as_string(), lock_timeout_s=0.2)  # a process that has just begun
+        other = Database(database.address, lock_timeout_s=0.2)  # a process that has just begun
         with other.unit_of_work(write=False) as session:
             assert session.scalar(text("SELECT number FROM counted")) == 1
         other.dispose()
@@ -281,7 +281,7 @@ def test_a_writer_gives_up_once(database, lazy):
         with database.unit_of_work(lazy=lazy) as session:
             session.execute(text("UPDATE counted SET number = 2"))
 
-    with _process(_HOLD, str(database.url.database) + ".writer") as holder:
+    with _process(_HOLD, str(database.path) + ".writer") as holder:
         assert holder.stdout.readline() == "held\n"
         assert database.writer().pid == holder.pid
         with pytest.raises(DatabaseBusy):
@@ -293,7 +293,7 @@ def test_a_writer_gives_up_once(database, lazy):
 
 def test_a_batch_waits_longer(database, monkeypatch):
     monkeypatch.setattr("tillhook.db.dialects._PATIENCE_S", 10.0)
-    with _process(_HOLD, str(database.url.database) + ".writer") as holder:
+    with _process(_HOLD, str(database.path) + ".writer") as holder:
         assert holder.stdout.readline() == "held\n"
         threading.Timer(0.4, lambda: holder.stdin.close()).start()
         with database.unit_of_work(lazy=True) as session:
@@ -305,7 +305,7 @@ def test_a_batch_waits_longer(database, monkeypatch):
 
 
 def test_another_program_that_writes_is_waited_for_as_long(database):
-    other = sqlite3.connect(database.url.database, isolation_level=None)
+    other = sqlite3.connect(database.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for lazy in (True, False):
         with pytest.raises(DatabaseBusy), database.unit_of_work(lazy=lazy) as session:
@@ -408,7 +408,7 @@ with database.unit_of_work() as session:
 
 
 def test_who_hangs_with_the_lock_is_ended_and_who_goes_on_writing_is_not(database):
-    with _process(_HANG, database.url.render_as_string()) as process:
+    with _process(_HANG, database.address) as process:
         assert process.wait(30) == -signal.SIGKILL
         out = process.stdout.read()
     # Half a second of writing; a statement without an end, which is interrupted; a transaction that waits for ever.

@@ -31,7 +31,7 @@ def test_a_file_that_can_only_be_read_is_503_and_not_ready(client, runtime, monk
 
 def test_looking_makes_no_file(client, runtime):
     client.get("/api/products")
-    file = Path(runtime.database.url.database)
+    file = Path(runtime.database.path)
     file.rename(file.with_suffix(".away"))
     try:
         assert client.get("/readyz", as_=None).status_code == 503

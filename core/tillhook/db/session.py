@@ -1,7 +1,6 @@
 """Engines, connections and the one transaction of a request."""
 
 import contextlib
-import functools
 import os
 import random
 import re
@@ -10,19 +9,17 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
-from sqlalchemy import Connection, NullPool, create_engine, event, make_url
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from tillhook.db.concealing import conceal_values
 from tillhook.db.filelock import Holder, Turns
-from tillhook.db.folding import register_fold
-from tillhook.db.keys import KEY_FILE, KeyFile
+from tillhook.db.keys import KeyFile
 from tillhook.db.waiting import Waiting
 from tillhook.db.watchdog import Watchdog
-from tillhook.db.writer import LARGEST_LOG, RetryTransaction, WriterLock, before_execute, begin, write_later, write_now
+from tillhook.db.writer import RetryTransaction, WriterLock, write_later, write_now
 from tillhook.errors import DatabaseUnavailable
 
 Result = TypeVar("Result")
@@ -58,40 +55,25 @@ class Database:
         self.dialect = re.split(r"[+:]", url, maxsplit=1)[0]
         self._lock_timeout_s = lock_timeout_s
         if self.dialect == "sqlite":
-            self.url = make_url(url)
-            if not self.url.database or self.url.database == ":memory:":
-                raise ValueError("TILLHOOK_DATABASE_URL: SQLite needs a file, such as sqlite:///var/tillhook.db")
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
-            self._writer_lock = WriterLock(
-                self.url.database + ".writer", lock_timeout_s, log=self.url.database + "-wal"
-            )
+            # PostgreSQL's driver is not imported for SQLite, nor the other way round.
+            from tillhook.db import sqlite
+
+            self.path = sqlite.path_of(url)
+            self._writer_lock = WriterLock(self.path + ".writer", lock_timeout_s, log=self.path + "-wal")
             self._turns = Turns(lock_timeout_s, self._writer_lock.holder)
-            self.engine = create_engine(
-                self.url,
-                pool_size=pool_size,
-                max_overflow=pool_size,
-                hide_parameters=True,
-                connect_args={"isolation_level": None, "timeout": lock_timeout_s, "check_same_thread": False},
+            keys = KeyFile(self.path + ".keys", lock_timeout_s)
+            self.engine = sqlite.make_engine(
+                self.path, self._writer_lock, keys, pool_size=pool_size, lock_timeout_s=lock_timeout_s
             )
-            keys = KeyFile(self.url.database + ".keys", lock_timeout_s)
-            configure = functools.partial(_configure_sqlite, self._writer_lock, keys)
-            event.listen(self.engine, "connect", configure)
-            event.listen(self.engine, "begin", _begin_sqlite)
-            event.listen(self.engine, "before_cursor_execute", before_execute)
-            # Who looks makes no file where there is none.
-            place = f"file:{quote(str(Path(self.url.database).absolute()))}?mode=rw"
-            open_file = functools.partial(sqlite3.connect, place, uri=True, timeout=2, isolation_level=None)
-            self._probing = create_engine(self.url, poolclass=NullPool, creator=open_file, hide_parameters=True)
-            event.listen(self._probing, "connect", configure)
+            self._probing = sqlite.make_probe_engine(self.path, self._writer_lock, keys)
         elif self.dialect in ("postgresql", "postgres"):
-            # Its driver is not imported for SQLite.
-            from tillhook.db.postgresql import make_engine, make_probe_engine
+            from tillhook.db import postgresql
 
             self.dialect = "postgresql"
-            self.engine = make_engine(
+            self.engine = postgresql.make_engine(
                 url, pool_size=pool_size, lock_timeout_s=lock_timeout_s, statement_timeout_s=statement_timeout_s
             )
-            self._probing = make_probe_engine(url)
+            self._probing = postgresql.make_probe_engine(url)
         else:
             raise ValueError("TILLHOOK_DATABASE_URL: begins with neither sqlite:/// nor postgresql://")
         for engine in (self.engine, self._probing):
@@ -113,7 +95,7 @@ class Database:
         """Say whether anything can be written: not to a standby, nor where the files may only be read."""
         if self.is_postgresql:
             return connection.exec_driver_sql("SHOW transaction_read_only").scalar_one() == "off"
-        file = Path(str(self.url.database))
+        file = Path(self.path)
         return all(os.access(path, os.W_OK) for path in (file, file.absolute().parent))
 
     def turn(self) -> contextlib.AbstractContextManager[float | None]:
@@ -306,25 +288,3 @@ def retrying(function: Callable[[], Result], attempts: int = 9) -> Result:
         if attempt:
             time.sleep(random.uniform(0, 0.01 * 2**attempt))
     raise AssertionError("unreachable")
-
-
-def _configure_sqlite(lock: WriterLock, keys: KeyFile, connection: Any, record: Any) -> None:
-    record.info[KEY_FILE] = keys
-    cursor = connection.cursor()
-    if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-        # Of two processes that switch a new file at once, SQLite would refuse one without waiting.
-        with lock:
-            cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")  # NORMAL may lose the last commits when power fails
-    cursor.execute("PRAGMA foreign_keys = ON")
-    # Without it INSERT OR REPLACE deletes rows behind the triggers that keep tables append-only.
-    cursor.execute("PRAGMA recursive_triggers = ON")
-    cursor.execute("PRAGMA cache_size = -32768")
-    # A log that grew while somebody read for long is cut when it is begun anew.
-    cursor.execute(f"PRAGMA journal_size_limit = {LARGEST_LOG}")
-    cursor.close()
-    register_fold(connection)
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    begin(connection, "BEGIN IMMEDIATE" if connection.info.get("tillhook_write") else "BEGIN")
