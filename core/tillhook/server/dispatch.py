@@ -23,7 +23,7 @@ from tillhook.actor import ANONYMOUS, Actor
 from tillhook.db import GaveWay, OutcomeUnknown, is_lock_timeout, retrying
 from tillhook.errors import DomainError, NotFound, Unauthenticated, ValidationFailed, storing
 from tillhook.hooks.declarations import PUBLIC, Route
-from tillhook.http import validation_failed
+from tillhook.http import UnusablePart, validation_failed
 from tillhook.http.call import Call, Preparation, Reply, Upload
 from tillhook.http.media import JSON, check_json_type, dump_json, read_body, read_form
 from tillhook.http.paging import COUNT
@@ -97,14 +97,6 @@ class Sent:
             parts.append(f"{name}:{file.filename}:{hashlib.file_digest(file.stream, 'sha256').hexdigest()}")
         return "\n".join(parts).encode()
 
-    def has_id(self) -> bool:
-        """Say whether sending it again does nothing twice: by its key, or by the ids of all that is in it."""
-        if self.key is not None:
-            return True
-        body = parse_json(self.raw) if self.raw else {}
-        things = body.get("sales", [body]) if isinstance(body, dict) else []
-        return bool(things) and all(isinstance(each, dict) and each.get("external_id") for each in things)
-
 
 class _Answered(Exception):
     """The request's answer is kept already."""
@@ -163,7 +155,7 @@ class Endpoint:
                 error.afterwards()
             raise
         except OutcomeUnknown as error:
-            error.has_id = sent.has_id()
+            error.has_id = sent.key is not None or _is_done_once(self._parsed(sent))
             raise
         except DBAPIError as error:
             in_vain = is_lock_timeout(error)
@@ -385,6 +377,13 @@ class Endpoint:
             response.status = self._status
             response.content_type = JSON
             response.data = dump_json(result)
+
+
+def _is_done_once(body: Any) -> bool:
+    """Say whether sending it again does nothing twice: by the ids of all that is in it."""
+    things = body.get("sales", [body]) if isinstance(body, dict) else []
+    sent = [each.value if isinstance(each, UnusablePart) else each for each in things]
+    return bool(sent) and all(isinstance(each, dict) and each.get("external_id") for each in sent)
 
 
 def takes_override(route: Route) -> bool:
