@@ -326,7 +326,7 @@ def test_a_lock_file_that_cannot_be_opened_is_told_to_all_who_wait(tmp_path):
 
 
 def test_the_log_is_cut_after_a_long_reader(tmp_path, monkeypatch):
-    monkeypatch.setattr("tillhook.db.session.LARGEST_LOG", 100_000)
+    monkeypatch.setattr("tillhook.db.sqlite.LARGEST_LOG", 100_000)
     database = Database(f"sqlite:///{tmp_path}/books")
     with database.unit_of_work() as session:
         session.execute(text(_TABLE))
@@ -418,6 +418,34 @@ def test_who_hangs_with_the_lock_is_ended_and_who_goes_on_writing_is_not(databas
     assert 'File "<string>", line' in out  # where it hangs
     with database.unit_of_work() as session:
         assert session.scalar(text("SELECT number FROM counted")) == 11
+
+
+# It is suspended while it has the lock, and needs some time more.
+_SLEEP = """
+import sys, time
+from sqlalchemy import text
+from tillhook.db import Database
+database = Database(sys.argv[1])
+database.watch_writers(lambda: None, slow_s=9, idle_s=1.5, poll_s=0.05)
+with database.unit_of_work() as session:
+    session.execute(text("UPDATE counted SET number = 5"))
+    time.sleep(0.2)  # seen by the watchdog
+    print("held", flush=True)
+    for _ in range(10):
+        time.sleep(0.05)
+"""
+
+
+def test_who_was_suspended_with_the_lock_goes_on(database):
+    """A machine that sleeps, a container that is frozen: that time is nobody's."""
+    with _process(_SLEEP, database.address) as process:
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.8)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(30) == 0
+    with database.unit_of_work() as session:
+        assert session.scalar(text("SELECT number FROM counted")) == 5
 
 
 def test_a_full_disk_changes_nothing(database):
