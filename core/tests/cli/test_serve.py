@@ -171,10 +171,10 @@ def test_a_taken_port_is_named():
 
 def test_processes_that_were_suspended_with_their_master_are_not_ended(monkeypatch):
     """A machine that sleeps: all that was under way was cut off when it woke up."""
-    now, looks = 1000.0, []
-    monkeypatch.setattr("tillhook.cli.serve.time.monotonic", lambda: now)
-    monkeypatch.setattr(Arbiter, "murder_workers", lambda self: looks.append(now))
+    clock, looks = [0.0], []
+    monkeypatch.setattr("tillhook.cli.serve.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(Arbiter, "murder_workers", lambda self: looks.append(clock[0]))
     master = object.__new__(_Master)
-    for now in (*range(1000, 1070), *range(5000, 5070)):
+    for clock[0] in (*range(1000, 1070), *range(5000, 5070)):
         master.murder_workers()
     assert looks == [*range(1061, 1070), *range(5061, 5070)]

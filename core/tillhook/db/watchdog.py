@@ -27,7 +27,7 @@ class Watchdog:
     Args:
         on_slow: Called once for each transaction that has had the lock for ``slow_s`` seconds; its stack is logged.
         idle_s: Seconds without a changed row after which the statement that runs is interrupted. When that does not
-            help within a quarter more, the process ends.
+            help within a quarter more, the process ends. Neither befalls who called ``without_limits``.
     """
 
     def __init__(
@@ -60,7 +60,9 @@ class Watchdog:
             self._changes = -1
             self._is_told = self._is_interrupted = False
         changes = _changes(writing)
-        self._quiet_s = self._quiet_s + seen_s if changes == self._changes else 0.0
+        # The rows that a statement changes count when it has ended.
+        is_quiet = changes == self._changes and not (writing.connection and writing.connection is self._lock.unlimited)
+        self._quiet_s = self._quiet_s + seen_s if is_quiet else 0.0
         self._changes = changes
         if now - writing.since >= self._slow_s and not self._is_told:
             self._is_told = True
