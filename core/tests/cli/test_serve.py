@@ -13,8 +13,9 @@ import urllib.request
 
 import psutil
 import pytest
+from gunicorn.arbiter import Arbiter
 
-from tillhook.cli.serve import _refuse_taken_port
+from tillhook.cli.serve import _Master, _refuse_taken_port
 from tillhook.config import Settings
 from tillhook.errors import StartupError
 
@@ -166,3 +167,14 @@ def test_a_taken_port_is_named():
         port = taken.getsockname()[1]
         with pytest.raises(StartupError, match=f"cannot listen on 127.0.0.1:{port}"):
             _refuse_taken_port(Settings(port=port))
+
+
+def test_processes_that_were_suspended_with_their_master_are_not_ended(monkeypatch):
+    """A machine that sleeps: all that was under way was cut off when it woke up."""
+    clock, looks = [0.0], []
+    monkeypatch.setattr("tillhook.cli.serve.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(Arbiter, "murder_workers", lambda self: looks.append(clock[0]))
+    master = object.__new__(_Master)
+    for clock[0] in (*range(1000, 1070), *range(5000, 5070)):
+        master.murder_workers()
+    assert looks == [*range(1061, 1070), *range(5061, 5070)]

@@ -420,6 +420,55 @@ def test_who_hangs_with_the_lock_is_ended_and_who_goes_on_writing_is_not(databas
         assert session.scalar(text("SELECT number FROM counted")) == 11
 
 
+# It is suspended while it has the lock, and needs some time more.
+_SLEEP = """
+import sys, time
+from sqlalchemy import text
+from tillhook.db import Database
+database = Database(sys.argv[1])
+database.watch_writers(lambda: None, slow_s=9, idle_s=1.5, poll_s=0.05)
+with database.unit_of_work() as session:
+    session.execute(text("UPDATE counted SET number = 5"))
+    time.sleep(0.2)  # seen by the watchdog
+    print("held", flush=True)
+    for _ in range(10):
+        time.sleep(0.05)
+"""
+
+
+def test_who_was_suspended_with_the_lock_goes_on(database):
+    """A machine that sleeps, a container that is frozen: that time is nobody's."""
+    with _process(_SLEEP, database.address) as process:
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(1.8)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(30) == 0
+    with database.unit_of_work() as session:
+        assert session.scalar(text("SELECT number FROM counted")) == 5
+
+
+_LONG = """
+import sys
+from sqlalchemy import text
+from tillhook.db import Database, without_limits
+database = Database(sys.argv[1])
+database.watch_writers(lambda: None, slow_s=9, idle_s=0.2, poll_s=0.05)
+count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) SELECT MAX(i) FROM n"
+with database.unit_of_work(lazy=True) as session:
+    without_limits(session.connection())
+    session.execute(text(f"UPDATE counted SET number = ({count})"))
+"""
+
+
+def test_who_may_take_as_long_as_it_takes_is_not_ended(database):
+    """Totals made anew by the worker: at a million sales one statement may take a minute."""
+    with _process(_LONG, database.address) as process:
+        assert process.wait(30) == 0
+    with database.unit_of_work() as session:
+        assert session.scalar(text("SELECT number FROM counted")) == 3_000_000
+
+
 def test_a_full_disk_changes_nothing(database):
     """By SQLite's own limit of pages; ``tests/faults`` has a real one."""
     with pytest.raises(OperationalError, match="full"), database.unit_of_work() as session:

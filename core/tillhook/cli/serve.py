@@ -37,6 +37,10 @@ _GRACE_S = 30
 _SPAWN_AGAIN_S = 1.0
 DEMO_USERS = ("admin", "manager", "supplier", "cashier", "accountant", "customer")
 DEMO_PASSWORD = "testpass123"
+#: Seconds after which a process that gives no sign is killed.
+_SILENT_S = 60
+#: Seconds between two looks after which the master was suspended itself, as a machine is that sleeps.
+_AWAY_S = 5.0
 #: Seconds that a reload waits for the new processes.
 _START_S = 30.0
 #: Where Linux has files in memory.
@@ -112,7 +116,7 @@ class _Server(BaseApplication):
             # Two installations of one user would share its default path.
             "control_socket_disable": True,
             "keepalive": 75,
-            "timeout": 60,
+            "timeout": _SILENT_S,
             "graceful_timeout": _GRACE_S,
             "loglevel": "warning",
             "proc_name": "tillhook",
@@ -137,6 +141,7 @@ class _Master(Arbiter):
     """
 
     _spawn_at = 0.0
+    _looked_at = _back_at = float("-inf")
     _is_stopping = False
     _reloading = False
 
@@ -154,6 +159,15 @@ class _Master(Arbiter):
             time.sleep(0.02)
         super().manage_workers()
         self.app.keeper.watch()
+
+    def murder_workers(self) -> None:
+        """Called each second. Processes that were suspended with this one have their minute anew."""
+        now = time.monotonic()
+        if now > self._looked_at + _AWAY_S:
+            self._back_at = now
+        self._looked_at = now
+        if now > self._back_at + _SILENT_S:
+            super().murder_workers()
 
     def spawn_workers(self) -> None:
         """Called when processes are missing."""

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import FunctionElement
 
 from tillhook.db.types import as_instant, utc_now
-from tillhook.db.writer import be_patient
+from tillhook.db.writer import LOCK, be_patient
 
 #: Seconds that a batch waits for SQLite's writers.
 _PATIENCE_S = 60.0
@@ -70,9 +70,11 @@ def wait_in_line(connection: Connection) -> None:
 
 def without_limits(connection: Connection) -> None:
     """Let this transaction wait and work as long as it takes, and sort in memory what would else go to disk."""
-    set_limits(connection, statement_s=0)
     if connection.dialect.name == "postgresql":
+        set_limits(connection, statement_s=0)
         connection.execute(text("SET LOCAL work_mem = '128MB'"))
+    else:
+        connection.info[LOCK].unlimited = connection.connection.driver_connection
 
 
 def set_limits(connection: Connection, *, statement_s: int, lock_s: int = 0) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, 
 
 from tillhook.db.folding import register_fold
 from tillhook.db.keys import KEY_FILE, KeyFile
-from tillhook.db.writer import LARGEST_LOG, WriterLock, before_execute, begin
+from tillhook.db.writer import LARGEST_LOG, LOCK, WriterLock, before_execute, begin
 
 _PROBE_S = 2
 
@@ -53,7 +53,7 @@ def make_probe_engine(path: str, lock: WriterLock, keys: KeyFile) -> Engine:
 
 
 def _configure(lock: WriterLock, keys: KeyFile, connection: Any, record: Any) -> None:
-    record.info[KEY_FILE] = keys
+    record.info[KEY_FILE], record.info[LOCK] = keys, lock
     cursor = connection.cursor()
     if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         # Of two processes that switch a new file at once, SQLite would refuse one without waiting.

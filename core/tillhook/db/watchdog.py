@@ -27,7 +27,7 @@ class Watchdog:
     Args:
         on_slow: Called once for each transaction that has had the lock for ``slow_s`` seconds; its stack is logged.
         idle_s: Seconds without a changed row after which the statement that runs is interrupted. When that does not
-            help within a quarter more, the process ends.
+            help within a quarter more, the process ends. Neither befalls who called ``without_limits``.
     """
 
     def __init__(
@@ -36,6 +36,9 @@ class Watchdog:
         self._lock, self._on_slow = lock, on_slow
         self._slow_s, self._idle_s, self._poll_s = slow_s, idle_s, poll_s
         self._since = 0.0
+        self._looked_at = time.monotonic()
+        #: Seconds since a row was changed, of the one that writes.
+        self._quiet_s = 0.0
 
     def start(self) -> None:
         """Look from now on, from a thread of its own."""
@@ -44,28 +47,32 @@ class Watchdog:
     def _run(self) -> None:
         while True:
             time.sleep(self._poll_s)
+            # Only what this thread was there to see: while all was suspended, nobody could go on.
+            now = time.monotonic()
+            seen_s, self._looked_at = min(now - self._looked_at, 5 * self._poll_s), now
             writing = self._lock.writing()
             if writing is not None:
-                self._look(writing)
+                self._look(writing, now, seen_s)
 
-    def _look(self, writing: Writing) -> None:
-        now = time.monotonic()
+    def _look(self, writing: Writing, now: float, seen_s: float) -> None:
         if writing.since != self._since:
             self._since = writing.since
-            self._changes, self._changed_at = _changes(writing), now
+            self._changes = -1
             self._is_told = self._is_interrupted = False
-        if (changes := _changes(writing)) != self._changes:
-            self._changes, self._changed_at = changes, now
+        changes = _changes(writing)
+        # The rows that a statement changes count when it has ended.
+        is_quiet = changes == self._changes and not (writing.connection and writing.connection is self._lock.unlimited)
+        self._quiet_s = self._quiet_s + seen_s if is_quiet else 0.0
+        self._changes = changes
         if now - writing.since >= self._slow_s and not self._is_told:
             self._is_told = True
             log.error("writer_slow", **_words(writing), stack=_stack(writing.thread))
             self._on_slow()
-        idle_s = now - self._changed_at
-        if idle_s >= 1.25 * self._idle_s:
+        if self._quiet_s >= 1.25 * self._idle_s:
             log.critical("writer_hangs", **_words(writing))
             time.sleep(self._poll_s)  # for who writes the log
             os.kill(os.getpid(), signal.SIGKILL)
-        elif idle_s >= self._idle_s and not self._is_interrupted and writing.connection is not None:
+        elif self._quiet_s >= self._idle_s and not self._is_interrupted and writing.connection is not None:
             self._is_interrupted = True
             writing.connection.interrupt()
 

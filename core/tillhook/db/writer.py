@@ -17,6 +17,8 @@ from tillhook.db.filelock import DatabaseBusy, FileLock, Holder
 _LATER = "tillhook_write_later"
 #: In ``Connection.info``: seconds that the transaction waits for the lock, where they are not the usual ones.
 _PATIENCE = "tillhook_patience"
+#: In ``Connection.info``: the writer's lock.
+LOCK = "tillhook_lock"
 # Whatever is not known to read counts as writing. A savepoint would be lost when the snapshot is given up.
 _READS = re.compile(
     r"\s*(?:(?:SELECT|VALUES|PRAGMA|EXPLAIN|BEGIN)\b|WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE|REPLACE)\b))", re.I | re.S
@@ -47,6 +49,8 @@ class WriterLock(FileLock):
 
     #: Of who has the lock, if that is known.
     connection: sqlite3.Connection | None = None
+    #: Of who may have it as long as it takes.
+    unlimited: sqlite3.Connection | None = None
     #: How often somebody of this process has had it.
     count = 0
 
@@ -100,6 +104,8 @@ def _let_go(lock: WriterLock, connection: sqlite3.Connection) -> None:
         pass  # The next one will see to it.
     finally:
         lock.connection = None
+        if lock.unlimited is connection:
+            lock.unlimited = None
         lock.release()
 
 
