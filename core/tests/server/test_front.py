@@ -393,6 +393,13 @@ def test_who_is_slow_gives_way_when_nobody_is_idle(start: Any) -> None:
     assert answer_on(slow[3])[0] == 200
 
 
+def test_a_large_body_that_trickles_keeps_its_room_for_a_time_only(start: Any) -> None:
+    front = start(body_s=0.5)
+    connection = front.connect()
+    connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
+    assert answer_on(connection)[0] == 408
+
+
 class Long:
     """What is long waits in it; everybody else is answered."""
 

@@ -91,6 +91,8 @@ class RequestWorker(ThreadWorker):
 
     #: Seconds for a request's head; without a word of a body; before a body's rate counts, and its bytes a second.
     head_s, stall_s, grace_s, min_rate = 10.0, 10.0, 20.0, 500
+    #: Seconds for a body at most: one of 16 MB that trickles would keep its room for nine hours.
+    body_s = 600.0
     #: Seconds for which a client need take nothing of its answer.
     send_stall_s = 30.0
     #: Seconds for which a request waits for a thread, and how many of a kind may.
@@ -557,7 +559,7 @@ class RequestWorker(ThreadWorker):
             assert connection.incoming is not None
             if connection.incoming.request is None:
                 return now > connection.since + self.head_s
-            allowed = self.grace_s + connection.incoming.received / self.min_rate
+            allowed = min(self.grace_s + connection.incoming.received / self.min_rate, self.body_s)
             return now > connection.heard + self.stall_s or now > connection.since + allowed
         if state is State.SENDING:
             return now > connection.heard + self.send_stall_s
