@@ -104,7 +104,7 @@ def voucher(client):
 
 @pytest.fixture
 def fitting(make, client, add_picture):
-    """Members of path and body by operation, where others are refused by the state of things."""
+    """Members of path, and of body or query, by operation, where others are refused by the state of things."""
     stocked = make.product(stock=500, barcode="4006381333931")
     line = {"product_id": stocked.id, "quantity": "1"}
     nothing = dict.fromkeys(
@@ -138,6 +138,9 @@ def fitting(make, client, add_picture):
         "PATCH /api/products/{product_id}/variants/{variant_id}": {
             **{"product_id": coloured.id, "variant_id": coloured["variants"][0]["id"]},
         },
+        "POST /api/products/{product_id}/variants": {"product_id": coloured.id, "sku": None, "barcode": None},
+        "GET /api/inventory/stock/check": {"product_id": stocked.id, "variant_id": None},
+        "GET /api/sales/analytics": {"product_id": stocked.id},
         "PUT /api/products/{product_id}/inventory": {
             **{"product_id": stocked.id, "inventory": "900", "warehouse": make.main},
             **{"variant_id": None, "expected": None},
@@ -259,8 +262,13 @@ class Trial:
             case.path_parameters[name] = self.members.get(name, key)
         case.query = referring(case.query, self.known)
         case.body = referring(case.body, self.known)
+        members = {name: value for name, value in self.members.items() if name not in (case.path_parameters or ())}
         if isinstance(case.body, dict):
-            case.body |= {name: value for name, value in self.members.items() if name not in case.path_parameters}
+            case.body |= members
+        elif members and self.operation.method.upper() == "GET":
+            # What is none there is absent.
+            query = {**(case.query or {}), **members}
+            case.query = {name: value for name, value in query.items() if value is not None}
 
     def ask(self, case):
         self.refused.clear()

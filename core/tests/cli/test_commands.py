@@ -24,6 +24,7 @@ from tillhook.server.building import build_runtime
 from tillhook.server.models import JobTurn
 from tillhook.server.verify import repairable
 from tillhook.testing.plugins import write_plugin
+from tillhook.testing.template import environment_of
 
 
 @pytest.fixture
@@ -199,16 +200,22 @@ def test_servers_that_start_together_make_the_demo_data_once(runtime, settings):
     assert made == [1]
 
 
-def test_demo_mode_does_not_leave_the_machine(run, runtime, monkeypatch):
+@pytest.mark.parametrize("engine_name", ["sqlite"])
+def test_demo_mode_does_not_leave_the_machine(runtime, settings):
     with runtime.unit_of_work() as session:
         session.execute(
             text("INSERT INTO setting (key, value, updated_at) VALUES ('demo.created', '[]', '2026-01-01T00:00:00Z')")
         )
-    monkeypatch.setenv("TILLHOOK_HOST", "0.0.0.0")
-    monkeypatch.setenv("TILLHOOK_PORT", "18999")
-    refused = run("serve")
-    assert isinstance(refused.exception, StartupError)
-    assert "demo mode does not listen on 0.0.0.0" in str(refused.exception)
+    variables = {"TILLHOOK_HOST": "0.0.0.0", "TILLHOOK_PORT": "18999"}
+    # A process of its own: serving takes standard output over, for good.
+    refused = subprocess.run(
+        [sys.executable, "-m", "tillhook", "serve"],
+        env={**os.environ, **environment_of(settings), **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert refused.returncode == 2
+    assert "demo mode does not listen on 0.0.0.0" in refused.stderr
 
 
 def test_events_are_shown_newest_last(run, make):

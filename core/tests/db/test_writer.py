@@ -326,7 +326,7 @@ def test_a_lock_file_that_cannot_be_opened_is_told_to_all_who_wait(tmp_path):
 
 
 def test_the_log_is_cut_after_a_long_reader(tmp_path, monkeypatch):
-    monkeypatch.setattr("tillhook.db.session.LARGEST_LOG", 100_000)
+    monkeypatch.setattr("tillhook.db.sqlite.LARGEST_LOG", 100_000)
     database = Database(f"sqlite:///{tmp_path}/books")
     with database.unit_of_work() as session:
         session.execute(text(_TABLE))

@@ -289,7 +289,7 @@ def test_a_code_of_noise_is_refused(session):
 
 
 @pytest.mark.parametrize("engine_name", ["sqlite"])
-def test_the_name_of_a_till_cannot_be_moved_into_its_version(session, client, make):
+def test_the_name_of_a_till_cannot_be_moved_into_its_version(client, make):
     """Each till and each version has a secret of its own; none signs for another."""
     tills = [make.till(name) for name in ("1:till", "till")]
     secrets = {till["code_secret"] for till in tills}
