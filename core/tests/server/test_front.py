@@ -400,6 +400,22 @@ def test_a_large_body_that_trickles_keeps_its_room_for_a_time_only(start: Any) -
     assert answer_on(connection)[0] == 408
 
 
+def test_large_bodies_that_trickle_leave_room_for_others(start: Any) -> None:
+    front = start(room=Room(memory=0, disk=1_000_000))
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"
+    slow = [front.connect() for _ in range(6)]
+    for each in slow:
+        each.sendall(head + b"x" * 240_000)
+        time.sleep(0.05)
+    till = front.connect()
+    text = post(b"y" * 5000)
+    till.sendall(text[:100])
+    time.sleep(0.05)
+    till.sendall(text[100:])
+    assert answer_on(till)[0] == 200
+    assert answer_on(slow[0])[0] == 503
+
+
 class Long:
     """What is long waits in it; everybody else is answered."""
 

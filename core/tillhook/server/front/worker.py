@@ -359,10 +359,12 @@ class RequestWorker(ThreadWorker):
             connection.number += 1
             incoming = Incoming(self.cfg, connection.client, connection.number, self.room, self._limit_of)
             connection.incoming = incoming
+        if self.room.is_tight:
+            self._make_space(connection)
         try:
             whole = incoming.feed(data)
         except NoRoom:
-            self._refuse(connection, problems.plain(503, detail="Too much is being sent here; try again."))
+            self._refuse(connection, problems.plain(503, detail=_FULL))
         except Exception as error:
             self._malformed(connection, incoming, error)
         else:
@@ -370,6 +372,13 @@ class RequestWorker(ThreadWorker):
                 self._submit(connection, incoming)
             else:
                 self._go_on(connection, incoming)
+
+    def _make_space(self, but: Connection) -> None:
+        """Give up the large body that has been coming for longest, so that small ones always find room."""
+        large = [each for each in self._others if each.state is State.READING and each is not but]
+        large = [each for each in large if each.incoming is not None and each.incoming.received > _PIECE]
+        if large:
+            self._refuse(min(large, key=lambda each: each.since), problems.plain(503, detail=_FULL))
 
     def _go_on(self, connection: Connection, incoming: Incoming) -> None:
         connection.heard = time.monotonic()
@@ -569,6 +578,7 @@ class RequestWorker(ThreadWorker):
 
 
 _BUSY = "There is more to do than can be done. Nothing was changed; try again."
+_FULL = "Too much is being sent here; try again."
 _SLOW = "The request came too slowly."
 
 
