@@ -17,7 +17,7 @@ from gunicorn.http.parser import RequestParser
 
 from tillhook.server.front import RequestWorker
 from tillhook.server.front.incoming import Incoming
-from tillhook.server.front.lanes import Lanes
+from tillhook.server.front.lanes import Lane, Lanes
 from tillhook.server.front.spool import NoRoom, Room, Spool
 
 
@@ -366,7 +366,7 @@ def test_who_is_gone_while_waiting_does_not_run(start: Any) -> None:
 
 def test_the_longest_idle_gives_way_and_nobody_in_use(start: Any) -> None:
     gate = Gate()
-    front = start(gate, threads=2, max_connections=4)
+    front = start(gate, max_connections=4)
     used = front.connect()
     used.sendall(get("/hang"))
     idle = [front.connect() for _ in range(3)]
@@ -381,6 +381,68 @@ def test_the_longest_idle_gives_way_and_nobody_in_use(start: Any) -> None:
     assert answer_on(used)[0] == 200
 
 
+def test_who_is_slow_gives_way_when_nobody_is_idle(start: Any) -> None:
+    front = start(max_connections=4)
+    slow = [front.connect() for _ in range(4)]
+    for each in slow:
+        each.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nx")
+        time.sleep(0.05)
+    assert front.ask(get("/new"))[0] == 200
+    assert slow[0].recv(1) == b""
+    slow[3].sendall(b"x" * 8)
+    assert answer_on(slow[3])[0] == 200
+
+
+def test_a_large_body_that_trickles_keeps_its_room_for_a_time_only(start: Any) -> None:
+    front = start(body_s=0.5)
+    connection = front.connect()
+    connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n" + b"x" * 100_000)
+    assert answer_on(connection)[0] == 408
+
+
+def test_large_bodies_that_trickle_leave_room_for_others(start: Any) -> None:
+    front = start(room=Room(memory=0, disk=1_000_000))
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\n\r\n"
+    slow = [front.connect() for _ in range(6)]
+    for each in slow:
+        each.sendall(head + b"x" * 240_000)
+        time.sleep(0.05)
+    till = front.connect()
+    text = post(b"y" * 5000)
+    till.sendall(text[:100])
+    time.sleep(0.05)
+    till.sendall(text[100:])
+    assert answer_on(till)[0] == 200
+    assert answer_on(slow[0])[0] == 503
+
+
+class Long:
+    """What is long waits in it; everybody else is answered."""
+
+    def __init__(self) -> None:
+        self.opened = threading.Event()
+
+    def is_long(self, _method: str, path: str) -> bool:
+        return path == "/long"
+
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/long":
+            self.opened.wait(10)
+        return echo(environ, start_response)
+
+
+def test_what_is_long_leaves_threads_to_others_that_write(start: Any) -> None:
+    gate = Long()
+    front = start(gate, threads=4)
+    uploads = [front.connect() for _ in range(6)]
+    for each in uploads:
+        each.sendall(post(b"x", "/long"))
+    assert eventually(lambda: front.worker._lanes.waiting(Lane.LONG) == 5)
+    assert front.ask(post(b"x", "/sale"))[0] == 200
+    gate.opened.set()
+    assert [answer_on(each)[0] for each in uploads] == [200] * 6
+
+
 def test_an_idle_connection_is_closed_in_time(start: Any) -> None:
     front = start(keepalive=1)
     connection = front.connect()
@@ -392,7 +454,7 @@ def test_an_idle_connection_is_closed_in_time(start: Any) -> None:
 
 def test_a_stop_answers_what_has_come_and_what_is_in_the_kernels_queue(start: Any) -> None:
     gate = Gate()
-    front = start(gate, threads=2, stop_linger_s=0.5, linger_s=0.1)
+    front = start(gate, threads=4, stop_linger_s=0.5, linger_s=0.1)
     kept, busy = front.connect(), front.connect()
     kept.sendall(get())
     assert answer_on(kept)[0] == 200
@@ -565,16 +627,28 @@ def test_many_small_chunks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lanes() -> None:
     lanes: Lanes[str] = Lanes(4)
-    assert [lanes.come(f"w{n}", True, n) for n in range(5)] == [True, True, True, False, False]
-    assert [lanes.come(name, False, 3) for name in ("r0", "r1", "r2")] == [True, False, False]
-    assert lanes.go(writes=False) == "r1"
-    assert lanes.go(writes=True) == "w3"
-    assert lanes.leave("r2", False) and not lanes.leave("r1", False)
+    assert [lanes.come(f"w{n}", Lane.WRITES, n) for n in range(5)] == [True, True, True, False, False]
+    assert [lanes.come(name, Lane.READS, 3) for name in ("r0", "r1", "r2")] == [True, False, False]
+    assert lanes.go(Lane.READS) == "r1"
+    assert lanes.go(Lane.WRITES) == "w3"
+    assert lanes.leave("r2", Lane.READS) and not lanes.leave("r1", Lane.READS)
     assert lanes.give_up(before=5) == ["w4"]
-    assert lanes.go(writes=True) is None and len(lanes) == 0
+    assert lanes.go(Lane.WRITES) is None and not any(lanes.waiting(lane) for lane in Lane)
     one: Lanes[str] = Lanes(1)
-    assert one.come("w", True, 0) and not one.come("r", False, 0)
-    assert one.go(writes=True) == "r"
+    assert one.come("w", Lane.WRITES, 0) and not one.come("r", Lane.READS, 0)
+    assert one.go(Lane.WRITES) == "r"
+
+
+def test_neither_what_reads_nor_what_is_long_has_the_last_threads() -> None:
+    lanes: Lanes[str] = Lanes(8)
+    assert [lanes.come("l", Lane.LONG, 0) for _ in range(3)] == [True, True, False]
+    assert [lanes.come("r", Lane.READS, 0) for _ in range(5)] == [True] * 5
+    assert lanes.come("w", Lane.WRITES, 0)
+    assert lanes.go(Lane.WRITES) is None
+    assert lanes.go(Lane.LONG) == "l"
+    other: Lanes[str] = Lanes(8)
+    assert [other.come("r", Lane.READS, 0) for _ in range(7)] == [True] * 6 + [False]
+    assert other.come("w", Lane.WRITES, 0)
 
 
 def test_room() -> None:

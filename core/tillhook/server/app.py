@@ -21,13 +21,22 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
 class Application(falcon.App):
-    """Falcon's, which also says before a body is read how large it may be."""
+    """Falcon's, which also says of a request, before it runs, how large it may be and whether it may take long."""
 
     def body_limit(self, method: str, path: str) -> int:
         """Return the bytes that the route at a path, as it came, takes; 0 where no body is taken."""
+        endpoint = self._endpoint(method, path)
+        return endpoint.body_limit if endpoint else 0
+
+    def is_long(self, method: str, path: str) -> bool:
+        """Say whether the route at a path, as it came, is one of those that may have few threads only."""
+        endpoint = self._endpoint(method, path)
+        return endpoint is not None and endpoint.is_long
+
+    def _endpoint(self, method: str, path: str) -> Endpoint | None:
         found = self._router.find(_as_routed(path))
         responder = getattr(found[0], f"on_{method.lower()}", None) if found else None
-        return responder.body_limit if isinstance(responder, Endpoint) else 0
+        return responder if isinstance(responder, Endpoint) else None
 
 
 def _as_routed(path: str) -> str:

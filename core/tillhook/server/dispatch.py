@@ -172,6 +172,11 @@ class Endpoint:
         """Bytes that a body may have, 0 when none is read."""
         return self._limit if self._takes_body else 0
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it waits for what few may do at a time: what it prepares, or a password's hash."""
+        return self.route.prepare is not None or (self._takes_body and self._is_public)
+
     def _claims(self, request: falcon.Request) -> "Claims | None":
         """Return what the token or key says, its signature checked; no database is asked.
 

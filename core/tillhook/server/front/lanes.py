@@ -1,59 +1,73 @@
-"""Who gets a thread: first come, first served, but writers never have all of them."""
+"""Who gets a thread: first come, first served, but nobody's kind of request ever has all of them."""
 
 from collections import deque
+from enum import IntEnum
 from threading import Lock
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
+class Lane(IntEnum):
+    """What kind of request it is."""
+
+    READS = 0
+    WRITES = 1
+    #: Waits for something that few may do at a time: decoding a picture, hashing a password.
+    LONG = 2
+
+
+#: What each lane takes one of: of all threads, those for reading, those for writing, those for what is long.
+_TAKES = ((0, 1), (0, 2), (0, 2, 3))
+
+
 class Lanes(Generic[T]):
     """The requests that have a thread, counted, and those that wait for one.
 
     A quarter of the threads, one at least, is never given to requests that write, so that reads are answered while all
-    writers wait for a lock. A single thread is given to whoever is first.
+    writers wait for a lock; another never to those that read; and what is long has no more than a quarter. A single
+    thread is given to whoever is first.
     """
 
     def __init__(self, threads: int) -> None:
-        self._free = threads
-        self._free_to_write = max(1, threads - max(1, threads // 4))
-        self._waiting: tuple[deque[tuple[int, float, T]], deque[tuple[int, float, T]]] = (deque(), deque())
+        quarter = max(1, threads // 4)
+        most = max(1, threads - quarter)
+        self._free = [threads, most, most, quarter]
+        self._waiting: tuple[deque[tuple[int, float, T]], ...] = tuple(deque() for _ in Lane)
         self._number = 0
         self._lock = Lock()
 
-    def __len__(self) -> int:
-        return len(self._waiting[0]) + len(self._waiting[1])
+    def waiting(self, lane: Lane) -> int:
+        """Return how many wait in a lane."""
+        return len(self._waiting[lane])
 
-    def come(self, item: T, writes: bool, now: float) -> bool:
+    def come(self, item: T, lane: Lane, now: float) -> bool:
         """Say whether ``item`` has a thread at once; else it waits."""
         with self._lock:
-            if self._free and (self._free_to_write or not writes):
-                self._free -= 1
-                self._free_to_write -= writes
+            if self._is_free(lane):
+                self._take(lane, 1)
                 return True
             self._number += 1
-            self._waiting[writes].append((self._number, now, item))
+            self._waiting[lane].append((self._number, now, item))
             return False
 
-    def go(self, writes: bool) -> T | None:
+    def go(self, lane: Lane) -> T | None:
         """Give a thread back, and return who has it next, if anybody."""
         with self._lock:
-            self._free += 1
-            self._free_to_write += writes
-            reads, writers = self._waiting
-            lane = bool(writers) and self._free_to_write > 0 and (not reads or writers[0][0] < reads[0][0])
-            if not self._waiting[lane]:
+            self._take(lane, -1)
+            ready = [each for each in Lane if self._waiting[each] and self._is_free(each)]
+            if not ready:
                 return None
-            self._free -= 1
-            self._free_to_write -= lane
-            return self._waiting[lane].popleft()[2]
+            first = min(ready, key=lambda each: self._waiting[each][0][0])
+            self._take(first, 1)
+            return self._waiting[first].popleft()[2]
 
-    def leave(self, item: T, writes: bool) -> bool:
+    def leave(self, item: T, lane: Lane) -> bool:
         """Stop waiting; false when ``item`` has a thread by now."""
         with self._lock:
-            for each in self._waiting[writes]:
+            for each in self._waiting[lane]:
                 if each[2] is item:
-                    self._waiting[writes].remove(each)
+                    self._waiting[lane].remove(each)
                     return True
             return False
 
@@ -65,3 +79,10 @@ class Lanes(Generic[T]):
                 while lane and lane[0][1] < before:
                     late.append(lane.popleft()[2])
         return late
+
+    def _is_free(self, lane: Lane) -> bool:
+        return all(self._free[each] for each in _TAKES[lane])
+
+    def _take(self, lane: Lane, number: int) -> None:
+        for each in _TAKES[lane]:
+            self._free[each] -= number

@@ -21,6 +21,11 @@ class Room:
         self.in_memory = self.on_disk = 0
         self._lock = Lock()
 
+    @property
+    def is_tight(self) -> bool:
+        """Whether three quarters of the disk's share are taken."""
+        return self.on_disk > self._disk * 3 // 4
+
     def add(self, memory: int = 0, disk: int = 0) -> bool:
         """Take that much, less where it is negative; false, and nothing is taken, when there is no room."""
         with self._lock:

@@ -5,6 +5,7 @@ at once; see ``docs/adr/0020``. Everything but ``_work`` and what it calls runs 
 """
 
 import errno
+import heapq
 import resource
 import selectors
 import signal
@@ -30,7 +31,7 @@ from tillhook.http.parsing import BadBody
 from tillhook.server import problems
 from tillhook.server.front.answer import Answer
 from tillhook.server.front.incoming import Incoming
-from tillhook.server.front.lanes import Lanes
+from tillhook.server.front.lanes import Lane, Lanes
 from tillhook.server.front.spool import NoRoom, Room
 
 READ, WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -62,8 +63,8 @@ class Connection:
     """A client."""
 
     __slots__ = (
-        *("client", "heard", "incoming", "is_gone", "is_watched", "keep", "number", "on_event", "out", "probe"),
-        *("rest", "server", "since", "sock", "socket", "state", "unsent", "writes"),
+        *("client", "heard", "incoming", "is_gone", "is_watched", "keep", "lane", "number", "on_event", "out", "probe"),
+        *("rest", "server", "since", "sock", "socket", "state", "unsent"),
     )
 
     on_event: Callable[[int], None]
@@ -78,7 +79,8 @@ class Connection:
         #: What it has sent behind its request.
         self.rest = b""
         self.number = 0
-        self.is_gone = self.is_watched = self.keep = self.writes = False
+        self.is_gone = self.is_watched = self.keep = False
+        self.lane = Lane.READS
         self.probe: int | None = None
         self.out: IO[bytes] | None = None
         self.unsent = b""
@@ -89,9 +91,11 @@ class RequestWorker(ThreadWorker):
 
     #: Seconds for a request's head; without a word of a body; before a body's rate counts, and its bytes a second.
     head_s, stall_s, grace_s, min_rate = 10.0, 10.0, 20.0, 500
+    #: Seconds for a body at most: one of 16 MB that trickles would keep its room for nine hours.
+    body_s = 600.0
     #: Seconds for which a client need take nothing of its answer.
     send_stall_s = 30.0
-    #: Seconds for which a request waits for a thread, and how many may.
+    #: Seconds for which a request waits for a thread, and how many of a kind may.
     queue_s, max_queue = 30.0, 1000
     #: Seconds for which a closed connection is read on, so that the client is not reset before it has read the answer;
     #: ``grace_s`` when it goes on sending.
@@ -123,6 +127,7 @@ class RequestWorker(ThreadWorker):
         self._queues: list[SimpleQueue[Connection]] = [SimpleQueue(), SimpleQueue(), SimpleQueue()]
         self._lanes: Lanes[Connection] = Lanes(self.cfg.threads)
         self._limit_of: Callable[[Any], int] = _any_body
+        self._is_long: Callable[[str, str], bool] = lambda _method, _path: False
 
     @classmethod
     def check_config(cls, cfg: Any, _log: Any) -> None:
@@ -144,6 +149,7 @@ class RequestWorker(ThreadWorker):
         body_limit = getattr(self.wsgi, "body_limit", None)
         if body_limit is not None:
             self._limit_of = lambda request: body_limit(request.method, request.path)
+        self._is_long = getattr(self.wsgi, "is_long", self._is_long)
         for listener in self.sockets:
             listener.setblocking(False)
             _set_keepalive(listener)
@@ -218,10 +224,13 @@ class RequestWorker(ThreadWorker):
         self._accepting = enabled
 
     def _accept_others(self) -> None:
-        """Take who waits for a process that is not there, or does nothing."""
+        """Take who waits for a process that is not there, or does nothing; nobody is closed to find out."""
         for listener in self.sockets:
-            while self._accepting and listener is not self.sockets[self.slot] and self._accept(listener):
+            while self._has_room() and listener is not self.sockets[self.slot] and self._accept(listener):
                 pass
+
+    def _has_room(self) -> bool:
+        return self._accepting and self.nr_conns < self.worker_connections
 
     def _accept(self, listener: Any, _mask: int = READ) -> bool:
         """Take one client; false when there is none, or no room."""
@@ -242,10 +251,17 @@ class RequestWorker(ThreadWorker):
         return True
 
     def _make_room(self) -> bool:
-        """Close the connection that has been idle for longest; one that has just spoken is none."""
+        """Close the connection that has been idle for longest; one that has just spoken is none.
+
+        When none is idle, those whose requests have been coming for longest: many at once, for it takes a look at all.
+        """
         before = self.nr_conns
         while self._idle and self.nr_conns == before:
             self._close_if_idle(next(iter(self._idle)))
+        if self.nr_conns == before:
+            slow = [each for each in self._others if each.state is State.READING]
+            for connection in heapq.nsmallest(len(slow) // 64 + 1, slow, key=lambda each: each.since):
+                self._close(connection)
         return self.nr_conns < before
 
     def _close_if_idle(self, connection: Connection) -> None:
@@ -343,10 +359,12 @@ class RequestWorker(ThreadWorker):
             connection.number += 1
             incoming = Incoming(self.cfg, connection.client, connection.number, self.room, self._limit_of)
             connection.incoming = incoming
+        if self.room.is_tight:
+            self._make_space(connection)
         try:
             whole = incoming.feed(data)
         except NoRoom:
-            self._refuse(connection, problems.plain(503, detail="Too much is being sent here; try again."))
+            self._refuse(connection, problems.plain(503, detail=_FULL))
         except Exception as error:
             self._malformed(connection, incoming, error)
         else:
@@ -354,6 +372,13 @@ class RequestWorker(ThreadWorker):
                 self._submit(connection, incoming)
             else:
                 self._go_on(connection, incoming)
+
+    def _make_space(self, but: Connection) -> None:
+        """Give up the large body that has been coming for longest, so that small ones always find room."""
+        large = [each for each in self._others if each.state is State.READING and each is not but]
+        large = [each for each in large if each.incoming is not None and each.incoming.received > _PIECE]
+        if large:
+            self._refuse(min(large, key=lambda each: each.since), problems.plain(503, detail=_FULL))
 
     def _go_on(self, connection: Connection, incoming: Incoming) -> None:
         connection.heard = time.monotonic()
@@ -410,7 +435,7 @@ class RequestWorker(ThreadWorker):
             said = b""
         if said:
             self._unwatch(connection)
-        elif connection.probe is None and self._lanes.leave(connection, connection.writes):
+        elif connection.probe is None and self._lanes.leave(connection, connection.lane):
             self._close(connection)
         else:
             connection.is_gone = True
@@ -434,26 +459,31 @@ class RequestWorker(ThreadWorker):
         connection.rest = incoming.rest
         connection.state = State.BUSY
         connection.sock = Answer(connection.socket, self.room)
-        connection.writes = request.method not in _READING
+        connection.lane = self._lane_of(request)
         connection.probe = _PROBES.get(request.path)
         self._idle.pop(connection, None)
         self._others.add(connection)
         if connection.probe is not None:
             self._queues[connection.probe].put(connection)
-        elif len(self._lanes) >= self.max_queue:
+        elif self._lanes.waiting(connection.lane) >= self.max_queue:
             self._refuse(connection, problems.plain(503, code="too-busy", detail=_BUSY))
-        elif self._lanes.come(connection, connection.writes, time.monotonic()):
+        elif self._lanes.come(connection, connection.lane, time.monotonic()):
             self._queues[2].put(connection)
+
+    def _lane_of(self, request: Any) -> Lane:
+        if request.method in _READING:
+            return Lane.READS
+        return Lane.LONG if self._is_long(request.method, request.path) else Lane.WRITES
 
     def _work(self, queue: "SimpleQueue[Connection]") -> None:
         """A thread's life."""
         while True:
             connection: Connection | None = queue.get()
             while connection is not None:
-                probe, writes = connection.probe, connection.writes
+                probe, lane = connection.probe, connection.lane
                 keep = self._answer(connection)
                 self.method_queue.defer(self._answered, connection, keep)
-                connection = self._lanes.go(writes) if probe is None else None
+                connection = self._lanes.go(lane) if probe is None else None
 
     def _answer(self, connection: Connection) -> bool:
         """Answer a request, and say whether the connection is good for another."""
@@ -538,7 +568,7 @@ class RequestWorker(ThreadWorker):
             assert connection.incoming is not None
             if connection.incoming.request is None:
                 return now > connection.since + self.head_s
-            allowed = self.grace_s + connection.incoming.received / self.min_rate
+            allowed = min(self.grace_s + connection.incoming.received / self.min_rate, self.body_s)
             return now > connection.heard + self.stall_s or now > connection.since + allowed
         if state is State.SENDING:
             return now > connection.heard + self.send_stall_s
@@ -548,6 +578,7 @@ class RequestWorker(ThreadWorker):
 
 
 _BUSY = "There is more to do than can be done. Nothing was changed; try again."
+_FULL = "Too much is being sent here; try again."
 _SLOW = "The request came too slowly."
 
 
