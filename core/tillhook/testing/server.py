@@ -73,6 +73,7 @@ class RunningServer:
         self._listening = listen("127.0.0.1", self.port, self._workers)
         return [
             *(sys.executable, "-m", "gunicorn", self._application),
+            *("--config", "python:tillhook.testing.preloaded"),
             *(f"--bind=fd://{each.fileno()}" for each in self._listening),
             *("--worker-class", "tillhook.server.front.RequestWorker"),
             *("--workers", str(self._workers), "--threads", str(self._threads)),
