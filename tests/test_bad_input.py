@@ -33,6 +33,8 @@ from tillhook.http import (
 from tillhook.sales.schemas import AnySale, ClientInstant
 from tillhook_pos.tills.codes import receipt_code
 
+pytestmark = pytest.mark.slow
+
 NOBODY = 999_999_999
 HUGE = 10**25
 #: A number as JSON may write it and Python's ``json`` does not.

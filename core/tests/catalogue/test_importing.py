@@ -360,6 +360,7 @@ def far_away():
     return file.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make_bomb", [bomb, far_away, lambda: b"," * 1_000_000 + b"\n"])
 def test_a_bomb_is_refused_at_once(upload, make_bomb):
     content = make_bomb()

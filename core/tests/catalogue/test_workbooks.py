@@ -166,6 +166,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 """
 
 
+@pytest.mark.slow
 def test_bombs_are_refused_in_bounded_memory(tmp_path):
     for name, make_bomb in BOMBS.items():
         content = make_bomb()

@@ -17,7 +17,7 @@ from tillhook.cli.main import cli
 from tillhook.cli.restore import JUMP
 from tillhook.errors import StartupError
 
-pytestmark = pytest.mark.parametrize("engine_name", ["sqlite"])
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("engine_name", ["sqlite"])]
 LIVE = ("", "-wal", "-shm", ".keys", ".writer")
 
 

@@ -139,6 +139,7 @@ def test_a_key_of_a_device_counts_in_its_own_name_only(client, sale, claimed):
         assert devices == ["pos-1"] and missing(answer) == (4, [[1, 1], [3, 3]])
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_the_ranges_are_what_a_plain_set_says(client, data):

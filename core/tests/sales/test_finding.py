@@ -76,6 +76,7 @@ def test_kinds(listed):
     assert listed(kind="return", ordering="sale_date") == ["return"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("few")
 def test_what_changed_goes_with_any_two_filters_in_any_order(client, documents, make):
     changed = {"updated_after": "2020-01-01T00:00:00Z"}

@@ -75,6 +75,7 @@ def in_order(sales, ordering):
     return sorted(sales, key=place, reverse=ordering.startswith("-"))
 
 
+@pytest.mark.slow
 def test_filters_and_orders_go_together(client, runtime, shop, few):
     with runtime.unit_of_work() as session:
         count_sales(session, 7)

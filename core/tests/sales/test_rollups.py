@@ -268,6 +268,7 @@ def check_all(make, runtime, people):
         assert here == expected(runtime, user_id, {make.main}, date(2026, 1, 1), today, channel)
 
 
+@pytest.mark.slow
 def test_totals_are_exact_whatever_is_counted(make, runtime, history):
     check_all(make, runtime, history)
     assert rebuild_all(runtime) == len(rows(runtime, "SELECT 1 FROM sale"))
@@ -329,6 +330,7 @@ def test_a_turn_writes_a_product_once_and_not_in_every_period(make, runtime):
     assert sold(report(runtime)) == 2 and differences(runtime) == []
 
 
+@pytest.mark.slow
 def test_another_calendar_is_right_at_once_and_counted_later(client, make, runtime, history):
     count(runtime, 7)
     client.patch("/api/settings", {"timezone": "Pacific/Kiritimati", "day_cutoff_hour": 5})

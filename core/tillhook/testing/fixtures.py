@@ -107,7 +107,9 @@ def pytest_configure(config: pytest.Config) -> None:
     # Its own way with an error shows every variable of every frame, which takes a second of the processor.
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
-    settings.register_profile("tillhook", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
+    examples = 20 if config.getoption("quick") else 100
+    is_ci = bool(os.environ.get("CI"))
+    settings.register_profile("tillhook", max_examples=examples, deadline=None, derandomize=is_ci, print_blob=True)
     settings.load_profile("tillhook")
     if config.getoption("quick"):
         if config.getoption("engine") == "postgresql":

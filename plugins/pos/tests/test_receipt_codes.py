@@ -216,6 +216,7 @@ BODY = st.builds(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_what_is_signed_is_the_sale_that_is_read(session):
     @given(BODY, KEY, st.none() | st.decimals(0, 10**6, places=2))

@@ -390,6 +390,7 @@ def test_what_no_code_page_says_is_a_picture(client, make):
     assert answer.status_code == 422
 
 
+@pytest.mark.slow
 def test_every_code_page_of_the_setting_is_one_of_the_printers(client, make, capsys):
     signs = [chr(number) for number in range(0xA0, 0x2600)]
     letters = {name: next(char for char in signs if _one_byte(char, name)) for name in CODE_PAGES}

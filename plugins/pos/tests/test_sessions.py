@@ -848,6 +848,7 @@ _STEPS = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(steps=_STEPS)
 def test_all_z_reports_together_are_the_journal(client, make, shop, runtime, steps):
