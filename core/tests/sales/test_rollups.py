@@ -27,6 +27,8 @@ from tillhook.sales.rollups.periods import FRESH, LENGTHS, cover
 from tillhook.server.verify import verify
 from tillhook.server.worker import Worker
 
+pytestmark = pytest.mark.slow
+
 TABLES = ("rollup_day", "rollup_tender", "rollup_tax", "rollup_product")
 PARTS = ("days", "tenders", "taxes", "products")
 days = st.dates(date(2000, 1, 1), date(2199, 12, 31))

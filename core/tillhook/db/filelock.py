@@ -202,10 +202,10 @@ class FileLock(_Line):
                 raise RuntimeError("a transaction that writes within another one")
             if self._held is None and not self._waiting and self._try(thread):
                 return
-            if self._held is None:
-                self._call_porter()
             place = _Place()
             self._waiting.append(place)
+            if self._held is None:
+                self._call_porter()
         if not self._wait(place, timeout_s):
             raise self._busy(timeout_s)
         if place.error is not None:
@@ -283,7 +283,11 @@ class FileLock(_Line):
         if self._has_porter:
             self._bell.put(None)
         else:
-            threading.Thread(target=self._carry, name="porter", daemon=True).start()
+            try:
+                threading.Thread(target=self._carry, name="porter", daemon=True).start()
+            except RuntimeError as error:  # no more threads; who lets go of the lock has no part in it
+                self._fail(error)
+                return
             self._has_porter = True
         self._is_carrying = True
 
@@ -291,8 +295,10 @@ class FileLock(_Line):
         while True:
             try:
                 self._carry_once()
-            except (DatabaseUnavailable, OSError) as error:
-                self._tell(error)
+            except Exception as error:
+                with self._guard:
+                    self._is_carrying = False
+                    self._fail(error)
             try:
                 self._bell.get(timeout=_IDLE_S)
             except Empty:
@@ -315,13 +321,12 @@ class FileLock(_Line):
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 self._free.append(descriptor)
 
-    def _tell(self, error: Exception) -> None:
-        with self._guard:
-            self._is_carrying = False
-            for place in self._waiting:
-                place.error = error
-                place.call()
-            self._waiting.clear()
+    def _fail(self, error: Exception) -> None:
+        """Tell everybody who waits that the lock cannot be had."""
+        for place in self._waiting:
+            place.error = error
+            place.call()
+        self._waiting.clear()
 
     def _pass_on(self, place: _Place) -> None:
         if place.error is None:

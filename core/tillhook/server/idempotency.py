@@ -15,7 +15,7 @@ import falcon
 from sqlalchemy import Table, delete, insert, select, text
 from sqlalchemy.orm import Session
 
-from tillhook.db import utc_now
+from tillhook.db import utc_now, without_limits
 from tillhook.errors import Conflict, DomainError, ValidationFailed
 from tillhook.hooks.declarations import Route
 from tillhook.http.call import Reply
@@ -152,5 +152,6 @@ def keep(session: Session, actor: "Actor", key: Key, reply: Reply) -> None:
 
 
 def purge(session: Session) -> None:
-    """Delete the answers that are older than a day."""
+    """Delete the answers that are older than a day; after long without a worker, many."""
+    without_limits(session.connection())
     session.execute(delete(_TABLE).where(_TABLE.c.created_at < utc_now() - LIFETIME))

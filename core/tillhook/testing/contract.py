@@ -31,6 +31,7 @@ _PARAMETER = re.compile(r"\{[^}:]*:?([^}(]*)[^}]*\}")
 _SAMPLES = {"int": "1", "uuid": "00000000-0000-0000-0000-000000000001", "dt": "2026-01-31T00:00:00Z"}
 
 
+@pytest.mark.slow
 class PluginContract:
     """Set ``plugin`` to the name of the entry point; the package is ``tillhook_<plugin>`` unless ``package`` says."""
 

@@ -9,6 +9,8 @@ from tillhook_pos.tills.codes import receipt_code, receipt_reference
 from tillhook_pos.tills.contents import Content
 from tillhook_pos.tills.signing import sign
 
+pytestmark = pytest.mark.slow
+
 EAN13 = "4006381333931"
 
 

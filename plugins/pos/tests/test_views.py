@@ -8,6 +8,8 @@ from tillhook.db import utc_now
 from tillhook.sales.rollups.counting import count_sales
 from tillhook_pos.views import inventory as views
 
+pytestmark = pytest.mark.slow
+
 
 def report(client, as_="admin", **body):
     day = utc_now().date()

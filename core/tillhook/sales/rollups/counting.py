@@ -72,6 +72,8 @@ def fill_periods(session: Session) -> None:
     connection = session.connection()
     if connection.scalar(select(RollupProduct.length).where(RollupProduct.length == FRESH).limit(1)) is None:
         return  # nor is anybody kept from counting
+    # There may be much to add after long without a worker.
+    without_limits(connection)
     begin_writing(connection)
     if connection.scalar(select(RollupCalendar.id).with_for_update(skip_locked=True)) is None:
         return
