@@ -11,6 +11,8 @@ from tillhook.server.building import build_runtime
 from tillhook.server.install import install as install_database
 from tillhook.testing.plugins import write_plugin
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(databases, engine_name, tmp_path):

@@ -6,6 +6,8 @@ import pytest
 
 from tillhook.testing import at_once, clean
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def product(make):

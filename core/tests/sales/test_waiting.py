@@ -7,6 +7,8 @@ import pytest
 from tillhook.sales.offline.waiting import post_waiting
 from tillhook.testing import clean
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def product(make):
