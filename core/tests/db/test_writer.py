@@ -288,7 +288,8 @@ def test_a_writer_gives_up_once(database, lazy):
             retrying(run)
     assert len(attempts) == 1
     run()
-    assert database.writer() is None
+    # The porter, who came too late, may be giving it back just now.
+    assert getattr(database.writer(), "pid", os.getpid()) == os.getpid()
 
 
 def test_a_batch_waits_longer(database, monkeypatch):
