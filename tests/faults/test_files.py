@@ -93,6 +93,7 @@ def test_sales_go_on_while_files_come(start_shop, make, tokens):
         assert max(waits) < 5
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_an_import_that_is_killed_goes_on(start_shop, make, tokens, runtime):
     shop = start_shop(workers=1, threads=4)
     path, content = f"/api/products/import?warehouse={make.main}", goods(1_000)

@@ -103,6 +103,7 @@ def test_it_starts_on_nothing_and_again_on_the_same_data(serve, port):
         assert "cashier@test.com" in log.read_text()
 
 
+@pytest.mark.parametrize("engine_name", ["sqlite"])
 def test_without_demo_it_says_how_to_make_the_first_user(serve):
     with serve(TILLHOOK_DEMO="0") as log:
         text = log.read_text()

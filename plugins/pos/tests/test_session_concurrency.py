@@ -15,6 +15,7 @@ SELLERS = 6
 KINDS = ("sales", "returns", "exchanges", "cancellations")
 
 
+@pytest.mark.parametrize("engine_name", ["postgresql"])
 def test_a_till_is_opened_once(server, runtime):
     answers = many_at_once(12, lambda number: server.post("/api/pos/sessions", {"till": TILL, "warehouse": 1}))
     assert Counter(status for status, _ in answers) == {201: 1, 409: 11}
@@ -22,6 +23,7 @@ def test_a_till_is_opened_once(server, runtime):
     assert {answer["session"] for status, answer in answers if status == 409} == {opened}
 
 
+@pytest.mark.parametrize("engine_name", ["postgresql"])
 def test_a_session_is_closed_once(server):
     _, session = server.post("/api/pos/sessions", {"till": TILL, "warehouse": 1})
     path = f"/api/pos/sessions/{session['id']}/close"
