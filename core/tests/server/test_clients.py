@@ -9,6 +9,13 @@ from tillhook.server.middleware import Around
 PRIVATE = ("10.0.0.0/8",)
 
 
+def client_of(trusted, peer, headers):
+    """Return who is said to ask."""
+    request = falcon.Request(falcon.testing.create_environ(remote_addr=peer, headers=headers))
+    Around(trusted).process_request(request, falcon.Response())
+    return request.context.client
+
+
 @pytest.mark.parametrize(
     ("trusted", "peer", "forwarded", "client"),
     [
@@ -47,15 +54,9 @@ PRIVATE = ("10.0.0.0/8",)
 )
 def test_only_a_trusted_proxy_is_believed(trusted, peer, forwarded, client):
     headers = {"X-Forwarded-For": forwarded} if forwarded else {}
-    environ = falcon.testing.create_environ(remote_addr=peer, headers=headers)
-    request = falcon.Request(environ)
-    Around(trusted).process_request(request, falcon.Response())
-    assert request.context.client == client
+    assert client_of(trusted, peer, headers) == client
 
 
 def test_of_several_header_lines_the_last_was_written_last():
     headers = [("X-Forwarded-For", "198.51.100.7"), ("X-Forwarded-For", "203.0.113.9:51234")]
-    environ = falcon.testing.create_environ(remote_addr="10.0.0.1", headers=headers)
-    request = falcon.Request(environ)
-    Around(PRIVATE).process_request(request, falcon.Response())
-    assert request.context.client == "203.0.113.9"
+    assert client_of(PRIVATE, "10.0.0.1", headers) == "203.0.113.9"

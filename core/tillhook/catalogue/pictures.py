@@ -23,6 +23,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from tillhook.db import among
+from tillhook.disk import sync
 from tillhook.errors import Busy, DomainError, ValidationFailed, storing
 from tillhook.products.models import ProductImage
 from tillhook.runtime import runtime_of
@@ -189,16 +190,8 @@ def _store(path: Path, content: bytes) -> None:
         aside.unlink(missing_ok=True)
     # Else the database may know, after the power failed, of a file whose name is lost.
     for folder in path.parents[:3]:
-        _sync(folder)
+        sync(folder)
 
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{path.name[:64]}.{secrets.token_hex(8)}")
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

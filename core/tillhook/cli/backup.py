@@ -1,7 +1,6 @@
 """``tillhook backup``: a running SQLite shop in one file, which ``tillhook restore`` takes."""
 
 import contextlib
-import os
 import secrets
 import sqlite3
 import tarfile
@@ -14,6 +13,7 @@ from sqlalchemy import make_url
 
 from tillhook.cli.context import Context, with_context
 from tillhook.config import Settings
+from tillhook.disk import sync
 from tillhook.errors import StartupError
 
 #: Members of the file: the database, and what the data folder has besides.
@@ -87,15 +87,6 @@ def fault_of(database: Path) -> str:
     if found != "ok":
         return str(found)
     return f"a row of {strays[0]} refers to none of {strays[2]}" if strays else ""
-
-
-def sync(path: Path) -> None:
-    """Make sure that a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open(path: Path) -> sqlite3.Connection:

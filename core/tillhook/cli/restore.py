@@ -22,12 +22,13 @@ from typing import IO, cast
 import click
 from sqlalchemy import make_url
 
-from tillhook.cli.backup import DATABASE, IMAGES, SECRET, fault_of, join_log, sqlite_file, sync
+from tillhook.cli.backup import DATABASE, IMAGES, SECRET, fault_of, join_log, sqlite_file
 from tillhook.cli.context import Context, print_table, with_context
 from tillhook.config import Settings
 from tillhook.db import format_instant, utc_now
 from tillhook.db.folding import register_fold
 from tillhook.db.migrate import progress_of
+from tillhook.disk import sync
 from tillhook.errors import StartupError
 from tillhook.events.outbox import RESTORED
 from tillhook.server.building import build_runtime

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Self
+from typing import Self
 
 from tillhook.errors import DatabaseUnavailable
 
@@ -53,11 +53,10 @@ class DatabaseBusy(DatabaseUnavailable):
 class _Place:
     """One thread's place in a queue."""
 
-    __slots__ = ("_called", "error", "given", "thread")
+    __slots__ = ("_called", "error", "thread")
 
     def __init__(self) -> None:
         self.thread = threading.get_ident()
-        self.given: Any = None
         self.error: Exception | None = None
         self._called = threading.Lock()
         self._called.acquire()
